@@ -1,0 +1,38 @@
+# make demo   the whole workflow over a synthetic archive      make test    every test
+# make lint   format, lint, types, import rules                make quick   the tests that take seconds
+PYTHON ?= python3.11
+BIN := .venv/bin
+
+.PHONY: demo test quick lint bench clean
+.DELETE_ON_ERROR:
+
+demo: .venv/base
+	$(BIN)/sdt demo
+
+test: .venv/dev
+	$(BIN)/pytest
+
+quick: .venv/dev
+	$(BIN)/pytest -m "not slow"
+
+lint: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/base
+	$(BIN)/python -m benchmarks
+
+# The two stamps make a second run install nothing.
+.venv/base: pyproject.toml deploy/constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c deploy/constraints.txt -e .
+	touch $@
+
+.venv/dev: .venv/base
+	$(BIN)/pip install --quiet --disable-pip-version-check -c deploy/constraints.txt -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv .sdt workspace build *.egg-info

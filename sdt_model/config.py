@@ -1,0 +1,109 @@
+"""Configuration of the model and its training, frozen and checked on construction; imports nothing heavy."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Modality = Literal["text", "audio", "visual"]
+MODALITIES: tuple[Modality, ...] = ("text", "audio", "visual")
+
+
+class Frozen(BaseModel):
+    """A configuration: immutable, and an unknown field is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class ModelConfig(Frozen):
+    """The network (Ma et al. 2023, section 3)."""
+
+    hidden: int = Field(1024, ge=2)
+    """Width d of every transformer, gate and head; also the feed-forward width."""
+    heads: int = Field(8, ge=1)
+    """Attention heads; divides `hidden`."""
+    dropout: float = Field(0.5, ge=0, lt=1)
+    """Dropout on transformer inputs, attention, feed-forward and the students' heads."""
+    speakers: int = Field(9, ge=1)
+    """Rows of the speaker table. The n-th speaker to appear in a conversation takes row n modulo this."""
+    unimodal_gates: Literal["learned", "identity"] = "learned"
+    """`identity` freezes the nine unimodal gates to gate = sigmoid(x), as the published MELD run does."""
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> "ModelConfig":
+        if self.hidden % self.heads or self.hidden % 2:
+            raise ValueError(f"hidden ({self.hidden}) must be even and a multiple of heads ({self.heads})")
+        return self
+
+
+class ObjectiveConfig(Frozen):
+    """The self-distillation objective (section 3.6): task + gamma_ce * sum CE + gamma_kl * sum KL."""
+
+    temperature: float = Field(1.0, gt=0)
+    """Softens both sides of the KL terms."""
+    gamma_task: float = Field(1.0, ge=0)
+    """Weight of the teacher's cross-entropy."""
+    gamma_ce: float = Field(1.0, ge=0)
+    """Weight of the students' cross-entropies (hard labels)."""
+    gamma_kl: float = Field(1.0, ge=0)
+    """Weight of the students' divergences from the teacher (soft labels)."""
+    class_weights: dict[str, float] | None = None
+    """Cross-entropy weight by emotion; all 1 when absent."""
+
+
+class OptimConfig(Frozen):
+    """Optimisation, as published unless a recipe says otherwise."""
+
+    learning_rate: float = Field(1e-4, gt=0)
+    """Adam's step size."""
+    weight_decay: float = Field(1e-5, ge=0)
+    """L2 penalty, added to the gradient."""
+    batch_conversations: int = Field(16, ge=1)
+    """Conversations in a global batch, over all workers."""
+    epochs: int = Field(100, ge=1)
+    """At most this many passes over the training split."""
+    patience: int = Field(10, ge=1)
+    """Stop after this many epochs without a better dev weighted F1."""
+    seed: int = Field(0, ge=0)
+    """Seeds initial weights, dropout and the order of batches."""
+
+
+class TrainingConfig(Frozen):
+    """Everything that decides what a training run computes."""
+
+    model: ModelConfig = ModelConfig()
+    """The network."""
+    objective: ObjectiveConfig = ObjectiveConfig()
+    """The loss."""
+    optim: OptimConfig = OptimConfig()
+    """The optimiser and its schedule."""
+
+
+def meld() -> TrainingConfig:
+    """The published MELD settings (paper section 4.2)."""
+    return TrainingConfig(
+        model=ModelConfig(unimodal_gates="identity"),
+        objective=ObjectiveConfig(temperature=8.0),
+        optim=OptimConfig(learning_rate=5e-6, batch_conversations=8, epochs=50, patience=50),
+    )
+
+
+def iemocap() -> TrainingConfig:
+    """The published IEMOCAP settings (paper section 4.2), six classes."""
+    shares = {"happy": 0.086747, "sad": 0.144406, "neutral": 0.227883, "angry": 0.160585, "excited": 0.127711}
+    shares["frustrated"] = 0.252668
+    return TrainingConfig(
+        objective=ObjectiveConfig(temperature=1.0, class_weights={name: 1 / share for name, share in shares.items()}),
+        optim=OptimConfig(learning_rate=1e-4, batch_conversations=16, epochs=150, patience=150),
+    )
+
+
+def demo() -> TrainingConfig:
+    """A small, quick model for the synthetic demo archive."""
+    return TrainingConfig(
+        model=ModelConfig(hidden=96, heads=4, dropout=0.3),
+        objective=ObjectiveConfig(temperature=2.0),
+        optim=OptimConfig(learning_rate=1e-3, batch_conversations=8, epochs=30, patience=6),
+    )
+
+
+RECIPES = {"meld": meld, "iemocap": iemocap, "demo": demo}

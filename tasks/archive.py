@@ -1,0 +1,48 @@
+"""Where an archive and its features lie in the workspace, and the manifests that say they are complete."""
+
+from sdt_model.config import Modality
+from tasks.errors import WorkflowError
+from tasks.manifest import MANIFEST, Manifest, ShardRecord, read_manifest
+from tasks.workspace import Workspace, checked_name
+
+
+def archive_manifest_path(archive: str) -> str:
+    """Manifest of the archive's utterance shards; replaced in one step when the archive is ingested anew."""
+    return f"archives/{checked_name(archive, 'archive')}/{MANIFEST}"
+
+
+def utterances_folder(archive: str, fingerprint: str) -> str:
+    """Utterance shards of one ingest: part-00000.parquet ..."""
+    return f"archives/{archive}/utterances/{fingerprint}"
+
+
+def rejected_folder(archive: str, fingerprint: str) -> str:
+    """Rows of one ingest that could not be used, one file beside each utterance shard."""
+    return f"archives/{archive}/rejected/{fingerprint}"
+
+
+def features_folder(archive: str, modality: Modality, extractor: str) -> str:
+    """Feature shards made by the extractor with this fingerprint."""
+    return f"features/{checked_name(archive, 'archive')}/{modality}/{extractor}"
+
+
+def features_path(folder: str, utterances: ShardRecord) -> str:
+    """Feature shard of an utterance shard, named by its content: an unchanged shard keeps its features."""
+    return f"{folder}/part-{utterances.index:05d}-{utterances.sha256[:12]}.parquet"
+
+
+def read_archive(workspace: Workspace, archive: str) -> Manifest:
+    """The archive's manifest.
+
+    Raises:
+        WorkflowError: the archive was never ingested here, or its ingest did not finish.
+    """
+    manifest = read_manifest(workspace, archive_manifest_path(archive))
+    if manifest is None:
+        there = sorted({path.split("/")[1] for path in workspace.files("archives")})
+        raise WorkflowError(
+            f"archive {archive!r} is not in {workspace.url}, or its ingest did not finish\n"
+            f"  there: {', '.join(there) or 'none'}\n"
+            f"  make it with: sdt ingest KIND PATH --archive {archive}"
+        )
+    return manifest

@@ -1,0 +1,131 @@
+"""Configuration of the stages: frozen, typed, checked before Ray starts. They are the flows' parameters."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from sdt_model.config import Frozen, Modality, TrainingConfig
+
+
+class RayConfig(Frozen):
+    """Where the work runs."""
+
+    address: str | None = None
+    """A cluster's address; absent: `RAY_ADDRESS`, or else an embedded Ray on this machine."""
+    cpus: int | None = Field(None, ge=1)
+    """Cores of the embedded Ray; absent: all."""
+
+
+class Resources(Frozen):
+    """What one worker of a stage asks Ray for."""
+
+    cpus: float = Field(1.0, gt=0)
+    """Cores of one worker; its libraries use as many threads."""
+    gpus: float = Field(0.0, ge=0)
+    """GPUs (or a share of one) of one worker."""
+
+
+class StageConfig(Frozen):
+    """What every stage is told."""
+
+    workspace: str = "./workspace"
+    """Any fsspec URL: a folder, s3://bucket/path, gs://..."""
+    archive: str
+    """Name of the archive in the workspace."""
+    ray: RayConfig = RayConfig()
+    """Where the work runs."""
+    workers: int | None = Field(None, ge=1)
+    """Workers of a stage; absent: as many as the cluster has room for."""
+    resources: Resources = Resources()
+    """What one worker asks for."""
+    retries: int = Field(2, ge=0)
+    """How often a failing shard is tried again before it is set aside."""
+
+
+class IngestConfig(StageConfig):
+    """From source files to utterance shards."""
+
+    kind: Literal["table", "meld"]
+    """What the source is: a `table` (CSV, JSONL, Parquet with the canonical columns) or the `meld` release."""
+    path: str
+    """A file or folder, any fsspec URL."""
+    media_root: str | None = None
+    """Folder that audio and video URIs are relative to; absent: the source folder."""
+    shards: int | None = Field(None, ge=1, le=100_000)
+    """Number of utterance shards; absent: by the size of the source."""
+    shard_mb: float = Field(8.0, gt=0)
+    """Source megabytes a shard when `shards` is absent; there are never fewer than 4 shards."""
+
+
+class ExtractorNames(Frozen):
+    """One extractor for each modality, by its registered name."""
+
+    text: str = "minilm"
+    """Text encoder."""
+    audio: str = "opensmile:eGeMAPSv02"
+    """Acoustic descriptor."""
+    visual: str = "hog"
+    """Visual descriptor."""
+
+    def of(self, modality: Modality) -> str:
+        return str(getattr(self, modality))
+
+
+class ExtractConfig(StageConfig):
+    """From utterance shards to feature shards."""
+
+    extractors: ExtractorNames = ExtractorNames()
+    """Which extractor makes each modality's features."""
+    modalities: tuple[Modality, ...] = ("text", "audio", "visual")
+    """Modalities to extract; one that the archive has nothing of is passed over."""
+
+
+class TrainConfig(StageConfig):
+    """From features of annotated conversations to a bundle."""
+
+    training: TrainingConfig = TrainingConfig()
+    """Model, objective and optimisation; recipes fill it."""
+    extractors: ExtractorNames = ExtractorNames()
+    """Whose features to train on."""
+    modalities: tuple[Modality, ...] | None = None
+    """Modalities the model takes; absent: all that have features."""
+    workers: int = Field(1, ge=1)
+    """Data-parallel training workers."""
+    resources: Resources = Resources()
+    """What one training worker asks for."""
+    dev_fraction: float = Field(0.1, gt=0, lt=0.5)
+    """Share of conversations without a split that become dev."""
+    test_fraction: float = Field(0.1, ge=0, lt=0.5)
+    """Share of conversations without a split that become test."""
+    promote: bool = True
+    """Make the new model the production one."""
+
+
+class LabelConfig(StageConfig):
+    """From features and a bundle to label shards."""
+
+    model: str = "production"
+    """Model id, or `production` for the one that models/production.json names."""
+    batch_utterances: int = Field(1024, ge=1)
+    """Most utterances in one forward pass; a longer conversation goes alone."""
+
+
+class PipelineConfig(StageConfig):
+    """All four stages in turn, over one archive."""
+
+    kind: Literal["table", "meld"] = "table"
+    """As for ingest."""
+    path: str
+    """As for ingest."""
+    media_root: str | None = None
+    """As for ingest."""
+    shards: int | None = Field(None, ge=1, le=100_000)
+    """As for ingest."""
+    extractors: ExtractorNames = ExtractorNames()
+    """As for extract."""
+    training: TrainingConfig = TrainingConfig()
+    """As for train."""
+    train_workers: int = Field(1, ge=1)
+    """As `workers` of train."""
+    train_resources: Resources = Resources()
+    """As `resources` of train."""

@@ -1,0 +1,228 @@
+"""The one place that fans shards out over Ray.
+
+A stage says what to do with one shard: a plain function from a `Shard` to a `ShardOutput`. Here it is run for the
+shards that are missing, bounded in flight, retried, with a progress line; a shard that keeps failing is set aside
+and named; the manifest is written last.
+"""
+
+import hashlib
+import json
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import ray
+from ray.exceptions import RayActorError, RayTaskError
+
+from tasks.config import StageConfig
+from tasks.errors import StageFailed, WorkflowError
+from tasks.manifest import Manifest, ShardRecord, read_manifest
+from tasks.workspace import Workspace
+
+log = logging.getLogger("sdt.stage")
+
+_RECORD = b"sdt"  # key of the counts and facts in a shard file's Parquet metadata
+_PROGRESS_EVERY_S = 5.0
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One unit of work: its number, the file it becomes, and what its function needs to know."""
+
+    index: int
+    path: str
+    payload: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ShardOutput:
+    """What a shard function returns; ``beside`` holds further files (path -> table), published before the shard."""
+
+    table: pa.Table
+    counts: dict[str, int] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+    beside: dict[str, pa.Table] = field(default_factory=dict)
+
+
+ShardFunction = Callable[[Shard], ShardOutput]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage ready to run. ``prepare`` is called once in each worker that has a shard to do: it loads the model."""
+
+    name: str
+    fingerprint: str
+    manifest_path: str
+    shards: tuple[Shard, ...]
+    prepare: Callable[[], ShardFunction]
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def run_stage(stage: Stage, config: StageConfig) -> Manifest:
+    """Do the shards that are missing, then write the manifest.
+
+    Raises:
+        StageFailed: some shards could not be done; the others are, and the next run does the missing ones only.
+    """
+    workspace = Workspace(config.workspace)
+    found = read_manifest(workspace, stage.manifest_path)
+    if found is not None and found.fingerprint == stage.fingerprint:
+        log.info("%s: nothing to do, %d shards and %d rows are there", stage.name, len(found.shards), found.rows)
+        return found
+    records = _FanOut(stage, config).run()
+    columns = _columns(workspace, stage.shards[0].path) if stage.shards else {}
+    manifest = Manifest(
+        stage=stage.name,
+        fingerprint=stage.fingerprint,
+        shards=tuple(records[shard.index] for shard in stage.shards),
+        columns=columns,
+        facts=stage.facts,
+    )
+    manifest.write(workspace, stage.manifest_path)
+    return manifest
+
+
+def run_shard(workspace: Workspace, shard: Shard, work: ShardFunction) -> ShardRecord:
+    """Compute one shard and publish it; the file is there whole, or not at all."""
+    output = work(shard)
+    for path, table in output.beside.items():
+        workspace.write_table(path, table)
+    record = json.dumps({"counts": output.counts, "facts": output.facts}, sort_keys=True)
+    workspace.write_table(shard.path, output.table.replace_schema_metadata({_RECORD: record.encode()}))
+    return describe_shard(workspace, shard)
+
+
+def describe_shard(workspace: Workspace, shard: Shard) -> ShardRecord:
+    """The record of a shard file that is there."""
+    digest, size = hashlib.sha256(), 0
+    with workspace.fs.open(workspace.path(shard.path), "rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+            size += len(block)
+    with workspace.parquet(shard.path) as parquet:
+        record = json.loads(parquet.metadata.metadata[_RECORD])
+        rows = parquet.metadata.num_rows
+    return ShardRecord(index=shard.index, path=shard.path, rows=rows, bytes=size, sha256=digest.hexdigest(), **record)
+
+
+def _columns(workspace: Workspace, path: str) -> dict[str, str]:
+    with workspace.parquet(path) as parquet:
+        return {column.name: str(column.type) for column in parquet.schema_arrow}
+
+
+class _Worker:
+    """An actor: prepares once, when it first has a shard to compute, then does one shard after another."""
+
+    def __init__(self, workspace: Workspace, prepare: Callable[[], ShardFunction]) -> None:
+        self._workspace = workspace
+        self._prepare = prepare
+        self._work: ShardFunction | None = None
+
+    def do(self, shard: Shard, there: bool) -> ShardRecord:
+        if there:
+            return describe_shard(self._workspace, shard)
+        if self._work is None:
+            self._work = self._prepare()
+        return run_shard(self._workspace, shard, self._work)
+
+
+class _FanOut:
+    def __init__(self, stage: Stage, config: StageConfig) -> None:
+        self._stage = stage
+        self._config = config
+        self._workspace = Workspace(config.workspace)
+        self._waiting: deque[tuple[Shard, int]] = deque((shard, 0) for shard in stage.shards)
+        self._running: dict[Any, tuple[Any, Shard, int]] = {}  # reference -> actor, shard, earlier attempts
+        self._records: dict[int, ShardRecord] = {}
+        self._set_aside: dict[str, str] = {}
+        self._started = self._last_line = time.monotonic()
+        self._computed = 0
+
+    def run(self) -> dict[int, ShardRecord]:
+        folders = {shard.path.rsplit("/", 1)[0] for shard in self._stage.shards}
+        there = {path for folder in folders for path in self._workspace.files(folder)}
+        actors = self._start(len(self._waiting))
+        idle = deque(actors)
+        try:
+            while self._waiting or self._running:
+                while self._waiting and idle:
+                    shard, attempts = self._waiting.popleft()
+                    actor = idle.popleft()
+                    self._running[actor.do.remote(shard, shard.path in there)] = (actor, shard, attempts)
+                done, _ = ray.wait(list(self._running), num_returns=1, timeout=_PROGRESS_EVERY_S)
+                for reference in done:
+                    idle.append(self._collect(reference, there))
+                self._progress(last=not (self._waiting or self._running))
+        finally:
+            for actor in actors:  # also takes whatever is still running with it
+                ray.kill(actor)
+        if self._set_aside:
+            raise StageFailed(self._report())
+        return self._records
+
+    def _start(self, shards: int) -> list[Any]:
+        resources = self._config.resources
+        room = ray.cluster_resources()
+        fitting = int(room.get("CPU", 1) // resources.cpus)
+        if resources.gpus:
+            fitting = min(fitting, int(room.get("GPU", 0) / resources.gpus))
+        if fitting < 1 and self._config.workers is None:
+            raise WorkflowError(
+                f"{self._stage.name}: a worker asks for {resources.cpus:g} CPUs and {resources.gpus:g} GPUs, "
+                f"and Ray has {room.get('CPU', 0):g} and {room.get('GPU', 0):g}\n"
+                "  lower `resources`, or set `workers` if nodes are yet to come"
+            )
+        count = min(shards, self._config.workers or fitting)
+        actor = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus, max_restarts=-1)(_Worker)
+        return [actor.remote(self._workspace, self._stage.prepare) for _ in range(count)]
+
+    def _collect(self, reference: Any, there: set[str]) -> Any:
+        actor, shard, attempts = self._running.pop(reference)
+        try:
+            self._records[shard.index] = ray.get(reference)
+            self._computed += shard.path not in there
+        except (RayTaskError, RayActorError) as error:
+            # A fault of the input is the same the next time; anything else may be the network's or the machine's.
+            cause = getattr(error, "cause", None)
+            reason = (
+                str(cause) if isinstance(cause, WorkflowError) else f"{type(cause or error).__name__}: {cause or error}"
+            )
+            if attempts < self._config.retries and not isinstance(cause, WorkflowError):
+                log.warning("%s: shard %d failed (%s), trying again", self._stage.name, shard.index, reason)
+                self._waiting.append((shard, attempts + 1))
+            else:
+                log.error("%s: shard %d set aside: %s", self._stage.name, shard.index, reason)
+                self._set_aside[shard.path] = reason
+        return actor
+
+    def _progress(self, last: bool) -> None:
+        now = time.monotonic()
+        if not last and now - self._last_line < _PROGRESS_EVERY_S:
+            return
+        self._last_line = now
+        elapsed = max(now - self._started, 1e-9)
+        done, outstanding = len(self._records), len(self._waiting) + len(self._running)
+        rate = sum(record.rows for record in self._records.values()) / elapsed
+        minutes, seconds = divmod(int(elapsed / max(done, 1) * outstanding), 60)
+        log.info(
+            f"{self._stage.name}: {done}/{len(self._stage.shards)} shards done ({done - self._computed} found), "
+            f"{len(self._running)} in flight, {len(self._waiting)} waiting, {len(self._set_aside)} set aside, "
+            f"{rate:.0f} rows/s, ETA {minutes}:{seconds:02d}"
+        )
+
+    def _report(self) -> str:
+        lines = [f"  {path}: {reason}" for path, reason in sorted(self._set_aside.items())[:10]]
+        more = len(self._set_aside) - len(lines)
+        return "\n".join(
+            [
+                f"{self._stage.name}: {len(self._set_aside)} of {len(self._stage.shards)} shards set aside",
+                *lines,
+                *([f"  and {more} more"] if more > 0 else []),
+                "The other shards are done. Run the same command again: only these are tried.",
+            ]
+        )

@@ -1,0 +1,128 @@
+"""The workspace: one fsspec URL under which everything lies, and publishing a file in one step.
+
+A file appears whole or not at all. It is written to a local temporary file first; then one ``os.replace`` on local
+disk, or one upload to the final key on an object store, makes it visible. An exception in between publishes nothing.
+"""
+
+import json
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+from fsspec.implementations.local import LocalFileSystem
+
+from tasks.errors import WorkflowError
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def checked_name(name: str, what: str) -> str:
+    """Return ``name`` if it can be one folder's name on any store, else raise.
+
+    Raises:
+        WorkflowError: anything but letters, digits, dot, underscore and hyphen, or too long.
+    """
+    if not _NAME.fullmatch(name):
+        raise WorkflowError(f"{what} {name!r} is not a usable name: letters, digits, '.', '_' and '-', at most 100")
+    return name
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Paths given to its methods are relative to the workspace, with '/' between folders."""
+
+    url: str
+
+    @cached_property
+    def _root(self) -> tuple[Any, str]:
+        fs, root = fsspec.core.url_to_fs(self.url)
+        return fs, root.rstrip("/")
+
+    @property
+    def fs(self) -> Any:
+        """The fsspec filesystem that the workspace lies on."""
+        return self._root[0]
+
+    @property
+    def is_local(self) -> bool:
+        return isinstance(self.fs, LocalFileSystem)
+
+    def path(self, relative: str) -> str:
+        """The path as the filesystem knows it."""
+        return f"{self._root[1]}/{relative}" if relative else self._root[1]
+
+    def uri(self, relative: str) -> str:
+        """The path as a person or Polars would write it, with its protocol unless local."""
+        return self.path(relative) if self.is_local else str(self.fs.unstrip_protocol(self.path(relative)))
+
+    def exists(self, relative: str) -> bool:
+        return bool(self.fs.exists(self.path(relative)))
+
+    def files(self, folder: str) -> list[str]:
+        """Every file below ``folder``, relative to the workspace, sorted; temporary files are not seen."""
+        if not self.exists(folder):
+            return []
+        prefix = len(self.path("")) + 1
+        found = (str(path)[prefix:] for path in self.fs.find(self.path(folder)))
+        return sorted(path for path in found if not path.rsplit("/", 1)[-1].startswith(".tmp-"))
+
+    def remove(self, relative: str) -> None:
+        self.fs.rm_file(self.path(relative))
+
+    @contextmanager
+    def publish(self, relative: str) -> Iterator[Path]:
+        """Yield a local path to write to; on leaving without an error the file appears at ``relative`` in one step."""
+        final = Path(self.path(relative))
+        if self.is_local:
+            final.parent.mkdir(parents=True, exist_ok=True)
+        folder = final.parent if self.is_local else None
+        with tempfile.NamedTemporaryFile(prefix=".tmp-", dir=folder, delete=False) as handle:
+            temporary = Path(handle.name)
+        try:
+            yield temporary
+            if self.is_local:
+                temporary.chmod(0o644)
+                temporary.replace(final)
+            else:
+                self.fs.put_file(str(temporary), self.path(relative))
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def write_table(self, relative: str, table: pa.Table, row_group_size: int = 65_536) -> None:
+        """Publish one Parquet file; the same table always gives the same bytes."""
+        with self.publish(relative) as local:
+            pq.write_table(table, local, compression="zstd", row_group_size=row_group_size)
+
+    def parquet(self, relative: str) -> pq.ParquetFile:
+        """Open a Parquet file for reading."""
+        return pq.ParquetFile(self.path(relative), filesystem=self.fs)
+
+    def read_table(self, relative: str, columns: list[str] | None = None) -> pa.Table:
+        with self.parquet(relative) as file:
+            return file.read(columns=columns)
+
+    def write_bytes(self, relative: str, content: bytes) -> None:
+        with self.publish(relative) as local:
+            local.write_bytes(content)
+
+    def read_bytes(self, relative: str) -> bytes:
+        """Raises: WorkflowError: no such file."""
+        try:
+            return bytes(self.fs.cat_file(self.path(relative)))
+        except FileNotFoundError as error:
+            raise WorkflowError(f"{self.uri(relative)} is not there") from error
+
+    def write_json(self, relative: str, content: object) -> None:
+        text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+        self.write_bytes(relative, text.encode())
+
+    def read_json(self, relative: str) -> Any:
+        return json.loads(self.read_bytes(relative))
