@@ -15,7 +15,7 @@ class Frozen(BaseModel):
 
 
 class ModelConfig(Frozen):
-    """The network (Ma et al. 2023, section 3)."""
+    """The network (Ma et al. 2023)."""
 
     hidden: int = Field(1024, ge=2)
     """Width d of every transformer, gate and head; also the feed-forward width."""
@@ -36,7 +36,7 @@ class ModelConfig(Frozen):
 
 
 class ObjectiveConfig(Frozen):
-    """The self-distillation objective (section 3.6): task + gamma_ce * sum CE + gamma_kl * sum KL."""
+    """The self-distillation objective : task + gamma_ce * sum CE + gamma_kl * sum KL."""
 
     temperature: float = Field(1.0, gt=0)
     """Softens both sides of the KL terms."""
@@ -79,7 +79,7 @@ class TrainingConfig(Frozen):
 
 
 def meld() -> TrainingConfig:
-    """The published MELD settings (paper section 4.2)."""
+    """The published MELD settings."""
     return TrainingConfig(
         model=ModelConfig(unimodal_gates="identity"),
         objective=ObjectiveConfig(temperature=8.0),
@@ -88,7 +88,7 @@ def meld() -> TrainingConfig:
 
 
 def iemocap() -> TrainingConfig:
-    """The published IEMOCAP settings (paper section 4.2), six classes."""
+    """The published IEMOCAP settings, six classes."""
     shares = {"happy": 0.086747, "sad": 0.144406, "neutral": 0.227883, "angry": 0.160585, "excited": 0.127711}
     shares["frustrated"] = 0.252668
     return TrainingConfig(

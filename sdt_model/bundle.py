@@ -1,0 +1,100 @@
+"""A trained model as files: safetensors and JSON, nothing that has to be unpickled.
+
+The bundle carries what labelling needs to be right: weights with the feature statistics, the emotions' names, and
+which extractor made each modality's features.
+"""
+
+import json
+
+from pydantic import Field
+from safetensors.torch import load, save
+
+from sdt_model.config import Frozen, Modality, TrainingConfig
+from sdt_model.model import SDT
+
+WEIGHTS, DESCRIPTION, METRICS, CARD = "model.safetensors", "bundle.json", "metrics.json", "README.md"
+
+
+class FeatureSource(Frozen):
+    """Where a modality's features came from."""
+
+    extractor: str
+    """Registered name."""
+    fingerprint: str
+    """Fingerprint of the extractor; features of another one are refused."""
+    dim: int = Field(ge=1)
+    """Length of a vector."""
+
+
+class Bundle(Frozen):
+    """The description of a trained model (bundle.json)."""
+
+    model_id: str
+    """Name of its folder."""
+    emotions: tuple[str, ...]
+    """Class names, in the order of the scores."""
+    features: dict[Modality, FeatureSource]
+    """The modalities it takes and how their features are made."""
+    training: TrainingConfig
+    """How it was trained."""
+    archive: str
+    """Archive it was trained on."""
+    data_fingerprint: str
+    """Fingerprint of the utterances it was trained on."""
+    metrics: dict[str, float]
+    """Scores of the selected epoch; `paper_protocol_*` ones are selected on the test split."""
+
+    def network(self) -> SDT:
+        """The network, untrained."""
+        dims = {modality: source.dim for modality, source in self.features.items()}
+        return SDT(self.training.model, dims, len(self.emotions))
+
+
+def to_files(bundle: Bundle, network: SDT) -> dict[str, bytes]:
+    """The bundle's files by name; the description last, so that a bundle with one is whole."""
+    metrics = json.dumps(bundle.metrics, indent=1, sort_keys=True) + "\n"
+    return {
+        WEIGHTS: save({name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}),
+        METRICS: metrics.encode(),
+        CARD: card(bundle).encode(),
+        DESCRIPTION: (bundle.model_dump_json(indent=1) + "\n").encode(),
+    }
+
+
+def load_network(bundle: Bundle, weights: bytes) -> SDT:
+    """The trained network, ready to predict.
+
+    Raises:
+        RuntimeError: the weights are not those of the description.
+    """
+    network = bundle.network()
+    network.load_state_dict(load(weights))
+    return network.eval()
+
+
+def card(bundle: Bundle) -> str:
+    """The model card: what it is, what it was trained on, how well it did, and how that was selected."""
+    rows = [f"| {name} | {value:.4f} |" for name, value in sorted(bundle.metrics.items())]
+    features = [f"| {m} | {s.extractor} | {s.dim} | {s.fingerprint} |" for m, s in bundle.features.items()]
+    return "\n".join(
+        [
+            f"# {bundle.model_id}",
+            "",
+            "SDT (Ma et al. 2023): emotions of the utterances of a conversation.",
+            f"Trained on archive `{bundle.archive}` (data {bundle.data_fingerprint}).",
+            f"Emotions: {', '.join(bundle.emotions)}.",
+            "",
+            "The epoch was selected on the dev split. Only `paper_protocol_*` scores were selected on the test split.",
+            "",
+            "| score | value |",
+            "| --- | --- |",
+            *rows,
+            "",
+            "| modality | extractor | dimension | fingerprint |",
+            "| --- | --- | --- | --- |",
+            *features,
+            "",
+            "It knows the kinds of conversation it was trained on. Labels are estimates, not facts about people.",
+            "",
+        ]
+    )

@@ -1,0 +1,182 @@
+"""SDT, the transformer with self-distillation for emotion recognition in conversations, in one file.
+
+Ma et al., "A Transformer-Based Model With Self-Distillation for Multimodal Emotion Recognition in Conversations",
+IEEE Transactions on Multimedia, 2023. Shapes below: N utterances of a batch, M modalities, P = M * M ordered pairs of
+modalities, H hidden width, K emotions. The P transformers (one for each target and source) share every operation:
+their weights are stacked along the first axis, and one batched product does the work of P.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sdt_model.batch import Batch
+from sdt_model.config import MODALITIES, Modality, ModelConfig
+
+
+@dataclass(frozen=True)
+class Output:
+    """Scores of N utterances.
+
+    Attributes:
+        students: (M, N, K) logits of each modality's head.
+        teacher: (N, K) logits of the fused head.
+        weights: (M, N) the fusion gate's weight of each modality, mean over channels; sums to 1 over M.
+    """
+
+    students: Tensor
+    teacher: Tensor
+    weights: Tensor
+
+
+class Linears(nn.Module):
+    """``count`` linear maps side by side: (count, N, in) -> (count, N, out), initialised as ``nn.Linear`` is."""
+
+    def __init__(self, count: int, inputs: int, outputs: int, bias: bool = True) -> None:
+        super().__init__()
+        bound = 1 / math.sqrt(inputs)
+        self.weight = nn.Parameter(torch.empty(count, inputs, outputs).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(count, 1, outputs).uniform_(-bound, bound)) if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.bmm(x, self.weight) if self.bias is None else torch.baddbmm(self.bias, x, self.weight)
+
+
+class Transformers(nn.Module):
+    """P one-layer transformers, each with a source as key and value and a target as query."""
+
+    def __init__(self, config: ModelConfig, pairs: int) -> None:
+        super().__init__()
+        self.heads = config.heads
+        self.dropout = config.dropout
+        width = config.hidden
+        self.query, self.key_value = Linears(pairs, width, width), Linears(pairs, width, 2 * width)
+        self.attended = Linears(pairs, width, width)
+        self.norm_weight = nn.Parameter(torch.ones(pairs, 1, width))
+        self.norm_bias = nn.Parameter(torch.zeros(pairs, 1, width))
+        self.inner, self.outer = Linears(pairs, width, width), Linears(pairs, width, width)
+
+    def forward(self, source: Tensor, target: Tensor, seen: Tensor | None, batch: Batch) -> Tensor:
+        """(P, N, H), (P, N, H), which sources can be seen (P, N) or None for all -> (P, N, H)."""
+        key, value = self.key_value(source).chunk(2, dim=-1)
+        mixed = self._attend(self.query(target), key, value, seen, batch)
+        x = target + self._drop(self.attended(mixed))
+        normed = F.layer_norm(x, x.shape[-1:], eps=1e-6) * self.norm_weight + self.norm_bias
+        inner = self._drop(F.gelu(self.inner(normed), approximate="tanh"))
+        return x + self._drop(self.outer(inner))
+
+    def _drop(self, x: Tensor) -> Tensor:
+        return F.dropout(x, self.dropout, self.training)
+
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor, seen: Tensor | None, batch: Batch) -> Tensor:
+        pairs, _, width = query.shape
+
+        def split(x: Tensor, group: Tensor) -> Tensor:  # (P, N, H) -> (P * G, heads, L, H / heads)
+            x = x[:, group.flatten()].view(pairs * group.shape[0], group.shape[1], self.heads, -1)
+            return x.transpose(1, 2)
+
+        mixed = []
+        for group in batch.groups:
+            mask, some = None, None
+            if seen is not None:
+                mask = seen[:, group].view(-1, 1, 1, group.shape[1])
+                # Where a conversation has nothing of the source, attend to anything and take nothing of it.
+                some = mask.any(dim=-1, keepdim=True)
+                mask = mask | ~some
+            q, k, v = split(query, group), split(key, group), split(value, group)
+            out = F.scaled_dot_product_attention(q, k, v, mask, self.dropout if self.training else 0.0)
+            out = out if some is None else out * some
+            mixed.append(out.transpose(1, 2).reshape(pairs, -1, width))
+        return torch.cat(mixed, dim=1)[:, batch.restore]
+
+
+class SDT(nn.Module):
+    """The network: features of M modalities to emotions, one head a modality (students) and one fused (teacher)."""
+
+    def __init__(self, config: ModelConfig, dims: Mapping[Modality, int], classes: int) -> None:
+        """``dims``: the feature dimension of each modality the model takes."""
+        super().__init__()
+        self.config = config
+        self.modalities = tuple(name for name in MODALITIES if name in dims)
+        self.classes = classes
+        count, width = len(self.modalities), config.hidden
+        for name in self.modalities:  # statistics of the training split, part of the saved model
+            self.register_buffer(f"mean_{name}", torch.zeros(dims[name]))
+            self.register_buffer(f"scale_{name}", torch.ones(dims[name]))
+        self.project = nn.ModuleList([nn.Linear(dims[name], width, bias=False) for name in self.modalities])
+        self.speaker = nn.Embedding(config.speakers + 1, width, padding_idx=config.speakers)
+        self.transformers = Transformers(config, count * count)
+        learned = config.unimodal_gates == "learned"
+        self.unimodal_gate = Linears(count * count, width, width, bias=False) if learned else None
+        self.reduce = Linears(count, count * width, width)
+        self.multimodal_gate = nn.Linear(width, width, bias=False)
+        self.students = Linears(count, width, classes)
+        self.teacher = nn.Linear(width, classes)
+        pairs = torch.arange(count * count)
+        self.register_buffer("target_of", pairs // count, persistent=False)
+        self.register_buffer("source_of", pairs % count, persistent=False)
+
+    def set_statistics(self, mean: Mapping[Modality, Tensor], deviation: Mapping[Modality, Tensor]) -> None:
+        """Standardise features (C,) by these from now on; a dimension that never varies is left unscaled."""
+        for name in self.modalities:
+            spread = deviation[name]
+            self.get_buffer(f"mean_{name}").copy_(mean[name])
+            self.get_buffer(f"scale_{name}").copy_(torch.where(spread > 1e-6, 1 / spread.clamp_min(1e-6), 1.0))
+
+    def forward(self, batch: Batch) -> Output:
+        present = batch.present.unsqueeze(-1)  # (M, N, 1)
+        placed = self._inputs(batch) * present + self._place(batch)  # (M, N, H)
+        target_of, source_of = cast(Tensor, self.target_of), cast(Tensor, self.source_of)
+        # Every transformer draws its own dropout for its source and for its target.
+        source, target = self._drop(placed[source_of]), self._drop(placed[target_of])
+        seen = None if batch.complete else batch.present[source_of]
+        pairwise = self.transformers(source, target, seen, batch)  # (P, N, H)
+        if seen is not None:
+            pairwise = pairwise * self._conversation_has(seen, batch).unsqueeze(-1)
+        gate = pairwise if self.unimodal_gate is None else self.unimodal_gate(pairwise)
+        gated = pairwise * torch.sigmoid(gate)  # unimodal-level gated fusion
+        modal = self._by_target(gated)  # (M, N, H)
+        fused, weights = self._fuse(modal, present)
+        students = self.students(self._drop(F.relu(modal)))
+        return Output(students, self.teacher(fused), weights)
+
+    def _inputs(self, batch: Batch) -> Tensor:
+        """(M, N, H): standardised features, projected."""
+        columns = []
+        for name, project, x in zip(self.modalities, self.project, batch.features, strict=True):
+            columns.append(project((x - self.get_buffer(f"mean_{name}")) * self.get_buffer(f"scale_{name}")))
+        return torch.stack(columns)
+
+    def _place(self, batch: Batch) -> Tensor:
+        """(N, H): sinusoidal position in the conversation plus the speaker's embedding."""
+        half = torch.arange(0, self.config.hidden, 2, device=batch.position.device, dtype=torch.float32)
+        angle = batch.position.unsqueeze(-1) * torch.exp(half * (-math.log(10000.0) / self.config.hidden))
+        position = torch.stack((angle.sin(), angle.cos()), dim=-1).flatten(-2)
+        known = batch.speaker >= 0
+        row = torch.where(known, batch.speaker % self.config.speakers, self.config.speakers)
+        return position + cast(Tensor, self.speaker(row))
+
+    def _by_target(self, gated: Tensor) -> Tensor:
+        """(P, N, H) -> (M, N, H): what every source says of a target, side by side, reduced."""
+        count = len(self.modalities)
+        by_target = gated.view(count, count, *gated.shape[1:]).transpose(1, 2)  # (M target, N, M source, H)
+        return cast(Tensor, self.reduce(by_target.flatten(2)))
+
+    def _fuse(self, modal: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+        """(M, N, H) -> fused (N, H), mean weights (M, N): multimodal-level gated fusion, a softmax by channel."""
+        scores = self.multimodal_gate(modal).masked_fill(~present, -1e9)
+        share = torch.softmax(scores, dim=0)
+        return (share * modal).sum(dim=0), share.mean(dim=-1)
+
+    def _conversation_has(self, seen: Tensor, batch: Batch) -> Tensor:
+        """(P, N) -> (P, N): whether the utterance's conversation has anything of the source."""
+        found = [seen[:, group].any(dim=-1, keepdim=True).expand(-1, *group.shape).flatten(1) for group in batch.groups]
+        return torch.cat(found, dim=1)[:, batch.restore]
+
+    def _drop(self, x: Tensor) -> Tensor:
+        return F.dropout(x, self.config.dropout, self.training)

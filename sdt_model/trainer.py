@@ -1,0 +1,126 @@
+"""Training in one process: one of several data-parallel workers, or the only one.
+
+The network may be wrapped for data parallelism, which averages gradients over the workers. Each worker's loss is its
+share of the global batch's loss, times the number of workers: the averaged gradient is that of the global batch.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, distributed, nn
+
+from sdt_model.batch import Conversations, budget_batches, pack, training_batches
+from sdt_model.config import TrainingConfig
+from sdt_model.metrics import classification_scores, computed
+from sdt_model.model import SDT, Output
+from sdt_model.objective import Objective
+
+EVALUATION_UTTERANCES = 2048
+
+
+class NonFiniteLoss(RuntimeError):
+    """The loss is no number any more; training on would only spread it."""
+
+
+@dataclass(frozen=True)
+class Splits:
+    """What a run trains on, selects by, and reports; ``test`` may be empty."""
+
+    train: Conversations
+    dev: Conversations
+    test: Conversations
+
+
+class Trainer:
+    """Runs epochs of `TrainingConfig` over `Splits`; every source of chance is a function of seed, epoch and rank."""
+
+    def __init__(
+        self, network: nn.Module, plain: SDT, objective: Objective, data: Splits, config: TrainingConfig
+    ) -> None:
+        """``network`` is ``plain`` itself, or ``plain`` wrapped for data parallelism."""
+        self.network, self.plain = network, plain
+        self.objective, self.data, self.config = objective, data, config
+        self.device = next(plain.parameters()).device
+        spread = distributed.is_available() and distributed.is_initialized()
+        self.rank = distributed.get_rank() if spread else 0
+        self.workers = distributed.get_world_size() if spread else 1
+        optim = config.optim
+        self.optimizer = torch.optim.Adam(
+            plain.parameters(), lr=optim.learning_rate, weight_decay=optim.weight_decay, fused=True
+        )
+
+    def epoch(self, number: int) -> dict[str, float]:
+        """Train over the training split once; return the mean of each loss term over the steps."""
+        optim = self.config.optim
+        torch.manual_seed(hash((optim.seed, number, self.rank)) % 2**63)
+        batches = training_batches(self.data.train.lengths, optim.batch_conversations, self.workers, optim.seed, number)
+        self.network.train()
+        history = torch.stack([self.step(batch, f"epoch {number}, step {i}") for i, batch in enumerate(batches)])
+        mean = self._summed(history).mean(dim=0).tolist()
+        return dict(zip(("loss", *self._term_names), mean, strict=True))
+
+    def step(self, conversations: list[int], where: str) -> Tensor:
+        """One optimiser step on a global batch; return this worker's share of the loss and of each term.
+
+        Raises:
+            NonFiniteLoss: naming ``where``, the conversations and the largest gradient.
+        """
+        train = self.data.train
+        rows = train.rows(conversations)
+        totals = self.objective.totals(train.label[rows], train.present[:, rows])
+        batch = pack(train, conversations[self.rank :: self.workers]).to(self.device)
+        terms = self.objective.terms(self.network(batch), batch, totals)
+        loss = self.objective.total(terms)
+        self.optimizer.zero_grad()
+        torch.autograd.backward(loss * self.workers)
+        if not math.isfinite(loss.item()):
+            raise NonFiniteLoss(
+                f"the loss is {loss.item()} at {where}, conversations {conversations}; {self._largest()}"
+            )
+        self.optimizer.step()
+        self._term_names = tuple(terms)
+        return torch.stack([loss, *terms.values()]).detach()
+
+    @torch.inference_mode()
+    def evaluate(self, split: Conversations, prefix: str) -> dict[str, float]:
+        """Scores of the teacher on a split, each worker doing its part of it."""
+        self.network.eval()
+        metrics = classification_scores(self.plain.classes, self.device)
+        batches = list(budget_batches(split.lengths, EVALUATION_UTTERANCES))
+        for chosen in batches[self.rank :: self.workers]:
+            batch = pack(split, chosen).to(self.device)
+            output: Output = self.plain(batch)
+            has = batch.present.any(dim=0)
+            metrics.update(output.teacher.argmax(dim=-1), torch.where(has, batch.label, -1))
+        return computed(metrics, prefix)
+
+    def state(self) -> dict[str, Tensor]:
+        """Weights and optimiser state by name: all that the next epoch depends on."""
+        weights = {f"model.{name}": value for name, value in self.plain.state_dict().items()}
+        moments = {
+            f"adam.{index}.{name}": value
+            for index, values in self.optimizer.state_dict()["state"].items()
+            for name, value in values.items()
+        }
+        return {name: value.detach().cpu().contiguous() for name, value in (weights | moments).items()}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Go on from a `state`."""
+        self.plain.load_state_dict({k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")})
+        adam = self.optimizer.state_dict()
+        for key, value in state.items():
+            if key.startswith("adam."):
+                _, index, name = key.split(".")
+                adam["state"].setdefault(int(index), {})[name] = value
+        self.optimizer.load_state_dict(adam)
+
+    def _summed(self, values: Tensor) -> Tensor:
+        if self.workers > 1:
+            distributed.all_reduce(values)
+        return values
+
+    def _largest(self) -> str:
+        norms = {name: float(p.grad.norm()) for name, p in self.plain.named_parameters() if p.grad is not None}
+        name = max(norms, key=lambda key: math.inf if math.isnan(norms[key]) else norms[key])
+        return f"largest gradient: {name}, norm {norms[name]}"

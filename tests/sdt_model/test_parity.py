@@ -1,0 +1,67 @@
+"""The model is numerically the published one, over packed utterances; dropout 0, float32."""
+
+import pytest
+import torch
+
+from sdt_model.batch import pack
+from sdt_model.config import MODALITIES
+from tests.sdt_model import published as vectors
+
+
+def outputs() -> tuple:
+    data = vectors.conversations()
+    batch = pack(data, range(len(data.lengths)))
+    network = vectors.model()
+    output = network(batch)
+    objective = vectors.objective()
+    terms = objective.terms(output, batch, objective.totals(data.label, data.present))
+    return network, output, objective, terms
+
+
+def test_log_probabilities() -> None:
+    _, output, _, _ = outputs()
+    mask = vectors.published().tensors["input.mask"].bool()
+    heads = dict(zip(MODALITIES, output.students, strict=True)) | {"fused": output.teacher}
+    for name, logits in heads.items():
+        expected = vectors.published().tensors[f"output.log_prob.{name}"][mask]
+        torch.testing.assert_close(
+            logits.log_softmax(-1), expected, atol=1e-5, rtol=0, msg=lambda m, n=name: f"{n}: {m}"
+        )
+
+
+def test_the_seven_losses() -> None:
+    _, _, _, terms = outputs()
+    assert len(terms) == 7
+    for name, value in terms.items():
+        assert float(value) == pytest.approx(float(vectors.published().tensors[f"output.loss.{name}"]), abs=1e-5), name
+
+
+def test_gradient_norms() -> None:
+    network, _, objective, terms = outputs()
+    objective.total(terms).backward()
+    pairs = vectors.correspondence(network)
+    assert len({id(parameter) for parameter, _ in pairs}) == len(list(network.parameters()))
+    for parameter, names in pairs:
+        expected = torch.stack([vectors.published().tensors[f"output.grad_norm.{name}"] for name in names]).norm()
+        torch.testing.assert_close(
+            parameter.grad.norm(), expected, rtol=1e-4, atol=1e-7, msg=lambda m, n=names[0]: f"{n}: {m}"
+        )
+
+
+def test_adam_trajectory() -> None:
+    config = vectors.published().config
+    data, network, objective = vectors.conversations(), vectors.model(), vectors.objective()
+    batch, totals = pack(data, range(len(data.lengths))), objective.totals(data.label, data.present)
+    adam = torch.optim.Adam(network.parameters(), lr=config["lr"], weight_decay=config["weight_decay"])
+    losses = []
+    for _ in range(config["steps"]):
+        adam.zero_grad()
+        loss = objective.total(objective.terms(network(batch), batch, totals))
+        loss.backward()
+        adam.step()
+        losses.append(loss.detach().double())
+    expected = vectors.published().tensors["output.loss_trajectory"]
+    torch.testing.assert_close(torch.stack(losses), expected, rtol=1e-4, atol=0)
+    mask = vectors.published().tensors["input.mask"].bool()
+    after = vectors.published().tensors["output.log_prob_after_steps.fused"][mask]
+    torch.testing.assert_close(network(batch).teacher.log_softmax(-1), after, atol=1e-3, rtol=0)
