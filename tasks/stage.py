@@ -10,7 +10,7 @@ import json
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,8 +74,8 @@ def run_stage(stage: Stage, config: StageConfig) -> Manifest:
     if found is not None and found.fingerprint == stage.fingerprint:
         log.info("%s: nothing to do, %d shards and %d rows are there", stage.name, len(found.shards), found.rows)
         return found
-    records = _FanOut(stage, config).run()
-    columns = _columns(workspace, stage.shards[0].path) if stage.shards else {}
+    records = fan_out(stage.name, stage.shards, stage.prepare, config)
+    columns = shard_columns(workspace, stage.shards[0].path) if stage.shards else {}
     manifest = Manifest(
         stage=stage.name,
         fingerprint=stage.fingerprint,
@@ -85,6 +85,17 @@ def run_stage(stage: Stage, config: StageConfig) -> Manifest:
     )
     manifest.write(workspace, stage.manifest_path)
     return manifest
+
+
+def fan_out(
+    name: str, shards: Sequence[Shard], prepare: Callable[[], ShardFunction], config: StageConfig
+) -> dict[int, ShardRecord]:
+    """Compute the shards whose files are not there; return every shard's record by its index.
+
+    Raises:
+        StageFailed: some shards could not be done.
+    """
+    return _FanOut(name, shards, prepare, config).run()
 
 
 def run_shard(workspace: Workspace, shard: Shard, work: ShardFunction) -> ShardRecord:
@@ -110,7 +121,8 @@ def describe_shard(workspace: Workspace, shard: Shard) -> ShardRecord:
     return ShardRecord(index=shard.index, path=shard.path, rows=rows, bytes=size, sha256=digest.hexdigest(), **record)
 
 
-def _columns(workspace: Workspace, path: str) -> dict[str, str]:
+def shard_columns(workspace: Workspace, path: str) -> dict[str, str]:
+    """Name and Arrow type of each column of a shard file."""
     with workspace.parquet(path) as parquet:
         return {column.name: str(column.type) for column in parquet.schema_arrow}
 
@@ -132,11 +144,12 @@ class _Worker:
 
 
 class _FanOut:
-    def __init__(self, stage: Stage, config: StageConfig) -> None:
-        self._stage = stage
-        self._config = config
+    def __init__(
+        self, name: str, shards: Sequence[Shard], prepare: Callable[[], ShardFunction], config: StageConfig
+    ) -> None:
+        self._name, self._shards, self._prepare, self._config = name, shards, prepare, config
         self._workspace = Workspace(config.workspace)
-        self._waiting: deque[tuple[Shard, int]] = deque((shard, 0) for shard in stage.shards)
+        self._waiting: deque[tuple[Shard, int]] = deque((shard, 0) for shard in shards)
         self._running: dict[Any, tuple[Any, Shard, int]] = {}  # reference -> actor, shard, earlier attempts
         self._records: dict[int, ShardRecord] = {}
         self._set_aside: dict[str, str] = {}
@@ -144,7 +157,7 @@ class _FanOut:
         self._computed = 0
 
     def run(self) -> dict[int, ShardRecord]:
-        folders = {shard.path.rsplit("/", 1)[0] for shard in self._stage.shards}
+        folders = {shard.path.rsplit("/", 1)[0] for shard in self._shards}
         there = {path for folder in folders for path in self._workspace.files(folder)}
         actors = self._start(len(self._waiting))
         idle = deque(actors)
@@ -173,13 +186,13 @@ class _FanOut:
             fitting = min(fitting, int(room.get("GPU", 0) / resources.gpus))
         if fitting < 1 and self._config.workers is None:
             raise WorkflowError(
-                f"{self._stage.name}: a worker asks for {resources.cpus:g} CPUs and {resources.gpus:g} GPUs, "
+                f"{self._name}: a worker asks for {resources.cpus:g} CPUs and {resources.gpus:g} GPUs, "
                 f"and Ray has {room.get('CPU', 0):g} and {room.get('GPU', 0):g}\n"
                 "  lower `resources`, or set `workers` if nodes are yet to come"
             )
         count = min(shards, self._config.workers or fitting)
         actor = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus, max_restarts=-1)(_Worker)
-        return [actor.remote(self._workspace, self._stage.prepare) for _ in range(count)]
+        return [actor.remote(self._workspace, self._prepare) for _ in range(count)]
 
     def _collect(self, reference: Any, there: set[str]) -> Any:
         actor, shard, attempts = self._running.pop(reference)
@@ -193,10 +206,10 @@ class _FanOut:
                 str(cause) if isinstance(cause, WorkflowError) else f"{type(cause or error).__name__}: {cause or error}"
             )
             if attempts < self._config.retries and not isinstance(cause, WorkflowError):
-                log.warning("%s: shard %d failed (%s), trying again", self._stage.name, shard.index, reason)
+                log.warning("%s: shard %d failed (%s), trying again", self._name, shard.index, reason)
                 self._waiting.append((shard, attempts + 1))
             else:
-                log.error("%s: shard %d set aside: %s", self._stage.name, shard.index, reason)
+                log.error("%s: shard %d set aside: %s", self._name, shard.index, reason)
                 self._set_aside[shard.path] = reason
         return actor
 
@@ -210,7 +223,7 @@ class _FanOut:
         rate = sum(record.rows for record in self._records.values()) / elapsed
         minutes, seconds = divmod(int(elapsed / max(done, 1) * outstanding), 60)
         log.info(
-            f"{self._stage.name}: {done}/{len(self._stage.shards)} shards done ({done - self._computed} found), "
+            f"{self._name}: {done}/{len(self._shards)} shards done ({done - self._computed} found), "
             f"{len(self._running)} in flight, {len(self._waiting)} waiting, {len(self._set_aside)} set aside, "
             f"{rate:.0f} rows/s, ETA {minutes}:{seconds:02d}"
         )
@@ -220,7 +233,7 @@ class _FanOut:
         more = len(self._set_aside) - len(lines)
         return "\n".join(
             [
-                f"{self._stage.name}: {len(self._set_aside)} of {len(self._stage.shards)} shards set aside",
+                f"{self._name}: {len(self._set_aside)} of {len(self._shards)} shards set aside",
                 *lines,
                 *([f"  and {more} more"] if more > 0 else []),
                 "The other shards are done. Run the same command again: only these are tried.",
