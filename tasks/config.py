@@ -25,8 +25,8 @@ class Resources(Frozen):
     """GPUs (or a share of one) of one worker."""
 
 
-class StageConfig(Frozen):
-    """What every stage is told."""
+class RunSettings(Frozen):
+    """Where a stage reads, writes and runs."""
 
     workspace: str = "./workspace"
     """Any fsspec URL: a folder, s3://bucket/path, gs://..."""
@@ -34,6 +34,11 @@ class StageConfig(Frozen):
     """Name of the archive in the workspace."""
     ray: RayConfig = RayConfig()
     """Where the work runs."""
+
+
+class StageConfig(RunSettings):
+    """A stage that works shard by shard."""
+
     workers: int | None = Field(None, ge=1)
     """Workers of a stage; absent: as many as the cluster has room for."""
     resources: Resources = Resources()
@@ -80,7 +85,7 @@ class ExtractConfig(StageConfig):
     """Modalities to extract; one that the archive has nothing of is passed over."""
 
 
-class TrainConfig(StageConfig):
+class TrainConfig(RunSettings):
     """From features of annotated conversations to a bundle."""
 
     training: TrainingConfig = TrainingConfig()
@@ -91,8 +96,10 @@ class TrainConfig(StageConfig):
     """Modalities the model takes; absent: all that have features."""
     workers: int = Field(1, ge=1)
     """Data-parallel training workers."""
-    resources: Resources = Resources()
-    """What one training worker asks for."""
+    resources: Resources | None = None
+    """What one training worker asks for; absent: its share of all cores."""
+    retries: int = Field(2, ge=0)
+    """How often training goes on from its last checkpoint after a worker dies."""
     dev_fraction: float = Field(0.1, gt=0, lt=0.5)
     """Share of conversations without a split that become dev."""
     test_fraction: float = Field(0.1, ge=0, lt=0.5)
@@ -127,5 +134,5 @@ class PipelineConfig(StageConfig):
     """As for train."""
     train_workers: int = Field(1, ge=1)
     """As `workers` of train."""
-    train_resources: Resources = Resources()
+    train_resources: Resources | None = None
     """As `resources` of train."""

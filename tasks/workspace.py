@@ -16,6 +16,7 @@ from typing import Any
 
 import fsspec
 import pyarrow as pa
+import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
@@ -73,6 +74,16 @@ class Workspace:
         prefix = len(self.path("")) + 1
         found = (str(path)[prefix:] for path in self.fs.find(self.path(folder)))
         return sorted(path for path in found if not path.rsplit("/", 1)[-1].startswith(".tmp-"))
+
+    @property
+    def arrow_fs(self) -> pafs.FileSystem:
+        """The same filesystem for libraries that want Arrow's interface."""
+        return pafs.LocalFileSystem() if self.is_local else pafs.PyFileSystem(pafs.FSSpecHandler(self.fs))
+
+    def remove_folder(self, relative: str) -> None:
+        """Remove a folder and what is in it; one that is not there is fine."""
+        if self.exists(relative):
+            self.fs.rm(self.path(relative), recursive=True)
 
     def remove(self, relative: str) -> None:
         self.fs.rm_file(self.path(relative))

@@ -33,7 +33,7 @@ def test_the_seven_losses() -> None:
     _, _, _, terms = outputs()
     assert len(terms) == 7
     for name, value in terms.items():
-        assert float(value) == pytest.approx(float(vectors.published().tensors[f"output.loss.{name}"]), abs=1e-5), name
+        assert value.item() == pytest.approx(float(vectors.published().tensors[f"output.loss.{name}"]), abs=1e-5), name
 
 
 def test_gradient_norms() -> None:

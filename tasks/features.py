@@ -1,0 +1,117 @@
+"""Reading features back: a shard's utterances and vectors, side by side, as arrays for the model.
+
+Vectors go from Arrow to arrays without a Python list in between.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from sdt_model.batch import Bools, Conversations, Floats
+from sdt_model.config import Modality
+from tasks.archive import features_folder, features_path
+from tasks.errors import WorkflowError
+from tasks.manifest import MANIFEST, Manifest, ShardRecord, read_manifest
+from tasks.schema import KEY
+from tasks.workspace import Workspace
+
+COLUMNS = [*KEY, "speaker", "emotion", "split", "occurred_at"]
+
+
+@dataclass(frozen=True)
+class FeatureFolder:
+    """One modality's features of an archive; ``folder`` is None where the archive has nothing of the modality."""
+
+    modality: Modality
+    dim: int
+    folder: str | None
+
+
+@dataclass(frozen=True)
+class ShardFeatures:
+    """One shard: its utterances (without text), and for each modality what the model reads.
+
+    Attributes:
+        utterances: columns `COLUMNS`, sorted by the key.
+        conversations: the shard's conversations as arrays; labels are -1 where there is none or not among ``emotions``.
+        reasons: for each modality why a vector is null, null where it is not or simply absent.
+    """
+
+    utterances: pl.DataFrame
+    conversations: Conversations
+    reasons: dict[Modality, pl.Series]
+
+
+def complete_features(workspace: Workspace, archive: str, modality: Modality, extractor: str) -> Manifest | None:
+    """The manifest of the features that the extractor with this fingerprint made of the archive, if complete."""
+    return read_manifest(workspace, f"{features_folder(archive, modality, extractor)}/{MANIFEST}")
+
+
+def read_shard(
+    workspace: Workspace, shard: ShardRecord, folders: list[FeatureFolder], emotions: tuple[str, ...]
+) -> ShardFeatures:
+    """Read one shard.
+
+    Raises:
+        WorkflowError: a feature shard does not hold exactly the utterances of its utterance shard.
+    """
+    utterances = _frame(workspace.read_table(shard.path, COLUMNS))
+    features: dict[Modality, Floats] = {}
+    present: list[Bools] = []
+    reasons: dict[Modality, pl.Series] = {}
+    for folder in folders:
+        vectors, there, why = _vectors(workspace, shard, folder, utterances)
+        features[folder.modality] = vectors
+        present.append(there)
+        reasons[folder.modality] = why
+    return ShardFeatures(utterances, _conversations(utterances, features, np.stack(present), emotions), reasons)
+
+
+def _frame(table: pa.Table) -> pl.DataFrame:
+    frame = pl.from_arrow(table)
+    assert isinstance(frame, pl.DataFrame)  # a table gives a frame, an array a series
+    return frame
+
+
+def _vectors(
+    workspace: Workspace, shard: ShardRecord, folder: FeatureFolder, utterances: pl.DataFrame
+) -> tuple[Floats, Bools, pl.Series]:
+    rows = utterances.height
+    if folder.folder is None:
+        nothing = pl.repeat(None, rows, dtype=pl.String, eager=True)
+        return np.zeros((rows, folder.dim), np.float32), np.zeros(rows, bool), nothing
+    path = features_path(folder.folder, shard)
+    table = workspace.read_table(path)
+    if not _frame(table.select(list(KEY))).equals(utterances.select(KEY)):
+        raise WorkflowError(
+            f"{path}: holds other utterances than {shard.path}\n  remove it and run `sdt extract` again to make it anew"
+        )
+    column = table.column("vector").combine_chunks()
+    column = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
+    there: Bools = np.asarray(column.is_valid())
+    values = column.values.slice(column.offset * folder.dim, rows * folder.dim)
+    vectors = values.fill_null(0).to_numpy().reshape(rows, folder.dim)
+    return np.where(there[:, None], vectors, np.float32(0)), there, _frame(table.select(["reason"]))["reason"]
+
+
+def _conversations(
+    utterances: pl.DataFrame, features: dict[Modality, Floats], present: Bools, emotions: tuple[str, ...]
+) -> Conversations:
+    # Speakers are numbered by order of appearance: any number of them, none known beforehand.
+    named = pl.col("speaker").is_not_null()
+    first_seen = pl.when(named).then(pl.col("row").min().over("conversation_id", "speaker"))
+    classes = {name: index for index, name in enumerate(emotions)}
+    numbers = utterances.with_row_index("row").select(
+        speaker=(first_seen.rank("dense").over("conversation_id").cast(pl.Int64) - 1).fill_null(-1),
+        label=pl.col("emotion").replace_strict(classes, default=-1, return_dtype=pl.Int64),
+    )
+    lengths = utterances.group_by("conversation_id", maintain_order=True).len()["len"].to_numpy()
+    return Conversations(
+        features=features,
+        present=present,
+        speaker=numbers["speaker"].to_numpy(),
+        label=numbers["label"].to_numpy(),
+        offset=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+    )

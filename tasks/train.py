@@ -1,0 +1,187 @@
+"""Train: features of annotated conversations to a bundle, on Ray Train's data-parallel workers."""
+
+import json
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.train import CheckpointConfig, FailureConfig, Result, RunConfig, ScalingConfig
+from ray.train.torch import TorchTrainer
+from ray.util.queue import Empty, Queue
+
+from sdt_model.bundle import Bundle, FeatureSource, to_files
+from sdt_model.config import MODALITIES, Frozen, Modality
+from tasks.archive import features_folder, read_archive
+from tasks.config import Resources, TrainConfig
+from tasks.errors import WorkflowError
+from tasks.extractors import extractor_spec
+from tasks.features import complete_features
+from tasks.manifest import Manifest, fingerprint
+from tasks.models import promote, read_bundle, write_bundle
+from tasks.splits import split_rule
+from tasks.train_worker import TrainPlan, read_best, train_worker
+from tasks.workspace import Workspace
+
+log = logging.getLogger("sdt.train")
+
+CODE_VERSION = 1
+
+
+class TrainReport(Frozen):
+    """What a training run made."""
+
+    model_id: str
+    """The bundle's name."""
+    path: str
+    """The bundle's folder, relative to the workspace."""
+    metrics: dict[str, float]
+    """Scores of the epoch selected on dev."""
+    epochs: int
+    """Epochs trained; 0 when the model was already there."""
+
+
+def train(config: TrainConfig) -> TrainReport:
+    """Train a model and write its bundle; one already made from the same data and settings is left as it is.
+
+    Raises:
+        WorkflowError: features are missing, nothing is annotated, or training failed.
+    """
+    workspace = Workspace(config.workspace)
+    plan = plan_training(workspace, config)
+    model_id = plan.bundle.model_id
+    there = read_bundle(workspace, model_id)
+    if there is not None:
+        log.info("train: nothing to do, %s is there", model_id)
+        bundle, epochs = there, 0
+    else:
+        bundle, epochs = _train(workspace, plan, config)
+    if config.promote:
+        promote(workspace, model_id)
+    return TrainReport(model_id=model_id, path=f"models/{model_id}", metrics=bundle.metrics, epochs=epochs)
+
+
+def plan_training(workspace: Workspace, config: TrainConfig) -> TrainPlan:
+    """Everything the workers need to know, and the name of the model that will come of it."""
+    archive = read_archive(workspace, config.archive)
+    sources, manifests = _sources(workspace, archive, config)
+    emotions = sorted({name for shard in archive.shards for name in shard.facts["emotions"]})
+    if len(emotions) < 2:
+        raise WorkflowError(
+            f"archive {config.archive!r} cannot be trained on: its annotated emotions are {emotions or 'none'}\n"
+            "  training needs an `emotion` column with at least two of them"
+        )
+    rule = split_rule(archive, config.dev_fraction, config.test_fraction)
+    made_from = [manifest.fingerprint for manifest in manifests]
+    identity = fingerprint(
+        CODE_VERSION, archive.fingerprint, made_from, list(sources), config.training, config.workers, rule
+    )
+    bundle = Bundle(
+        model_id=f"sdt-{config.archive}-{identity}",
+        emotions=tuple(emotions),
+        features=sources,
+        training=config.training,
+        archive=config.archive,
+        data_fingerprint=archive.fingerprint,
+        metrics={},
+    )
+    cpus = _resources(config).cpus
+    return TrainPlan(workspace=config.workspace, bundle=bundle, rule=rule, threads=max(1, int(cpus)))
+
+
+def _sources(
+    workspace: Workspace, archive: Manifest, config: TrainConfig
+) -> tuple[dict[Modality, FeatureSource], list[Manifest]]:
+    sources: dict[Modality, FeatureSource] = {}
+    manifests: list[Manifest] = []
+    for modality in config.modalities or MODALITIES:
+        spec = extractor_spec(modality, config.extractors.of(modality))
+        manifest = complete_features(workspace, config.archive, modality, spec.fingerprint)
+        if manifest is None and config.modalities is None:
+            continue
+        if manifest is None or manifest.facts["archive_fingerprint"] != archive.fingerprint:
+            raise WorkflowError(
+                f"archive {config.archive!r} has no complete {modality} features of {spec.name} ({spec.fingerprint})\n"
+                f"  make them with: sdt extract {config.archive}"
+            )
+        sources[modality] = FeatureSource(extractor=spec.name, fingerprint=spec.fingerprint, dim=spec.dim)
+        manifests.append(manifest)
+    if not sources:
+        folder = features_folder(config.archive, "text", "")
+        raise WorkflowError(f"no features in {workspace.uri(folder)}\n  make them with: sdt extract {config.archive}")
+    return sources, manifests
+
+
+def _resources(config: TrainConfig) -> Resources:
+    """What one worker gets: as configured, or an equal share of the cluster's cores."""
+    if config.resources is not None:
+        return config.resources
+    return Resources(cpus=max(1, int(ray.cluster_resources().get("CPU", 1) // config.workers)))
+
+
+def _train(workspace: Workspace, plan: TrainPlan, config: TrainConfig) -> tuple[Bundle, int]:
+    model_id = plan.bundle.model_id
+    runs = "models/.runs"
+    # With the same name and storage Ray Train finds the checkpoints of an interrupted run and goes on from the last.
+    run = RunConfig(
+        name=model_id,
+        storage_path=workspace.path(runs),
+        storage_filesystem=workspace.arrow_fs,
+        failure_config=FailureConfig(max_failures=config.retries),
+        checkpoint_config=CheckpointConfig(num_to_keep=2),
+    )
+    resources = _resources(config)
+    scaling = ScalingConfig(
+        num_workers=config.workers,
+        use_gpu=resources.gpus > 0,
+        resources_per_worker={"CPU": resources.cpus, **({"GPU": resources.gpus} if resources.gpus else {})},
+    )
+    if workspace.is_local:
+        Path(workspace.path(runs)).mkdir(parents=True, exist_ok=True)
+    with _epoch_lines() as queue:
+        settings = {"plan": plan.model_dump(mode="json"), "queue": queue}
+        result = _fit(TorchTrainer(train_worker, train_loop_config=settings, scaling_config=scaling, run_config=run))
+    if result.checkpoint is None:
+        raise WorkflowError(f"training of {model_id} ended without a checkpoint in {workspace.uri(runs)}")
+    network, progress = read_best(plan, result.checkpoint)
+    bundle = plan.bundle.model_copy(update={"metrics": progress.metrics()})
+    write_bundle(workspace, bundle.model_id, to_files(bundle, network))
+    workspace.remove_folder(f"{runs}/{model_id}")
+    return bundle, len(progress.history)
+
+
+def _fit(trainer: TorchTrainer) -> Result:
+    try:
+        return trainer.fit()
+    except ray.train.TrainingFailedError as error:
+        reasons = "\n".join(
+            f"  worker {rank}: {cause}" for rank, cause in getattr(error, "worker_failures", {}).items()
+        )
+        raise WorkflowError(f"training failed and was not retried any more\n{reasons or error}") from error
+
+
+@contextmanager
+def _epoch_lines() -> Iterator[Queue]:
+    """A queue whose records become one log line an epoch, here in the driver."""
+    queue = Queue(actor_options={"num_cpus": 0})
+    over = threading.Event()
+
+    def follow() -> None:
+        while not over.is_set():
+            try:
+                record: dict[str, Any] = json.loads(queue.get(timeout=0.5))
+            except Empty:
+                continue
+            log.info("train: %s", record["line"])
+
+    thread = threading.Thread(target=follow, name="epoch-lines", daemon=True)
+    thread.start()
+    try:
+        yield queue
+    finally:
+        over.set()
+        thread.join()
+        queue.shutdown()

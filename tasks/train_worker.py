@@ -1,0 +1,160 @@
+"""What one data-parallel worker of Ray Train does: gather the data, go on from the last checkpoint, run epochs."""
+
+import json
+import logging
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ray.train
+import torch
+from pydantic import Field
+from ray.train import Checkpoint
+from ray.train.torch import get_device, prepare_model
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from sdt_model.bundle import Bundle
+from sdt_model.config import Frozen
+from sdt_model.model import SDT
+from sdt_model.objective import Objective
+from sdt_model.trainer import Trainer
+from tasks.archive import features_folder, read_archive
+from tasks.features import FeatureFolder
+from tasks.splits import SplitRule, gather_splits, statistics
+from tasks.workspace import Workspace
+
+log = logging.getLogger("sdt.train")
+
+_LATEST, _BEST, _PROGRESS = "latest.safetensors", "best.safetensors", "progress.json"
+SELECTED_BY = "dev_weighted_f1"
+
+
+class TrainPlan(Frozen):
+    """What every worker is told."""
+
+    workspace: str
+    """URL of the workspace."""
+    bundle: Bundle
+    """The model to be, without its scores."""
+    rule: SplitRule
+    """How conversations are split."""
+    threads: int = Field(ge=1)
+    """Threads of a worker."""
+
+
+class Progress(Frozen):
+    """The scores of every epoch so far."""
+
+    history: tuple[dict[str, float], ...] = ()
+    """Losses and scores by epoch."""
+
+    @property
+    def best(self) -> int:
+        """The epoch with the best dev score, the earliest of equals."""
+        scores = [scores[SELECTED_BY] for scores in self.history]
+        return scores.index(max(scores))
+
+    def finished(self, epochs: int, patience: int) -> bool:
+        done = len(self.history)
+        return done >= epochs or (done > 0 and done - 1 - self.best >= patience)
+
+    def metrics(self) -> dict[str, float]:
+        """Scores of the best epoch by dev; the best by test stand under the name `paper_protocol` alone."""
+        selected = {
+            name: value for name, value in self.history[self.best].items() if name.startswith(("dev_", "test_"))
+        }
+        protocol = {}
+        if "test_weighted_f1" in selected:
+            by_test = max(self.history, key=lambda scores: scores["test_weighted_f1"])
+            protocol = {f"paper_protocol_{k}": v for k, v in by_test.items() if k.startswith("test_")}
+        return {"best_epoch": float(self.best), "epochs": float(len(self.history)), **selected, **protocol}
+
+
+def train_worker(settings: dict[str, Any]) -> None:
+    """Ray Train's entry point; ``settings``: the plan as JSON data, and a queue for the epoch lines."""
+    plan = TrainPlan.model_validate(settings["plan"])
+    optim = plan.bundle.training.optim
+    torch.set_num_threads(plan.threads)
+    torch.manual_seed(optim.seed)
+    with tempfile.TemporaryDirectory(prefix="sdt-train-") as scratch:
+        trainer = _trainer(plan, Path(scratch))
+        progress, best = _restore(trainer)
+        while not progress.finished(optim.epochs, optim.patience):
+            scores = _epoch(trainer, len(progress.history))
+            progress = Progress(history=(*progress.history, scores))
+            if progress.best == len(progress.history) - 1:
+                best = _weights(trainer.plain)
+            if trainer.rank == 0:
+                settings["queue"].put(json.dumps({"line": _line(progress, optim.epochs)}))
+            with _checkpoint(trainer, best, progress) as checkpoint:
+                ray.train.report(scores, checkpoint=checkpoint)
+
+
+def read_best(plan: TrainPlan, checkpoint: Checkpoint) -> tuple[SDT, Progress]:
+    """The network of the best epoch, and the scores of all."""
+    with checkpoint.as_directory() as folder:
+        network = plan.bundle.network()
+        network.load_state_dict(load_file(Path(folder) / _BEST))
+        return network, Progress.model_validate_json((Path(folder) / _PROGRESS).read_text())
+
+
+def _trainer(plan: TrainPlan, scratch: Path) -> Trainer:
+    workspace, bundle = Workspace(plan.workspace), plan.bundle
+    archive = read_archive(workspace, bundle.archive)
+    folders = [
+        FeatureFolder(modality, source.dim, features_folder(bundle.archive, modality, source.fingerprint))
+        for modality, source in bundle.features.items()
+    ]
+    splits = gather_splits(workspace, archive, folders, bundle.emotions, plan.rule, scratch)
+    network = bundle.network()
+    network.set_statistics(*statistics(splits.train))
+    plain = network.to(get_device())
+    objective = Objective(bundle.training.objective, plain.modalities, bundle.emotions)
+    return Trainer(prepare_model(plain), plain, objective, splits, bundle.training)
+
+
+def _epoch(trainer: Trainer, number: int) -> dict[str, float]:
+    losses = trainer.epoch(number)
+    scores = trainer.evaluate(trainer.data.dev, "dev")
+    if len(trainer.data.test.lengths):
+        scores |= trainer.evaluate(trainer.data.test, "test")
+    return losses | scores
+
+
+def _weights(network: SDT) -> dict[str, Tensor]:
+    return {name: value.detach().cpu().clone().contiguous() for name, value in network.state_dict().items()}
+
+
+@contextmanager
+def _checkpoint(trainer: Trainer, best: dict[str, Tensor], progress: Progress) -> Iterator[Checkpoint | None]:
+    """The first worker's checkpoint, as files; the others have none, their weights being the same."""
+    if trainer.rank != 0:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="sdt-checkpoint-") as folder:
+        save_file(trainer.state(), Path(folder) / _LATEST)
+        save_file(best, Path(folder) / _BEST)
+        (Path(folder) / _PROGRESS).write_text(progress.model_dump_json())
+        yield Checkpoint.from_directory(folder)
+
+
+def _restore(trainer: Trainer) -> tuple[Progress, dict[str, Tensor]]:
+    checkpoint = ray.train.get_checkpoint()
+    if checkpoint is None:
+        return Progress(), {}
+    with checkpoint.as_directory() as folder:
+        trainer.restore(load_file(Path(folder) / _LATEST))
+        progress = Progress.model_validate_json((Path(folder) / _PROGRESS).read_text())
+        log.info("going on after epoch %d", len(progress.history))
+        return progress, load_file(Path(folder) / _BEST)
+
+
+def _line(progress: Progress, epochs: int) -> str:
+    done, now = len(progress.history), progress.history[-1]
+    return (
+        f"epoch {done}/{epochs}, loss {now['loss']:.4f}, dev weighted F1 {now[SELECTED_BY]:.4f} "
+        f"(best {progress.history[progress.best][SELECTED_BY]:.4f} in epoch {progress.best + 1})"
+    )

@@ -1,0 +1,38 @@
+import torch
+
+from sdt_model.batch import pack
+from sdt_model.bundle import CARD, DESCRIPTION, WEIGHTS, Bundle, FeatureSource, load_network, to_files
+from tests.sdt_model import made
+
+
+def bundle() -> Bundle:
+    sources = {
+        name: FeatureSource(extractor=f"made-{name}", fingerprint="f" * 16, dim=dim) for name, dim in made.DIMS.items()
+    }
+    return Bundle(
+        model_id="sdt-x", emotions=made.EMOTIONS, features=sources, training=made.training(), archive="x",
+        data_fingerprint="0" * 16, metrics={"dev_weighted_f1": 0.5, "paper_protocol_test_weighted_f1": 0.6},
+    )  # fmt: skip
+
+
+def test_a_bundle_comes_back_with_its_statistics_and_scores() -> None:
+    described = bundle()
+    network = described.network().eval()
+    network.set_statistics(
+        {name: torch.randn(dim) for name, dim in made.DIMS.items()},
+        {name: torch.rand(dim) + 0.5 for name, dim in made.DIMS.items()},
+    )
+    files = to_files(described, network)
+    again = Bundle.model_validate_json(files[DESCRIPTION])
+    assert again == described
+    batch = pack(made.conversations([4, 3]), [0, 1])
+    torch.testing.assert_close(load_network(again, files[WEIGHTS])(batch).teacher, network(batch).teacher)
+
+
+def test_the_description_comes_last() -> None:
+    assert list(to_files(bundle(), bundle().network()))[-1] == DESCRIPTION
+
+
+def test_the_card_says_how_scores_were_selected() -> None:
+    card = to_files(bundle(), bundle().network())[CARD].decode()
+    assert "selected on the dev split" in card and "| paper_protocol_test_weighted_f1 | 0.6000 |" in card

@@ -1,0 +1,117 @@
+from itertools import chain, combinations
+
+import numpy as np
+import pytest
+import torch
+
+from sdt_model.batch import Conversations, pack
+from sdt_model.config import MODALITIES, ModelConfig
+from sdt_model.model import SDT, Output
+from tests.sdt_model import made
+
+SUBSETS = list(chain.from_iterable(combinations(MODALITIES, n) for n in (1, 2, 3)))
+
+
+def network(**config: object) -> SDT:
+    torch.manual_seed(3)
+    return SDT(ModelConfig(**{"hidden": 16, "heads": 2, "dropout": 0.0, "speakers": 4, **config}), made.DIMS, 3).eval()
+
+
+def scores(model: SDT, data: Conversations, chosen: list[int]) -> Output:
+    with torch.inference_mode():
+        return model(pack(data, chosen))
+
+
+def without(data: Conversations, modalities: set[str], rows: slice = slice(None)) -> Conversations:
+    """The same conversations with some modalities taken away from some rows."""
+    present = data.present.copy()
+    for m, name in enumerate(data.features):
+        if name in modalities:
+            present[m, rows] = False
+    features = {name: values * present[m][:, None] for m, (name, values) in enumerate(data.features.items())}
+    return Conversations(features, present, data.speaker, data.label, data.offset)
+
+
+def test_scores_do_not_depend_on_neighbours_in_the_batch() -> None:
+    model, data = network(), made.conversations([5, 1, 5, 9, 12], present=0.7)
+    together = scores(model, data, [0, 1, 2, 3, 4]).teacher
+    for i in range(5):
+        alone = scores(model, data, [i]).teacher
+        torch.testing.assert_close(alone, together[data.offset[i] : data.offset[i + 1]], atol=1e-5, rtol=0)
+
+
+def test_an_absent_modality_cannot_be_seen_whatever_its_values() -> None:
+    model, data = network(), made.conversations([6, 4], present=0.6)
+    garbage = {
+        name: np.where(data.present[m][:, None], values, np.float32(1e3))
+        for m, (name, values) in enumerate(data.features.items())
+    }
+    spoiled = Conversations(garbage, data.present, data.speaker, data.label, data.offset)
+    torch.testing.assert_close(scores(model, data, [0, 1]).teacher, scores(model, spoiled, [0, 1]).teacher)
+
+
+@pytest.mark.parametrize("subset", SUBSETS, ids="+".join)
+def test_every_subset_of_modalities_gives_finite_scores_and_weights_that_sum_to_one(subset: tuple[str, ...]) -> None:
+    data = without(made.conversations([5, 1, 3]), set(MODALITIES) - set(subset))
+    output = scores(network(), data, [0, 1, 2])
+    assert output.teacher.isfinite().all()
+    torch.testing.assert_close(output.weights.sum(dim=0), torch.ones(9))
+    absent = [m for m, name in enumerate(MODALITIES) if name not in subset]
+    assert (output.weights[absent] == 0).all()
+
+
+def test_nothing_present_is_finite_and_neighbours_keep_their_context() -> None:
+    data = made.conversations([6])
+    output = scores(network(), without(data, set(MODALITIES), slice(2, 3)), [0])
+    assert output.teacher.isfinite().all()
+
+
+def test_context_reaches_other_turns() -> None:
+    model, data = network(), made.conversations([6])
+    changed = without(data, {"text"}, slice(0, 1))
+    assert (scores(model, data, [0]).teacher[5] - scores(model, changed, [0]).teacher[5]).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("speakers", [1, 9, 60])
+def test_any_number_of_speakers(speakers: int) -> None:
+    data = made.conversations([70])
+    many = Conversations(data.features, data.present, np.arange(70) % speakers, data.label, data.offset)
+    assert scores(network(), many, [0]).teacher.isfinite().all()
+
+
+def test_an_unknown_speaker_has_the_zero_embedding() -> None:
+    model, data = network(), made.conversations([4])
+    unknown = Conversations(data.features, data.present, np.full(4, -1), data.label, data.offset)
+    with torch.no_grad():
+        expected = scores(model, unknown, [0]).teacher
+        model.speaker.weight[:4] = 7.0
+    torch.testing.assert_close(scores(model, unknown, [0]).teacher, expected)
+
+
+@pytest.mark.parametrize("length", [1, 2, 600])
+def test_any_length(length: int) -> None:
+    assert scores(network(), made.conversations([length]), [0]).teacher.shape == (length, 3)
+
+
+def test_a_model_of_one_modality() -> None:
+    data = made.conversations([4, 2], dims={"text": 12})
+    model = SDT(ModelConfig(hidden=16, heads=2), {"text": 12}, 3).eval()
+    output = scores(model, data, [0, 1])
+    assert output.students.shape == (1, 6, 3) and (output.weights == 1).all()
+
+
+def test_statistics_standardise_and_a_constant_dimension_is_left_unscaled() -> None:
+    model, data = network(), made.conversations([4])
+    shifted = {name: values * 10 + 3 for name, values in data.features.items()}
+    expected = scores(model, data, [0]).teacher
+    mean = {name: torch.full((dim,), 3.0) for name, dim in made.DIMS.items()}
+    model.set_statistics(mean, {name: torch.full((dim,), 10.0) for name, dim in made.DIMS.items()})
+    moved = Conversations(shifted, data.present, data.speaker, data.label, data.offset)
+    torch.testing.assert_close(scores(model, moved, [0]).teacher, expected, atol=1e-4, rtol=1e-4)
+    model.set_statistics(mean, {name: torch.zeros(dim) for name, dim in made.DIMS.items()})
+    assert scores(model, moved, [0]).teacher.isfinite().all()
+
+
+def test_width_must_suit_the_heads() -> None:
+    with pytest.raises(ValueError, match="multiple of heads"):
+        ModelConfig(hidden=10, heads=4)

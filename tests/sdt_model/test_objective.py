@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+import torch
+
+from sdt_model.batch import Conversations, pack
+from sdt_model.config import MODALITIES, ObjectiveConfig
+from sdt_model.objective import Objective
+from tests.sdt_model import made
+from tests.sdt_model.test_model import network
+
+
+def loss(data: Conversations, chosen: list[int], config: ObjectiveConfig, shares: int = 1) -> torch.Tensor:
+    """The loss of a global batch, added up over ``shares`` workers."""
+    objective = Objective(config, MODALITIES, made.EMOTIONS)
+    rows = data.rows(chosen)
+    totals = objective.totals(data.label[rows], data.present[:, rows])
+    model, parts = network(), [pack(data, chosen[r::shares]) for r in range(shares)]
+    return torch.stack([objective.total(objective.terms(model(part), part, totals)) for part in parts]).sum()
+
+
+def test_workers_shares_add_up_to_the_global_loss_however_uneven() -> None:
+    data = made.conversations([9, 1, 2, 14, 3], present=0.6)
+    data.label[[3, 11, 12]] = -1
+    config = ObjectiveConfig(class_weights={"anger": 2.0, "joy": 0.5, "neutral": 1.0})
+    whole = loss(data, [0, 1, 2, 3, 4], config)
+    torch.testing.assert_close(loss(data, [0, 1, 2, 3, 4], config, shares=3), whole, atol=1e-5, rtol=0)
+
+
+def test_utterances_without_a_label_do_not_count() -> None:
+    data = made.conversations([6])
+    before = loss(data, [0], ObjectiveConfig())
+    data.label[2] = -1
+    relabelled = loss(data, [0], ObjectiveConfig())
+    assert not torch.isclose(before, relabelled)
+    data.label[:] = -1
+    assert loss(data, [0], ObjectiveConfig()) == 0
+
+
+def test_terms_are_weighted_by_their_gammas() -> None:
+    data = made.conversations([6])
+    only_task = loss(data, [0], ObjectiveConfig(gamma_ce=0, gamma_kl=0))
+    doubled = loss(data, [0], ObjectiveConfig(gamma_task=2, gamma_ce=0, gamma_kl=0))
+    torch.testing.assert_close(doubled, 2 * only_task)
+
+
+def test_an_absent_modality_teaches_its_student_nothing() -> None:
+    data = made.conversations([5])
+    data.present[1] = False
+    data.features["audio"][:] = 0
+    objective = Objective(ObjectiveConfig(), MODALITIES, made.EMOTIONS)
+    batch = pack(data, [0])
+    terms = objective.terms(network()(batch), batch, objective.totals(data.label, data.present))
+    assert terms["ce.audio"] == 0 and terms["kl.audio"] == 0 and terms["ce.text"] > 0
+
+
+def test_class_weights_must_name_the_emotions() -> None:
+    with pytest.raises(ValueError, match="class_weights name"):
+        Objective(ObjectiveConfig(class_weights={"joy": 1.0}), MODALITIES, made.EMOTIONS)
+
+
+def test_gradients_are_finite_with_ragged_lengths_and_gaps() -> None:
+    data = made.conversations([1, 17, 4], present=0.5)
+    model, objective = network(), Objective(ObjectiveConfig(temperature=8.0), MODALITIES, made.EMOTIONS)
+    batch = pack(data, [0, 1, 2])
+    totals = objective.totals(data.label, data.present)
+    objective.total(objective.terms(model(batch), batch, totals)).backward()
+    assert all(p.grad is not None and np.isfinite(p.grad.numpy()).all() for p in model.parameters())
