@@ -80,7 +80,7 @@ def train_worker(settings: dict[str, Any]) -> None:
     torch.set_num_threads(plan.threads)
     torch.manual_seed(optim.seed)
     with tempfile.TemporaryDirectory(prefix="sdt-train-") as scratch:
-        trainer = _trainer(plan, Path(scratch))
+        trainer = build_trainer(plan, Path(scratch))
         progress, best = _restore(trainer)
         while not progress.finished(optim.epochs, optim.patience):
             scores = _epoch(trainer, len(progress.history))
@@ -101,7 +101,8 @@ def read_best(plan: TrainPlan, checkpoint: Checkpoint) -> tuple[SDT, Progress]:
         return network, Progress.model_validate_json((Path(folder) / _PROGRESS).read_text())
 
 
-def _trainer(plan: TrainPlan, scratch: Path) -> Trainer:
+def build_trainer(plan: TrainPlan, scratch: Path) -> Trainer:
+    """This worker's trainer: its own copy of the splits, and the network wrapped for data parallelism."""
     workspace, bundle = Workspace(plan.workspace), plan.bundle
     archive = read_archive(workspace, bundle.archive)
     folders = [

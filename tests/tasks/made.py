@@ -90,21 +90,23 @@ def _nullable(table: pa.Table, dim: int) -> pa.Table:
 
 
 def _utterances(conversations: range, seed: int) -> pa.Table:
-    rows = []
-    for number in conversations:
-        chance = np.random.default_rng([seed, number])
-        begin, split = DAYS[number % 3], ("train", "train", "dev", "test")[number // 3 % 4]
-        for turn in range(int(chance.integers(1, 9))):
-            rows.append(
-                {
-                    "conversation_id": f"c{number:03d}", "turn": 2 * turn, "speaker": f"s{chance.integers(0, 3)}",
-                    "text": "made up", "audio": None, "video": None, "start_s": None, "end_s": None,
-                    "emotion": str(chance.choice(EMOTIONS)), "split": split,
-                    # Past midnight a conversation still belongs to the day on which it began.
-                    "occurred_at": begin and begin + timedelta(hours=3 * turn),
-                }
-            )  # fmt: skip
+    rows = [row for number in conversations for row in _conversation(number, seed)]
     return pa.Table.from_pylist(rows, schema=UTTERANCES)
+
+
+def _conversation(number: int, seed: int) -> list[dict[str, object]]:
+    chance = np.random.default_rng([seed, number])
+    begin, split = DAYS[number % 3], ("train", "train", "dev", "test")[number // 3 % 4]
+    nothing = dict.fromkeys(("audio", "video", "start_s", "end_s"))
+    return [
+        {
+            **nothing, "conversation_id": f"c{number:03d}", "turn": 2 * turn, "speaker": f"s{chance.integers(0, 3)}",
+            "text": "made up", "emotion": str(chance.choice(EMOTIONS)), "split": split,
+            # Past midnight a conversation still belongs to the day on which it began.
+            "occurred_at": begin and begin + timedelta(hours=3 * turn),
+        }
+        for turn in range(int(chance.integers(1, 9)))
+    ]  # fmt: skip
 
 
 def _counts(table: pa.Table, modalities: tuple[Modality, ...]) -> dict[str, int]:

@@ -1,0 +1,138 @@
+"""Labels over a real Ray, from a model with random weights: not what they say matters, but that they are all there."""
+
+import polars as pl
+import pytest
+
+from sdt_model.bundle import Bundle, FeatureSource, to_files
+from tasks.config import LabelConfig
+from tasks.errors import WorkflowError
+from tasks.label import UNDATED, LabelReport, label
+from tasks.models import promote, write_bundle
+from tasks.workspace import Workspace
+from tests.sdt_model import made as made_conversations
+from tests.tasks import made
+
+pytestmark = pytest.mark.usefixtures("ray_session")
+
+
+def model(workspace: Workspace, model_id: str = "sdt-made", modalities: tuple = made.MODALITIES) -> Bundle:
+    specs = [made.extractor_spec(modality, made.ExtractorNames().of(modality)) for modality in modalities]
+    sources = {s.modality: FeatureSource(extractor=s.name, fingerprint=s.fingerprint, dim=s.dim) for s in specs}
+    bundle = Bundle(
+        model_id=model_id, emotions=made.EMOTIONS, features=sources, training=made_conversations.training(),
+        archive="made", data_fingerprint="0" * 16, metrics={},
+    )  # fmt: skip
+    write_bundle(workspace, model_id, to_files(bundle, bundle.network()))
+    promote(workspace, model_id)
+    return bundle
+
+
+def run(workspace: Workspace, **config: object) -> LabelReport:
+    return label(LabelConfig(workspace=workspace.url, archive="made", **config))
+
+
+def rows(workspace: Workspace) -> pl.DataFrame:
+    files = [workspace.path(path) for path in workspace.files("labels/made") if path.endswith(".parquet")]
+    return pl.concat([pl.read_parquet(file, hive_partitioning=False) for file in files]).sort("conversation_id", "turn")
+
+
+def test_one_row_for_each_utterance_with_its_status(workspace: Workspace) -> None:
+    archive, bundle = made.archive(workspace, missing=0.4), model(workspace)
+    report, found = run(workspace), rows(workspace)
+    keys = pl.concat([pl.read_parquet(workspace.path(shard.path)) for shard in archive.shards])
+    assert found.select("conversation_id", "turn").equals(
+        keys.select("conversation_id", "turn").sort("conversation_id", "turn")
+    )
+    status = dict(found["status"].value_counts().iter_rows())
+    assert (
+        status == {"ok": report.ok, "degraded": report.degraded, "failed": report.failed} and min(status.values()) > 0
+    )
+    assert report.rows == archive.rows and report.model_id == bundle.model_id
+    assert {name: count for name, count in found["emotion"].drop_nulls().value_counts().iter_rows()} == {
+        name: count for name, count in report.emotions.items() if count
+    }
+
+
+def test_what_a_row_says(workspace: Workspace) -> None:
+    made.archive(workspace, missing=0.4)
+    model(workspace)
+    run(workspace)
+    found = rows(workspace)
+    labelled, failed = found.filter(pl.col("status") != "failed"), found.filter(pl.col("status") == "failed")
+    total = pl.sum_horizontal(pl.col("probabilities").struct.field(*made.EMOTIONS))
+    assert labelled.select(((total - 1).abs() < 1e-5).all()).item()
+    assert labelled.select(
+        (pl.col("confidence") == pl.max_horizontal(pl.col("probabilities").struct.field("*"))).all()
+    ).item()
+    assert failed.select(pl.all_horizontal(pl.col("emotion", "confidence").is_null()).all()).item()
+    for row in found.iter_rows(named=True):
+        present = set(row["modalities"])
+        assert {name for name, emotion in row["students"].items() if emotion is not None} == present
+        assert {name for name, weight in row["weights"].items() if weight is not None} == present
+        assert (row["reason"] is None) == (len(present) == 3)
+        for absent in {"text", "audio", "visual"} - present:
+            assert f"{absent}: none given" in row["reason"] or f"{absent}: no such file" in row["reason"]
+
+
+def test_a_folder_for_each_day_by_when_the_conversation_began(workspace: Workspace) -> None:
+    made.archive(workspace)
+    model(workspace)
+    run(workspace)
+    folders = {path.split("/")[2] for path in workspace.files("labels/made")}
+    assert folders == {"date=2026-03-01", "date=2026-03-02", f"date={UNDATED}"}
+    assert workspace.exists("labels/made/date=2026-03-01/_manifest.json")
+
+
+def test_running_again_changes_nothing_and_a_lost_shard_comes_back_the_same(workspace: Workspace) -> None:
+    made.archive(workspace)
+    model(workspace)
+    first = run(workspace)
+    before = {path: workspace.read_bytes(path) for path in workspace.files("labels")}
+    assert run(workspace) == first
+    lost = next(path for path in before if path.endswith(".parquet"))
+    workspace.remove(lost)
+    workspace.remove(lost.rsplit("/", 1)[0] + "/_manifest.json")
+    assert run(workspace) == first
+    assert {path: workspace.read_bytes(path) for path in workspace.files("labels")} == before
+
+
+def test_labels_do_not_depend_on_workers_or_batches(workspace: Workspace) -> None:
+    made.archive(workspace)
+    model(workspace)
+    run(workspace, workers=1)
+    one = rows(workspace)
+    run(workspace, workers=2, batch_utterances=5)
+    other = rows(workspace)
+    assert one.drop("probabilities", "confidence", "weights", "run_id").equals(
+        other.drop("probabilities", "confidence", "weights", "run_id")
+    )
+    assert (one["confidence"] - other["confidence"]).abs().max() < 1e-5
+
+
+def test_a_new_model_replaces_the_labels_of_the_old(workspace: Workspace) -> None:
+    archive = made.archive(workspace)
+    model(workspace)
+    run(workspace)
+    model(workspace, "sdt-newer")
+    run(workspace)
+    assert set(rows(workspace)["model_id"]) == {"sdt-newer"} and len(rows(workspace)) == archive.rows
+
+
+def test_a_modality_the_archive_has_not_is_absent(workspace: Workspace) -> None:
+    made.archive(workspace, modalities=("text",), missing=0.2)
+    model(workspace)
+    report = run(workspace)
+    assert report.ok == 0 and report.degraded > 0 and report.failed > 0
+
+
+def test_features_of_another_extractor_are_refused_and_both_are_named(workspace: Workspace) -> None:
+    made.archive(workspace)
+    bundle = model(workspace)
+    text = bundle.features["text"].model_copy(update={"fingerprint": "another"})
+    changed = bundle.model_copy(update={"model_id": "sdt-other", "features": {**bundle.features, "text": text}})
+    write_bundle(workspace, "sdt-other", to_files(changed, changed.network()))
+    there = bundle.features["text"].fingerprint
+    with pytest.raises(
+        WorkflowError, match=rf"(?s)takes text features of minilm \(another\).*there: features of {there}"
+    ):
+        run(workspace, model="sdt-other")

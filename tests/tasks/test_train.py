@@ -1,0 +1,138 @@
+"""Training on real Ray Train workers, gloo between them."""
+
+import os
+import signal
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray.train
+import torch
+from ray.train import RunConfig, ScalingConfig
+from ray.train.torch import TorchTrainer
+
+from sdt_model.bundle import Bundle
+from sdt_model.config import TrainingConfig
+from sdt_model.trainer import Trainer
+from tasks import train as train_module
+from tasks.config import TrainConfig
+from tasks.errors import WorkflowError
+from tasks.models import production
+from tasks.train import plan_training, train
+from tasks.train_worker import Progress, TrainPlan, build_trainer, train_worker
+from tasks.workspace import Workspace
+from tests.sdt_model import made as made_conversations
+from tests.tasks import made
+
+pytestmark = [pytest.mark.usefixtures("ray_session"), pytest.mark.slow]
+
+
+def config(workspace: Workspace, training: TrainingConfig, **more: Any) -> TrainConfig:
+    return TrainConfig(workspace=workspace.url, archive="made", training=training, **more)
+
+
+def ten_steps(settings: dict[str, Any]) -> None:
+    plan = TrainPlan.model_validate(settings)
+    torch.manual_seed(0)
+    with tempfile.TemporaryDirectory() as scratch:
+        trainer = build_trainer(plan, Path(scratch))
+        trainer.network.train()
+        count = len(trainer.data.train.lengths)
+        batches = [[(5 * step + i) % count for i in range(5)] for step in range(10)]
+        shares = torch.stack([trainer.step(batch, "here") for batch in batches])
+        if trainer.workers > 1:
+            torch.distributed.all_reduce(shares)
+        ray.train.report({"losses": shares[:, 0].tolist(), "workers": trainer.workers})
+
+
+def test_two_workers_and_one_give_the_same_losses(workspace: Workspace, tmp_path: Path) -> None:
+    made.archive(workspace, conversations=48, missing=0.3)
+    plan = plan_training(workspace, config(workspace, made_conversations.training()))
+    losses = []
+    for workers in (1, 2):
+        result = TorchTrainer(
+            ten_steps,
+            train_loop_config=plan.model_dump(mode="json"),
+            scaling_config=ScalingConfig(num_workers=workers, resources_per_worker={"CPU": 1}),
+            run_config=RunConfig(name=f"w{workers}", storage_path=str(tmp_path)),
+        ).fit()
+        assert result.metrics is not None and result.metrics["workers"] == workers
+        losses.append(torch.tensor(result.metrics["losses"]))
+    assert losses[0][-1] < losses[0][0]
+    torch.testing.assert_close(losses[0], losses[1], atol=1e-5, rtol=0)
+
+
+def dies_once(settings: dict[str, Any]) -> None:
+    """The real training loop, in a worker that is killed before its third epoch."""
+    marker, epoch = Path(os.environ.get("TMPDIR", "/tmp")) / settings["plan"]["bundle"]["model_id"], Trainer.epoch
+
+    def fatal(trainer: Trainer, number: int) -> dict[str, float]:
+        if number == 2 and not marker.exists():
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return epoch(trainer, number)
+
+    Trainer.epoch = fatal  # type: ignore[method-assign]
+    train_worker(settings)
+
+
+def test_it_goes_on_from_the_last_checkpoint_after_a_worker_dies(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made.archive(workspace)
+    settings = config(workspace, made_conversations.training(epochs=4, patience=4, seed=os.getpid()))
+    monkeypatch.setattr(train_module, "train_worker", dies_once)
+    report = train(settings)
+    assert report.epochs == 4
+    monkeypatch.setattr(train_module, "train_worker", train_worker)
+    undisturbed = Workspace(f"{workspace.url}-undisturbed")
+    made.archive(undisturbed)
+    again = train(settings.model_copy(update={"workspace": undisturbed.url}))
+    assert again == report
+    weights = f"models/{report.model_id}/model.safetensors"
+    assert workspace.read_bytes(weights) == undisturbed.read_bytes(weights)
+
+
+def test_it_makes_a_bundle_once_and_promotes_it(workspace: Workspace) -> None:
+    made.archive(workspace)
+    settings = config(workspace, made_conversations.training(epochs=12, patience=3, dropout=0.1), workers=2)
+    report = train(settings)
+    assert report.metrics["dev_weighted_f1"] > 0.6 and report.metrics["best_epoch"] < report.epochs <= 12
+    assert report.metrics["paper_protocol_test_weighted_f1"] >= report.metrics["test_weighted_f1"]
+    assert production(workspace) == report.model_id
+    files = {path.rsplit("/", 1)[-1] for path in workspace.files(report.path)}
+    assert files == {"model.safetensors", "bundle.json", "metrics.json", "README.md"}
+    assert workspace.files("models/.runs") == []
+    bundle = Bundle.model_validate_json(workspace.read_bytes(f"{report.path}/bundle.json"))
+    assert bundle.emotions == made.EMOTIONS and set(bundle.features) == {"text", "audio", "visual"}
+    again = train(settings)
+    assert again.epochs == 0 and again.metrics == report.metrics
+
+
+def test_a_non_finite_loss_stops_the_run_and_says_where(workspace: Workspace) -> None:
+    made.archive(workspace)
+    settings = config(workspace, made_conversations.training(learning_rate=1e30), retries=0)
+    with pytest.raises(
+        WorkflowError, match=r"(?s)training failed.*the loss is .* at epoch 0, step \d+.*largest gradient"
+    ):
+        train(settings)
+
+
+def test_missing_features_name_the_command(workspace: Workspace) -> None:
+    made.archive(workspace, modalities=("text",))
+    wanted = config(workspace, made_conversations.training(), modalities=("text", "audio"))
+    with pytest.raises(WorkflowError, match=r"(?s)no complete audio features of opensmile.*sdt extract made"):
+        plan_training(workspace, wanted)
+
+
+def test_the_model_takes_the_modalities_that_have_features(workspace: Workspace) -> None:
+    made.archive(workspace, modalities=("text",))
+    assert set(plan_training(workspace, config(workspace, made_conversations.training())).bundle.features) == {"text"}
+
+
+def test_best_epoch_is_the_earliest_of_equals_and_patience_ends_it() -> None:
+    progress = Progress(history=tuple({"dev_weighted_f1": score} for score in (0.2, 0.5, 0.5, 0.4)))
+    assert progress.best == 1
+    assert progress.finished(epochs=50, patience=2) and not progress.finished(epochs=50, patience=3)
+    assert progress.finished(epochs=4, patience=9)
