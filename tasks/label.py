@@ -10,10 +10,10 @@ import torch
 from pydantic import Field
 
 from sdt_model.bundle import Bundle
-from sdt_model.config import Frozen, Modality
+from sdt_model.config import Frozen
 from sdt_model.model import SDT
 from sdt_model.predict import predict
-from tasks.archive import features_folder, read_archive
+from tasks.archive import conversation_days, features_folder, has_modality, read_archive
 from tasks.config import LabelConfig
 from tasks.errors import WorkflowError
 from tasks.features import FeatureFolder, complete_features, read_shard
@@ -28,7 +28,6 @@ log = logging.getLogger("sdt.label")
 
 CODE_VERSION = 1
 UNDATED = "__HIVE_DEFAULT_PARTITION__"  # what Hive calls the partition of a null
-COUNTS: dict[Modality, str] = {"text": "text", "audio": "audio", "visual": "video"}  # of the archive's manifest
 
 
 class LabelReport(Frozen):
@@ -99,7 +98,7 @@ def feature_folders(
     for modality, source in bundle.features.items():
         folder = features_folder(name, modality, source.fingerprint)
         manifest = complete_features(workspace, name, modality, source.fingerprint)
-        if archive.counts[COUNTS[modality]] == 0:
+        if not has_modality(archive, modality):
             folders.append(FeatureFolder(modality, source.dim, None))
         elif manifest is None or manifest.facts["archive_fingerprint"] != archive.fingerprint:
             others = {path.split("/")[3] for path in workspace.files(f"features/{name}/{modality}")}
@@ -137,12 +136,6 @@ def label_shard(plan: LabelPlan, network: SDT, shard: Shard) -> ShardOutput:
 def _on_day(utterances: pl.DataFrame, day: str | None) -> pl.Series:
     days = conversation_days(utterances)
     return days.is_null() if day is None else (days == day).fill_null(False)
-
-
-def conversation_days(utterances: pl.DataFrame) -> pl.Series:
-    """For each utterance the UTC day, as ISO text, on which its conversation began; null where that is unknown."""
-    began = pl.col("occurred_at").min().over("conversation_id")
-    return utterances.select(began.dt.date().dt.to_string("iso")).to_series()
 
 
 def _shards_by_day(archive: Manifest, name: str, run_id: str) -> dict[str | None, list[Shard]]:

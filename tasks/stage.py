@@ -10,7 +10,7 @@ import json
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,10 +39,19 @@ class Shard:
 
 
 @dataclass(frozen=True)
+class Stream:
+    """A shard too large to hold: tables written one after another, each cut into row groups."""
+
+    schema: pa.Schema
+    tables: Iterator[pa.Table]
+    row_group_size: int
+
+
+@dataclass(frozen=True)
 class ShardOutput:
     """What a shard function returns; ``beside`` holds further files (path -> table), published before the shard."""
 
-    table: pa.Table
+    table: pa.Table | Stream
     counts: dict[str, int] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
     beside: dict[str, pa.Table] = field(default_factory=dict)
@@ -103,8 +112,12 @@ def run_shard(workspace: Workspace, shard: Shard, work: ShardFunction) -> ShardR
     output = work(shard)
     for path, table in output.beside.items():
         workspace.write_table(path, table)
-    record = json.dumps({"counts": output.counts, "facts": output.facts}, sort_keys=True)
-    workspace.write_table(shard.path, output.table.replace_schema_metadata({_RECORD: record.encode()}))
+    record = {_RECORD: json.dumps({"counts": output.counts, "facts": output.facts}, sort_keys=True).encode()}
+    if isinstance(output.table, Stream):
+        stream = output.table
+        workspace.write_tables(shard.path, stream.schema.with_metadata(record), stream.tables, stream.row_group_size)
+    else:
+        workspace.write_table(shard.path, output.table.replace_schema_metadata(record))
     return describe_shard(workspace, shard)
 
 

@@ -89,7 +89,7 @@ def plan_training(workspace: Workspace, config: TrainConfig) -> TrainPlan:
         metrics={},
     )
     cpus = _resources(config).cpus
-    return TrainPlan(workspace=config.workspace, bundle=bundle, rule=rule, threads=max(1, int(cpus)))
+    return TrainPlan(workspace=workspace.url, bundle=bundle, rule=rule, threads=max(1, int(cpus)))
 
 
 def _sources(

@@ -42,6 +42,12 @@ class Workspace:
 
     url: str
 
+    def __post_init__(self) -> None:
+        # Workers may run in another folder: a local path is made absolute where it was given.
+        fs, root = fsspec.core.url_to_fs(self.url)
+        if isinstance(fs, LocalFileSystem):
+            object.__setattr__(self, "url", root)
+
     @cached_property
     def _root(self) -> tuple[Any, str]:
         fs, root = fsspec.core.url_to_fs(self.url)
@@ -107,10 +113,15 @@ class Workspace:
         finally:
             temporary.unlink(missing_ok=True)
 
-    def write_table(self, relative: str, table: pa.Table, row_group_size: int = 65_536) -> None:
+    def write_table(self, relative: str, table: pa.Table) -> None:
         """Publish one Parquet file; the same table always gives the same bytes."""
-        with self.publish(relative) as local:
-            pq.write_table(table, local, compression="zstd", row_group_size=row_group_size)
+        self.write_tables(relative, table.schema, iter([table]), row_group_size=65_536)
+
+    def write_tables(self, relative: str, schema: pa.Schema, tables: Iterator[pa.Table], row_group_size: int) -> None:
+        """Publish one Parquet file of tables that come one after another; none is held after it is written."""
+        with self.publish(relative) as local, pq.ParquetWriter(local, schema, compression="zstd") as writer:
+            for table in tables:
+                writer.write_table(table.replace_schema_metadata(schema.metadata), row_group_size)
 
     def parquet(self, relative: str) -> pq.ParquetFile:
         """Open a Parquet file for reading."""

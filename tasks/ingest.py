@@ -1,0 +1,224 @@
+"""Ingest: source files to utterance shards of whole conversations, and the rows that could not be used beside them.
+
+Two fan-outs, so that no one holds more than a batch or a shard. `scan` types every source file's rows and orders each
+batch by the shard its conversations belong to; `ingest` collects each shard's rows from all scanned files.
+"""
+
+import hashlib
+import logging
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import fsspec
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+from fsspec.implementations.local import LocalFileSystem
+
+from tasks.archive import archive_manifest_path, conversation_days, rejected_folder, utterances_folder
+from tasks.config import IngestConfig
+from tasks.errors import WorkflowError
+from tasks.manifest import MANIFEST, Manifest, fingerprint, read_manifest
+from tasks.rows import SCANNED, typed_rows
+from tasks.schema import KEY, REJECTED, UTTERANCES, conform
+from tasks.sources import BATCH_ROWS, SourceFile, source
+from tasks.stage import Shard, ShardFunction, ShardOutput, Stage, Stream, fan_out, run_stage, shard_columns
+from tasks.workspace import Workspace
+
+log = logging.getLogger("sdt.ingest")
+
+CODE_VERSION = 1
+_FEWEST_SHARDS = 4
+_CHUNK_ROWS = 4 * BATCH_ROWS  # scanned rows ordered by shard at a time
+
+
+@dataclass(frozen=True)
+class IngestPlan:
+    """What every worker is told."""
+
+    workspace: Workspace
+    kind: str
+    archive: str
+    media_root: str | None
+    shards: int
+    identity: str
+
+    @property
+    def scan_folder(self) -> str:
+        return f"archives/{self.archive}/scan/{self.identity}"
+
+
+def ingest(config: IngestConfig) -> Manifest:
+    """Bring an archive in; one already made from the same files is left as it is.
+
+    Raises:
+        WorkflowError: the source is not there or of another format, or rows were lost on the way.
+        StageFailed: some files or shards could not be done.
+    """
+    workspace = Workspace(config.workspace)
+    files = source(config.kind).files(config.path)
+    plan = _plan(workspace, config, files)
+    path = archive_manifest_path(config.archive)
+    found = read_manifest(workspace, path)
+    if found is not None and found.fingerprint == plan.identity:
+        log.info("ingest: nothing to do, %d shards and %d rows are there", len(found.shards), found.rows)
+    else:
+        found = _ingest(plan, files, config)
+        found.write(workspace, path)
+    workspace.remove_folder(f"archives/{config.archive}/scan")
+    return found
+
+
+def _plan(workspace: Workspace, config: IngestConfig, files: list[SourceFile]) -> IngestPlan:
+    size = sum(file.size for file in files)
+    shards = config.shards or max(_FEWEST_SHARDS, math.ceil(size / (config.shard_mb * 2**20)))
+    content = [(file.name, file.size, _content(file)) for file in files]
+    identity = fingerprint(CODE_VERSION, config.kind, config.media_root, shards, content)
+    return IngestPlan(workspace, config.kind, config.archive, config.media_root, shards, identity)
+
+
+def _content(file: SourceFile) -> str:
+    """What changes when the file's content does: its hash, or what an object store has in its place."""
+    fs, path = file.filesystem
+    if not isinstance(fs, LocalFileSystem):
+        return str(fs.checksum(path))
+    digest = hashlib.sha256()
+    with fs.open(path, "rb") as opened:
+        while block := opened.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _media_root(config: IngestConfig) -> str:
+    """The folder that media URIs are relative to, as a URL or an absolute path."""
+    fs, root = fsspec.core.url_to_fs(config.media_root or config.path)
+    folder = root if config.media_root or fs.isdir(root) else root.rsplit("/", 1)[0]
+    return str(folder if isinstance(fs, LocalFileSystem) else fs.unstrip_protocol(folder))
+
+
+def _ingest(plan: IngestPlan, files: list[SourceFile], config: IngestConfig) -> Manifest:
+    scan = Stage(
+        name="scan",
+        fingerprint=plan.identity,
+        manifest_path=f"{plan.scan_folder}/{MANIFEST}",
+        shards=tuple(
+            Shard(i, f"{plan.scan_folder}/part-{i:05d}.parquet", {"file": file}) for i, file in enumerate(files)
+        ),
+        prepare=partial(_prepare_scan, plan),
+    )
+    scanned = run_stage(scan, config)
+    folder = utterances_folder(plan.archive, plan.identity)
+    shards = [Shard(i, f"{folder}/part-{i:05d}.parquet") for i in range(plan.shards)]
+    records = fan_out("ingest", shards, partial(_prepare_shard, plan, len(files)), config)
+    manifest = Manifest(
+        stage="ingest",
+        fingerprint=plan.identity,
+        shards=tuple(records[shard.index] for shard in shards),
+        columns=shard_columns(plan.workspace, shards[0].path),
+        facts={"kind": plan.kind, "media_root": _media_root(config), "sources": [file.name for file in files]},
+    )
+    _check(scanned.rows, manifest)
+    return manifest
+
+
+def _check(rows: int, manifest: Manifest) -> None:
+    counts = manifest.counts
+    if not (rows == counts["accepted"] + counts["rejected"] and manifest.rows == counts["accepted"]):
+        raise WorkflowError(
+            f"ingest: {rows} rows were read, {counts['accepted']} accepted and {counts['rejected']} rejected\n"
+            "  these must add up; this is a fault of ingest, and no archive was made"
+        )
+
+
+def _prepare_scan(plan: IngestPlan) -> ShardFunction:
+    return partial(scan_file, plan)
+
+
+def scan_file(plan: IngestPlan, shard: Shard) -> ShardOutput:
+    """Type one source file's rows: schema `SCANNED`, each chunk ordered by bucket, many row groups a chunk."""
+    file: SourceFile = shard.payload["file"]
+    batches = source(plan.kind).batches(file, plan.media_root)
+    chunks = _chunks(typed_rows(batch, file.name, plan.shards) for batch in batches)
+    # A row group holds about one bucket of a chunk, so that reading a shard passes over most of the file.
+    return ShardOutput(Stream(SCANNED, chunks, row_group_size=max(1024, _CHUNK_ROWS // plan.shards)))
+
+
+def _chunks(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    waiting: list[pa.Table] = []
+    for table in tables:
+        waiting.append(table)
+        if sum(part.num_rows for part in waiting) >= _CHUNK_ROWS:
+            yield pa.concat_tables(waiting).sort_by("bucket")
+            waiting = []
+    if waiting:
+        yield pa.concat_tables(waiting).sort_by("bucket")
+
+
+def _prepare_shard(plan: IngestPlan, files: int) -> ShardFunction:
+    return partial(collect_shard, plan, files)
+
+
+def collect_shard(plan: IngestPlan, files: int, shard: Shard) -> ShardOutput:
+    """One utterance shard: its rows from every scanned file, sorted by the key, each key once."""
+    rows = pl.DataFrame(pl.from_arrow(_scanned(plan, files, shard.index)))
+    rows = _reject_duplicates(rows)
+    accepted = rows.filter(pl.col("reason").is_null()).sort(KEY)
+    rejected = rows.filter(pl.col("reason").is_not_null()).sort("order", "row")
+    table = conform(_shaped(accepted, UTTERANCES), UTTERANCES, shard.path)
+    beside = {}
+    if len(rejected):
+        path = shard.path.replace(utterances_folder(plan.archive, ""), rejected_folder(plan.archive, ""))
+        beside[path] = conform(_shaped(rejected, REJECTED), REJECTED, path)
+    return ShardOutput(table, _counts(accepted, rejected), _facts(accepted), beside)
+
+
+def _scanned(plan: IngestPlan, files: int, bucket: int) -> pa.Table:
+    """A bucket's rows from all scanned files, with ``order``: the file's place among them."""
+    found = []
+    for i in range(files):
+        path = plan.workspace.path(f"{plan.scan_folder}/part-{i:05d}.parquet")
+        dataset = ds.dataset(path, format="parquet", filesystem=plan.workspace.fs, schema=SCANNED)
+        table = dataset.to_table(filter=pc.field("bucket") == bucket)
+        found.append(table.append_column("order", pa.repeat(pa.scalar(i, pa.int32()), table.num_rows)))
+    return pa.concat_tables(found)
+
+
+def _reject_duplicates(rows: pl.DataFrame) -> pl.DataFrame:
+    """Of rows with the same key the first one read stays."""
+    rows = rows.sort("order", "row")
+    first = pl.col("file").first() + pl.lit(" row ") + pl.col("row").first().cast(pl.String)
+    usable = rows.filter(pl.col("reason").is_null()).with_columns(
+        again=pl.int_range(pl.len()).over(KEY) > 0, reason=pl.lit("duplicate of ") + first.over(KEY)
+    )
+    repeated = usable.filter("again").drop("again")
+    repeated = repeated.with_columns(content=pl.struct(UTTERANCES.names).struct.json_encode())
+    once = usable.filter(~pl.col("again")).drop("again").with_columns(reason=pl.lit(None, pl.String))
+    return pl.concat([once, rows.filter(pl.col("reason").is_not_null()), repeated])
+
+
+def _shaped(rows: pl.DataFrame, schema: pa.Schema) -> pa.Table:
+    return rows.select(schema.names).to_arrow().cast(pa.schema([pa.field(f.name, f.type) for f in schema]))
+
+
+def _counts(accepted: pl.DataFrame, rejected: pl.DataFrame) -> dict[str, int]:
+    there = {name: int(accepted[name].is_not_null().sum()) for name in ("text", "audio", "video")}
+    return {
+        "rows_in": len(accepted) + len(rejected),
+        "accepted": len(accepted),
+        "rejected": len(rejected),
+        **there,
+        "labelled": int(accepted["emotion"].is_not_null().sum()),
+    }
+
+
+def _facts(accepted: pl.DataFrame) -> dict[str, object]:
+    emotions = accepted["emotion"].drop_nulls().value_counts().sort("emotion")
+    return {
+        "conversations": accepted["conversation_id"].n_unique(),
+        "dates": conversation_days(accepted).unique().sort().to_list(),
+        "emotions": dict(emotions.iter_rows()),
+        "splits": accepted["split"].unique().sort().to_list(),
+    }

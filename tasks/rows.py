@@ -1,0 +1,101 @@
+"""Rows of text to typed utterances; a row that cannot be used says why, and is kept."""
+
+import zlib
+from datetime import UTC, datetime
+
+import polars as pl
+import pyarrow as pa
+
+from tasks.schema import UTTERANCES
+
+CANONICAL = UTTERANCES.names
+SCANNED = pa.schema(
+    [
+        *(pa.field(field.name, field.type) for field in UTTERANCES),
+        pa.field("file", pa.string(), nullable=False),
+        pa.field("row", pa.int64(), nullable=False),
+        pa.field("reason", pa.string()),  # null: the row is an utterance
+        pa.field("content", pa.string()),  # the row as read, where there is a reason
+        pa.field("bucket", pa.int32(), nullable=False),  # the shard that its conversation belongs to
+    ]
+)
+
+
+def typed_rows(batch: pl.DataFrame, file: str, shards: int) -> pa.Table:
+    """A source's batch (`tasks.sources.Source.batches`) with its values typed and judged: schema `SCANNED`."""
+    text = batch.with_columns(_blank_is_null(name) for name in CANONICAL)
+    times = text["occurred_at"].map_elements(_time, return_dtype=pl.Datetime("us", "UTC"), skip_nulls=True)
+    typed = text.with_columns(
+        turn=pl.col("turn").str.replace(r"\.0+$", "").cast(pl.Int32, strict=False),
+        start_s=_number("start_s"),
+        end_s=_number("end_s"),
+        occurred_at=times,
+    )
+    reason = pl.coalesce(pl.col("problem"), *_faults(text, typed))
+    as_read = pl.when(reason.is_not_null()).then(
+        pl.coalesce("content", pl.lit(text[CANONICAL].to_struct().struct.json_encode()))
+    )
+    kept = typed.with_columns(file=pl.lit(file), reason=reason, content=as_read, bucket=_bucket(text, shards))
+    usable = pl.col("reason").is_null()
+    kept = kept.with_columns(pl.when(usable).then(pl.col(name)).alias(name) for name in CANONICAL)
+    return kept.sort("bucket", maintain_order=True).select(SCANNED.names).to_arrow().cast(SCANNED)
+
+
+def _blank_is_null(name: str) -> pl.Expr:
+    stripped = pl.col(name).str.strip_chars()
+    value = pl.col(name) if name == "text" else stripped
+    return pl.when(stripped != "").then(value).alias(name)
+
+
+def _number(name: str) -> pl.Expr:
+    value = pl.col(name).cast(pl.Float64, strict=False)
+    return pl.when(value.is_finite()).then(value)
+
+
+def _time(value: str) -> datetime | None:
+    """An ISO time; one without a zone is UTC."""
+    try:
+        found = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+
+
+def _faults(text: pl.DataFrame, typed: pl.DataFrame) -> list[pl.Expr]:
+    """For each thing that can be wrong, its reason where it is."""
+
+    def lost(name: str, expected: str) -> pl.Expr:
+        gone = pl.lit(text[name].is_not_null() & typed[name].is_null())
+        return pl.when(gone).then(pl.format(f"{name} {{}} is not {expected}", _quoted(text[name])))
+
+    nothing = pl.all_horizontal(pl.lit(text[name].is_null()) for name in ("text", "audio", "video"))
+    return [
+        pl.when(pl.lit(text["conversation_id"].is_null())).then(pl.lit("no conversation_id")),
+        pl.when(pl.lit(text["turn"].is_null())).then(pl.lit("no turn")),
+        lost("turn", "a whole number"),
+        pl.when(pl.lit(typed["turn"] < 0)).then(pl.format("turn {} is negative", pl.lit(typed["turn"]))),
+        pl.when(nothing).then(pl.lit("neither text nor media")),
+        lost("start_s", "a number of seconds"),
+        lost("end_s", "a number of seconds"),
+        lost("occurred_at", "an ISO 8601 time"),
+        _leaves(text["audio"]),
+        _leaves(text["video"]),
+    ]
+
+
+def _quoted(values: pl.Series) -> pl.Expr:
+    return pl.concat_str(pl.lit("'"), pl.lit(values.str.slice(0, 60)), pl.lit("'"))
+
+
+def _leaves(uri: pl.Series) -> pl.Expr:
+    """Media are found below the media root and nowhere else."""
+    outside = uri.str.contains(r"^[/\\~]|^[A-Za-z][A-Za-z0-9+.-]*:|(^|[/\\])\.\.([/\\]|$)")
+    return pl.when(pl.lit(outside)).then(pl.format(f"{uri.name} {{}} leaves the media root", _quoted(uri)))
+
+
+def _bucket(text: pl.DataFrame, shards: int) -> pl.Series:
+    """The shard of each row's conversation, by a hash that is the same everywhere and always."""
+    ids = text["conversation_id"].fill_null("")
+    unique = ids.unique()
+    places = [zlib.crc32(value.encode()) % shards for value in unique]
+    return ids.replace_strict(unique, pl.Series(places, dtype=pl.Int32), return_dtype=pl.Int32)

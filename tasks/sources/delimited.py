@@ -1,0 +1,75 @@
+"""CSV as rows of text, with exact row numbers; a row that cannot be read says why, and the rest goes on."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from itertools import islice
+
+import polars as pl
+
+from tasks.errors import WorkflowError
+from tasks.sources import BATCH_ROWS, SourceFile
+
+_LARGEST_FIELD = 2**24  # characters; an open quote would otherwise swallow the rest of the file
+
+
+def csv_batches(file: SourceFile, required: tuple[str, ...]) -> Iterator[pl.DataFrame]:
+    """Batches with every column of the header, and ``row``, ``problem``, ``content``; UTF-8, with or without a mark.
+
+    Raises:
+        WorkflowError: the header lacks a required column, or the file cannot be split into rows.
+    """
+    csv.field_size_limit(_LARGEST_FIELD)
+    fs, path = file.filesystem
+    with fs.open(path, "rb") as raw:
+        text = io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline="")
+        reader = csv.reader(text, strict=True)
+        try:
+            header = [name.strip() for name in next(reader, [])]
+            _check_header(file, header, required)
+            rows = enumerate(reader, start=1)
+            while batch := list(islice(rows, BATCH_ROWS)):
+                yield _frame(header, batch)
+        except csv.Error as error:
+            raise WorkflowError(
+                f"{file.url}: not readable as CSV at line {reader.line_num}: {error}\n"
+                "  expected: comma-separated UTF-8, quotes doubled inside quoted fields"
+            ) from error
+
+
+def _check_header(file: SourceFile, header: list[str], required: tuple[str, ...]) -> None:
+    missing = [name for name in required if name not in header]
+    if missing:
+        shown = ", ".join(name.encode("ascii", "backslashreplace").decode()[:40] for name in header[:12]) or "empty"
+        raise WorkflowError(
+            f"{file.url}: the header lacks {', '.join(missing)}\n"
+            f"  found: {shown}\n  expected: CSV whose first line names at least {', '.join(required)}"
+        )
+    if len(set(header)) < len(header):
+        raise WorkflowError(f"{file.url}: the header names a column twice: {', '.join(header)}")
+
+
+def _frame(header: list[str], batch: list[tuple[int, list[str]]]) -> pl.DataFrame:
+    problems = [_problem(fields, len(header)) for _, fields in batch]
+    blank = [""] * len(header)
+    readable = [fields if problem is None else blank for (_, fields), problem in zip(batch, problems, strict=True)]
+    content = [
+        None if problem is None else json.dumps(fields, ensure_ascii=True)
+        for (_, fields), problem in zip(batch, problems, strict=True)
+    ]
+    columns = dict(zip(header, zip(*readable, strict=True), strict=True))
+    return pl.DataFrame(
+        {**columns, "row": [number for number, _ in batch], "problem": problems, "content": content},
+        schema={**dict.fromkeys(header, pl.String), "row": pl.Int64, "problem": pl.String, "content": pl.String},
+    )
+
+
+def _problem(fields: list[str], expected: int) -> str | None:
+    if len(fields) != expected:
+        return f"has {len(fields)} fields, the header {expected}"
+    try:
+        "".join(fields).encode()
+    except UnicodeEncodeError:
+        return "is not valid UTF-8"
+    return None

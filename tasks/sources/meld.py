@@ -1,0 +1,62 @@
+"""The MELD release: train_sent_emo.csv, dev_sent_emo.csv and test_sent_emo.csv, clips dia{d}_utt{u}.mp4 in folders."""
+
+from collections.abc import Iterator
+
+import fsspec
+import polars as pl
+
+from tasks.errors import WorkflowError
+from tasks.sources import SourceFile, find_files
+from tasks.sources.delimited import csv_batches
+from tasks.sources.table import CANONICAL
+
+COLUMNS = ("Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID")
+EXPECTED = "a folder with train_sent_emo.csv, dev_sent_emo.csv or test_sent_emo.csv, as in the MELD release"
+# Where the release keeps each split's clips, or where people who unpack it put them.
+_CLIPS = {
+    "train": ("train_splits", "train"),
+    "dev": ("dev_splits_complete", "dev"),
+    "test": ("output_repeated_splits_test", "test"),
+}
+
+
+class Meld:
+    """The three CSV files; a clip is one utterance, so there are no spans."""
+
+    def files(self, path: str) -> list[SourceFile]:
+        found = {_split(file): file for file in find_files(path, ("_sent_emo.csv",), EXPECTED)}
+        unknown = sorted(set(found) - set(_CLIPS))
+        if unknown:
+            raise WorkflowError(f"{path}: {unknown[0]}_sent_emo.csv is none of MELD's splits\n  expected: {EXPECTED}")
+        return [found[split] for split in _CLIPS if split in found]
+
+    def batches(self, file: SourceFile, media_root: str | None) -> Iterator[pl.DataFrame]:
+        split = _split(file)
+        folder = None if media_root is None else _clip_folder(media_root, split)
+        dialogue, utterance = pl.col("Dialogue_ID").str.strip_chars(), pl.col("Utterance_ID").str.strip_chars()
+        clip = pl.format("{}dia{}_utt{}.mp4", pl.lit(folder), dialogue, utterance)
+        columns = {
+            "conversation_id": pl.when(dialogue != "").then(pl.format("{}-dia{}", pl.lit(split), dialogue)),
+            "turn": utterance,
+            "speaker": pl.col("Speaker"),
+            "text": pl.col("Utterance"),
+            "video": pl.lit(None, pl.String) if folder is None else clip,
+            "emotion": pl.col("Emotion").str.to_lowercase(),
+            "split": pl.lit(split),
+        }
+        absent = {name: pl.lit(None, pl.String) for name in CANONICAL if name not in columns}
+        for batch in csv_batches(file, COLUMNS):
+            yield batch.select(**columns, **absent, row="row", problem="problem", content="content")
+
+
+def _split(file: SourceFile) -> str:
+    return file.name.rsplit("/", 1)[-1].removesuffix("_sent_emo.csv")
+
+
+def _clip_folder(media_root: str, split: str) -> str:
+    """The folder of a split's clips, relative to the media root, with a closing slash; empty if they lie flat."""
+    fs, root = fsspec.core.url_to_fs(media_root)
+    for folder in _CLIPS[split]:
+        if fs.isdir(f"{root}/{folder}"):
+            return f"{folder}/"
+    return ""

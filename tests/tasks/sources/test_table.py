@@ -1,0 +1,129 @@
+import json
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tasks.errors import WorkflowError
+from tasks.sources import source
+
+ROWS = [
+    {"conversation_id": "c1", "turn": 0, "speaker": "ann", "text": 'Hello, "you"\nthere', "start_s": 0.25, "extra": 1},
+    {"conversation_id": "c1", "turn": 2, "speaker": None, "text": "Grüße", "start_s": None, "extra": 2},
+]
+
+
+def write(folder: Path, ending: str, rows: list[dict]) -> Path:
+    path = folder / f"rows.{ending}"
+    frame = pl.DataFrame(rows)
+    if ending == "csv":
+        frame.write_csv(path)
+    elif ending == "parquet":
+        frame.write_parquet(path)
+    else:
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def read(path: Path) -> pl.DataFrame:
+    table = source("table")
+    return pl.concat([batch for file in table.files(str(path)) for batch in table.batches(file, None)])
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_rows_come_as_text_with_their_numbers(tmp_path: Path, ending: str) -> None:
+    found = read(write(tmp_path, ending, ROWS))
+    assert found["row"].to_list() == [1, 2] and found["problem"].to_list() == [None, None]
+    assert found["text"].to_list() == [row["text"] for row in ROWS]
+    assert found["turn"].to_list() == ["0", "2"] and found["start_s"][0] == "0.25"
+    assert "extra" not in found.columns and found["audio"].null_count() == 2
+
+
+def test_a_folder_is_read_in_the_order_of_names(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    write(tmp_path / "b", "csv", ROWS)
+    write(tmp_path, "jsonl", ROWS)
+    (tmp_path / "notes.txt").write_text("not a table")
+    assert [file.name for file in source("table").files(str(tmp_path))] == ["b/rows.csv", "rows.jsonl"]
+    assert len(read(tmp_path)) == 4
+
+
+def test_csv_rows_that_cannot_be_read_say_why_and_the_rest_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_bytes(b"\xef\xbb\xbfconversation_id,turn,text\nc,0,fine\nc,1\nc,2,\xff\xfe\nc,3,a,b\nc,4,fine\n")
+    found = read(path)
+    assert found["problem"].to_list() == [
+        None, "has 2 fields, the header 3", "is not valid UTF-8", "has 4 fields, the header 3", None,
+    ]  # fmt: skip
+    assert found["content"].to_list()[1] == '["c", "1"]' and found["turn"].to_list()[4] == "4"
+
+
+def test_json_lines_that_cannot_be_read_say_why(tmp_path: Path) -> None:
+    good = json.dumps(ROWS[0])
+    odd = '{"conversation_id": "c", "turn": [1], "text": {"a": 1}}'
+    (tmp_path / "x.jsonl").write_bytes(f'{good}\n\n{{"half\n[1]\n{odd}\n'.encode() + b'"\xff"\n{"text": "\\ud800"}\n')
+    found = read(tmp_path)
+    assert found["row"].to_list() == [1, 3, 4, 5, 6, 7]
+    problems = found["problem"].to_list()
+    assert problems[0] is None and problems[1].startswith("is not JSON") and problems[4].startswith("is not JSON")
+    assert problems[2] == "is a JSON list, not an object"
+    assert problems[3] == "column turn holds a list, text holds a dict"
+    assert problems[5] == "is not valid Unicode"
+    assert found["content"].to_list()[3] == odd
+
+
+def test_parquet_columns_of_an_unusable_type_are_named_with_it(tmp_path: Path) -> None:
+    pq.write_table(
+        pa.table({"conversation_id": ["c", "c"], "turn": [[1], None], "text": ["a", "b"]}), tmp_path / "x.parquet"
+    )
+    found = read(tmp_path)
+    assert found["problem"].to_list()[0].startswith("column turn has type list<") and found["problem"][1] is None
+    assert json.loads(found["content"][0])["text"] == "a"
+
+
+def test_parquet_timestamps_dictionaries_and_floats_become_text(tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "conversation_id": pa.array(["c"]).dictionary_encode(),
+            "turn": [3.0],
+            "occurred_at": pa.array([1_700_000_000_000_000], pa.timestamp("us", "Europe/Berlin")),
+        }
+    )
+    pq.write_table(table, tmp_path / "x.parquet")
+    found = read(tmp_path)
+    assert found["conversation_id"].to_list() == ["c"] and float(found["turn"][0]) == 3
+    assert found["occurred_at"][0].startswith("2023-11-14")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("x.csv", b"\x89PNG\r\n\x1a\n\x00\x00", "the header lacks conversation_id, turn"),
+        ("x.csv", b"", "the header lacks"),
+        ("x.csv", b'conversation_id,turn,text\nc,1,"open', "not readable as CSV"),
+        ("x.csv", b"conversation_id,turn,turn\nc,1,1\n", "names a column twice"),
+        ("x.jsonl", b'[\n{"conversation_id": "c"}\n]', "expected: one JSON object a line"),
+        ("x.parquet", b"PAR1 and then nothing", "not a whole Parquet file"),
+    ],
+)
+def test_another_format_is_an_error_that_says_what_was_expected(
+    tmp_path: Path, name: str, content: bytes, expected: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(WorkflowError, match=expected):
+        read(tmp_path)
+
+
+def test_a_parquet_file_without_the_key_names_what_it_has(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"id": [1]}), tmp_path / "x.parquet")
+    with pytest.raises(WorkflowError, match=r"(?s)lacks conversation_id, turn.*found: id"):
+        read(tmp_path)
+
+
+def test_nothing_there_says_what_was_expected(tmp_path: Path) -> None:
+    with pytest.raises(WorkflowError, match=r"(?s)is not there.*expected: CSV, JSONL or Parquet"):
+        read(tmp_path / "gone")
+    with pytest.raises(WorkflowError, match="holds no such file"):
+        read(tmp_path)

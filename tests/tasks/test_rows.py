@@ -1,0 +1,71 @@
+from datetime import UTC, datetime
+
+import polars as pl
+import pytest
+
+from tasks.rows import CANONICAL, SCANNED, typed_rows
+
+GOOD = {"conversation_id": "c", "turn": "1", "text": "hello"}
+
+
+def typed(*rows: dict[str, str | None], shards: int = 4) -> list[dict]:
+    columns = {name: [row.get(name) for row in rows] for name in CANONICAL}
+    more = {"problem": [row.get("problem") for row in rows], "content": [row.get("content") for row in rows]}
+    frame = pl.DataFrame(columns | more, schema=dict.fromkeys([*CANONICAL, *more], pl.String))
+    table = typed_rows(frame.with_columns(row=pl.int_range(1, len(rows) + 1)), "f.csv", shards)
+    assert table.schema == SCANNED
+    return table.sort_by("row").to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"conversation_id": None}, "no conversation_id"),
+        ({"conversation_id": "  "}, "no conversation_id"),
+        ({"turn": None}, "no turn"),
+        ({"turn": "one"}, "turn 'one' is not a whole number"),
+        ({"turn": "1.5"}, "turn '1.5' is not a whole number"),
+        ({"turn": "9999999999"}, "turn '9999999999' is not a whole number"),
+        ({"turn": "-1"}, "turn -1 is negative"),
+        ({"text": " \t"}, "neither text nor media"),
+        ({"start_s": "soon"}, "start_s 'soon' is not a number of seconds"),
+        ({"end_s": "inf"}, "end_s 'inf' is not a number of seconds"),
+        ({"occurred_at": "yesterday"}, "occurred_at 'yesterday' is not an ISO 8601 time"),
+        ({"audio": "/etc/passwd"}, "audio '/etc/passwd' leaves the media root"),
+        ({"audio": "a/../../x.wav"}, "audio 'a/../../x.wav' leaves the media root"),
+        ({"video": "http://host/x.mp4"}, "video 'http://host/x.mp4' leaves the media root"),
+        ({"video": "C:\\x.mp4"}, "video 'C:\\x.mp4' leaves the media root"),
+        ({"problem": "is not JSON", "content": "{"}, "is not JSON"),
+    ],
+)
+def test_why_a_row_cannot_be_used(change: dict, reason: str) -> None:
+    found = typed(GOOD | change, GOOD)
+    assert found[0]["reason"] == reason and found[0]["content"]
+    assert all(found[0][name] is None for name in CANONICAL)
+    assert found[1]["reason"] is None and found[1]["text"] == "hello"
+
+
+def test_values_get_their_types() -> None:
+    row = typed(GOOD | {"turn": " 7.0 ", "start_s": "0.1", "speaker": "", "audio": "a/b..c.wav", "text": " kept "})[0]
+    assert (row["turn"], row["start_s"], row["speaker"], row["audio"], row["text"]) == (
+        7,
+        0.1,
+        None,
+        "a/b..c.wav",
+        " kept ",
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2026-03-01T12:00:00Z", "2026-03-01 13:00:00+01:00", "2026-03-01 12:00:00", "2026-03-01T12:00:00.000000000Z"],
+)
+def test_times_are_utc(text: str) -> None:
+    assert typed(GOOD | {"occurred_at": text})[0]["occurred_at"] == datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def test_a_conversation_has_one_bucket_and_it_never_changes() -> None:
+    rows = [GOOD | {"conversation_id": f"c{i % 7}", "turn": str(i)} for i in range(70)]
+    found = {(row["conversation_id"], row["bucket"]) for row in typed(*rows, shards=5)}
+    assert len(found) == 7
+    assert {bucket for name, bucket in found if name == "c3"} == {4}
