@@ -13,8 +13,8 @@ from tasks.config import IngestConfig
 from tasks.errors import WorkflowError
 from tasks.ingest import IngestPlan, collect_shard, ingest, scan_file
 from tasks.manifest import Manifest
-from tasks.sources import SourceFile
 from tasks.schema import KEY
+from tasks.sources import SourceFile
 from tasks.stage import Shard, run_shard
 from tasks.workspace import Workspace
 from tests.tasks.sources.test_meld import release
@@ -27,7 +27,7 @@ ray = pytest.mark.usefixtures("ray_session")
 def rows(count: int, turns: int = 5) -> list[dict]:
     """Utterances of many conversations, shuffled together."""
     found = [
-        {"conversation_id": f"c{i % count}", "turn": 2 * (i // count), "speaker": "s", "text": f"t{i}", "emotion": "joy",
+        {"conversation_id": f"c{i % count}", "turn": 2 * (i // count), "text": f"t{i}", "emotion": "joy",
          "occurred_at": f"2026-03-0{1 + i % count % 3}T23:{i // count:02d}:00Z"}
         for i in range(count * turns)
     ]  # fmt: skip
@@ -35,9 +35,7 @@ def rows(count: int, turns: int = 5) -> list[dict]:
 
 
 def run(workspace: Workspace, path: Path, kind: str = "table", **config: object) -> Manifest:
-    return ingest(
-        IngestConfig(workspace=workspace.url, archive="a", kind=kind, path=str(path), ray=RayConfig(cpus=2), **config)
-    )
+    return ingest(IngestConfig(workspace=workspace.url, archive="a", kind=kind, path=str(path), **config))
 
 
 def read(workspace: Workspace, what: str) -> pl.DataFrame:
@@ -164,10 +162,6 @@ def test_rows_in_are_rows_accepted_and_rejected_and_keys_are_unique(
     assert scanned.rows == len(records)
     outputs = [collect_shard(plan, 1, Shard(i, f"archives/a/utterances/f/part-{i}.parquet")) for i in range(shards)]
     rejected = [row for output in outputs for table in output.beside.values() for row in table["row"].to_pylist()]
-    keys = [
-        key
-        for output in outputs
-        for key in zip(*(output.table[k].to_pylist() for k in ("conversation_id", "turn")), strict=True)
-    ]
+    keys = [tuple(row.values()) for output in outputs for row in output.table.select(list(KEY)).to_pylist()]
     assert len(keys) + len(rejected) == len(records)
     assert len(set(keys)) == len(keys) and len(set(rejected)) == len(rejected)
