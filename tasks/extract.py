@@ -1,0 +1,88 @@
+"""Extract: utterance shards to feature shards, one stage for each modality; an actor loads its model once."""
+
+import logging
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+
+from sdt_model.config import Modality
+from tasks.archive import features_folder, features_path, has_modality, read_archive
+from tasks.config import ExtractConfig
+from tasks.errors import WorkflowError
+from tasks.extractors import Extracted, Extractor, ExtractorSpec, extractor_spec
+from tasks.extractors.media import MediaRoot
+from tasks.manifest import MANIFEST, Manifest, fingerprint
+from tasks.schema import KEY, conform, features_schema
+from tasks.stage import Shard, ShardFunction, ShardOutput, Stage, run_stage
+from tasks.workspace import Workspace
+
+log = logging.getLogger("sdt.extract")
+
+CODE_VERSION = 1
+
+
+def extract(config: ExtractConfig, modality: Modality) -> Manifest | None:
+    """Make one modality's features of every utterance; None where the archive has nothing of the modality.
+
+    Raises:
+        WorkflowError: no such archive, or no such extractor.
+        StageFailed: some shards could not be done.
+    """
+    workspace = Workspace(config.workspace)
+    archive = read_archive(workspace, config.archive)
+    spec = extractor_spec(modality, config.extractors.of(modality))
+    if not has_modality(archive, modality):
+        log.info("extract-%s: archive %s has none, passed over", modality, config.archive)
+        return None
+    folder = features_folder(config.archive, modality, spec.fingerprint)
+    shards = [Shard(r.index, features_path(folder, r), {"utterances": r.path, "rows": r.rows}) for r in archive.shards]
+    stage = Stage(
+        name=f"extract-{modality}",
+        fingerprint=fingerprint(CODE_VERSION, spec.fingerprint, archive.fingerprint),
+        manifest_path=f"{folder}/{MANIFEST}",
+        shards=tuple(shards),
+        prepare=partial(prepare, workspace, spec, MediaRoot(archive.facts["media_root"])),
+        facts={
+            "modality": modality,
+            "extractor": spec.name,
+            "extractor_fingerprint": spec.fingerprint,
+            "dim": spec.dim,
+            "licence": spec.licence,
+            "archive_fingerprint": archive.fingerprint,
+        },
+    )
+    return run_stage(stage, config)
+
+
+def prepare(workspace: Workspace, spec: ExtractorSpec, media: MediaRoot) -> ShardFunction:
+    """Load the extractor and return the function that runs it over a shard."""
+    return partial(extract_shard, workspace, spec, spec.load(), media)
+
+
+def extract_shard(
+    workspace: Workspace, spec: ExtractorSpec, extractor: Extractor, media: MediaRoot, shard: Shard
+) -> ShardOutput:
+    """One feature shard: a row for every utterance, in their order."""
+    utterances = workspace.read_table(shard.payload["utterances"])
+    made = extractor(utterances, media)
+    if not len(made.vectors) == len(made.valid) == len(made.reasons) == utterances.num_rows:
+        raise WorkflowError(
+            f"{spec.name} gave {len(made.vectors)} vectors for {utterances.num_rows} utterances of {shard.path}"
+        )
+    schema = features_schema(spec.dim)
+    columns = {
+        **{name: utterances.column(name) for name in KEY},
+        "vector": _vectors(made, spec.dim),
+        "reason": made.reasons,
+    }
+    table = pa.table(columns, schema=pa.schema([pa.field(f.name, f.type) for f in schema]))
+    failed = sum(reason is not None for reason in made.reasons)
+    present = int(made.valid.sum())
+    counts = {"rows": table.num_rows, "present": present, "failed": failed, "absent": table.num_rows - present - failed}
+    return ShardOutput(conform(table, schema, shard.path), counts)
+
+
+def _vectors(made: Extracted, dim: int) -> pa.Array:
+    values = np.where(made.valid[:, None], made.vectors, np.float32(0)).astype(np.float32)
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), dim, mask=pa.array(~made.valid))

@@ -1,0 +1,87 @@
+"""Histograms of oriented gradients over an utterance's frames: a classic descriptor, with no weights and no licence."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from skimage.feature import hog
+
+from tasks.extractors import HOG_DIM, Extracted, Extractor
+from tasks.extractors.media import MediaFault, MediaRoot, Span, container, span
+
+Vector = npt.NDArray[np.float32]
+_SIDE = 64  # pixels
+_PER_SECOND = 4.0
+_MOST_FRAMES = 16
+_MOST_PIXELS = 4096 * 4096
+
+
+def load(_: str) -> Extractor:
+    """The descriptor; there is nothing to load."""
+    return Hog()
+
+
+class Hog:
+    """Mean and deviation over frames of HOG: 8 orientations, cells of 16 pixels, blocks of 2 x 2, on 64 x 64 grey."""
+
+    def __call__(self, utterances: pa.Table, media: MediaRoot) -> Extracted:
+        rows = utterances.select(["video", "start_s", "end_s"]).to_pylist()
+        found = Extracted(np.zeros((len(rows), HOG_DIM), np.float32), np.zeros(len(rows), bool), [None] * len(rows))
+        for i, row in enumerate(rows):
+            if row["video"] is None:
+                continue
+            try:
+                found.vectors[i] = self._describe(row["video"], span(row["start_s"], row["end_s"]), media)
+                found.valid[i] = True
+            except MediaFault as fault:
+                found.reasons[i] = str(fault)
+        return found
+
+    def _describe(self, uri: str, stretch: Span, media: MediaRoot) -> Vector:
+        with media.open(uri) as file, container(file) as opened:
+            frames = np.stack([_gradients(image) for image in _sampled(opened, stretch)] or [np.zeros(0)])
+        if not frames.size:
+            raise MediaFault(f"no frame in the span from {stretch.start:g} s")
+        return np.concatenate([frames.mean(axis=0), frames.std(axis=0)]).astype(np.float32)
+
+
+def _sampled(opened: Any, stretch: Span) -> Iterator[npt.NDArray[np.uint8]]:
+    """Grey squares of the frames nearest after evenly spaced times, at most `_MOST_FRAMES` of them."""
+    if not opened.streams.video:
+        raise MediaFault("no video track")
+    stream = opened.streams.video[0]
+    if stream.width * stream.height > _MOST_PIXELS:
+        raise MediaFault(f"frames of {stream.width} x {stream.height} pixels are larger than the limit")
+    if stretch.start:  # in microseconds, to the key frame before
+        opened.seek(int(stretch.start * 1e6), backward=True)
+    length = (stretch.end if stretch.end is not None else _seconds(opened)) - stretch.start
+    step = max(1 / _PER_SECOND, length / _MOST_FRAMES)
+    taken = 0
+    for frame in opened.decode(stream):
+        time = float(frame.time or 0.0)
+        if time >= stretch.limit or taken == _MOST_FRAMES:
+            return
+        if time >= stretch.start + taken * step:
+            taken += 1
+            yield _square(frame)
+
+
+def _seconds(opened: Any) -> float:
+    microseconds: int | None = opened.duration
+    return (microseconds or 0) / 1e6
+
+
+def _square(frame: Any) -> npt.NDArray[np.uint8]:
+    """The middle of the frame, scaled so that its shorter side is `_SIDE`."""
+    scale = _SIDE / min(frame.width, frame.height)
+    width, height = max(_SIDE, round(frame.width * scale)), max(_SIDE, round(frame.height * scale))
+    grey: npt.NDArray[np.uint8] = frame.reformat(width, height, "gray").to_ndarray()
+    top, left = (height - _SIDE) // 2, (width - _SIDE) // 2
+    return grey[top : top + _SIDE, left : left + _SIDE]
+
+
+def _gradients(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+    described: npt.NDArray[np.float64] = hog(image, orientations=8, pixels_per_cell=(16, 16), cells_per_block=(2, 2))
+    return described
