@@ -36,10 +36,12 @@ def extract(config: ExtractConfig, modality: Modality) -> Manifest | None:
         log.info("extract-%s: archive %s has none, passed over", modality, config.archive)
         return None
     folder = features_folder(config.archive, modality, spec.fingerprint)
-    shards = [Shard(r.index, features_path(folder, r), {"utterances": r.path, "rows": r.rows}) for r in archive.shards]
+    shards = [Shard(r.index, features_path(folder, r), {"utterances": r.path}) for r in archive.shards]
     stage = Stage(
         name=f"extract-{modality}",
-        fingerprint=fingerprint(CODE_VERSION, spec.fingerprint, archive.fingerprint),
+        fingerprint=fingerprint(
+            CODE_VERSION, spec.fingerprint, archive.fingerprint, [record.sha256 for record in archive.shards]
+        ),
         manifest_path=f"{folder}/{MANIFEST}",
         shards=tuple(shards),
         prepare=partial(prepare, workspace, spec, MediaRoot(archive.facts["media_root"])),
@@ -66,10 +68,7 @@ def extract_shard(
     """One feature shard: a row for every utterance, in their order."""
     utterances = workspace.read_table(shard.payload["utterances"])
     made = extractor(utterances, media)
-    if not len(made.vectors) == len(made.valid) == len(made.reasons) == utterances.num_rows:
-        raise WorkflowError(
-            f"{spec.name} gave {len(made.vectors)} vectors for {utterances.num_rows} utterances of {shard.path}"
-        )
+    _check(made, spec, utterances.num_rows, shard.path)
     schema = features_schema(spec.dim)
     columns = {
         **{name: utterances.column(name) for name in KEY},
@@ -81,6 +80,18 @@ def extract_shard(
     present = int(made.valid.sum())
     counts = {"rows": table.num_rows, "present": present, "failed": failed, "absent": table.num_rows - present - failed}
     return ShardOutput(conform(table, schema, shard.path), counts)
+
+
+def _check(made: Extracted, spec: ExtractorSpec, rows: int, where: str) -> None:
+    """A row for each utterance, and no vector that would turn a model's sums into NaN."""
+    if not (made.vectors.shape == (rows, spec.dim) and len(made.valid) == len(made.reasons) == rows):
+        raise WorkflowError(
+            f"{where}: {spec.name} gave vectors of shape {made.vectors.shape}, {len(made.valid)} flags and "
+            f"{len(made.reasons)} reasons\n  expected ({rows}, {spec.dim}), {rows} and {rows}"
+        )
+    broken = made.valid & ~np.isfinite(made.vectors).all(axis=1)
+    if broken.any():
+        raise WorkflowError(f"{where}: {spec.name} gave a value that is not finite for row {int(broken.argmax())}")
 
 
 def _vectors(made: Extracted, dim: int) -> pa.Array:

@@ -96,7 +96,7 @@ def _opensmile(feature_set: str) -> ExtractorSpec:
         raise WorkflowError(f"opensmile has no feature set {feature_set!r} here\n  there: {', '.join(OPENSMILE_DIMS)}")
     return ExtractorSpec(
         f"opensmile:{feature_set}", "audio", OPENSMILE_DIMS[feature_set], OPENSMILE_LICENCE,
-        1, ("opensmile", "av", "soundfile"), "tasks.extractors.audio:load", feature_set,
+        2, ("opensmile", "av", "soundfile"), "tasks.extractors.audio:load", feature_set,
     )  # fmt: skip
 
 
@@ -124,7 +124,8 @@ def extractor_spec(modality: Modality, name: str) -> ExtractorSpec:
         WorkflowError: none has that name; names those that there are.
     """
     prefix, _, argument = name.partition(":")
-    if (modality, prefix) not in _REGISTRY:
+    spec = _REGISTRY[modality, prefix](argument) if (modality, prefix) in _REGISTRY else None
+    if spec is None or spec.name != name:
         known = [known for of, known in _REGISTRY if of == modality]
         raise WorkflowError(f"no {modality} extractor is called {name!r}\n  there: {', '.join(known)}")
-    return _REGISTRY[modality, prefix](argument)
+    return spec

@@ -1,8 +1,7 @@
 """Acoustic functionals from openSMILE, of the sound in an utterance's stretch of an audio or video file."""
 
-from typing import IO, Any
+from typing import Any
 
-import av
 import numpy as np
 import numpy.typing as npt
 import opensmile
@@ -10,10 +9,12 @@ import pyarrow as pa
 import soundfile
 
 from tasks.extractors import OPENSMILE_DIMS, Extracted, Extractor
-from tasks.extractors.media import MediaFault, MediaRoot, Span, container, span
+from tasks.extractors.media import MediaFault, MediaFile, MediaRoot, Span, container, frames, span, track
 
 Samples = npt.NDArray[np.float32]
 _SOUNDFILE = (".wav", ".flac", ".ogg", ".mp3")
+_BLOCK = 2**16  # frames of a file that are mixed to mono at a time
+_LOUDEST = np.float32(32767 / 32768)
 
 
 def load(feature_set: str) -> Extractor:
@@ -49,57 +50,62 @@ class OpenSmile:
     def _describe(self, uri: str, stretch: Span, media: MediaRoot) -> Samples:
         with media.open(uri) as file:
             samples, rate = read_sound(file, uri, stretch)
+        if not np.isfinite(samples).all():
+            raise MediaFault("cannot be decoded: samples that are not numbers")
+        # The engine takes 16-bit samples, and one past full scale would wrap round to the other side.
+        samples = np.clip(samples, -1, _LOUDEST)
         vector: Samples = self._smile.process_signal(samples, rate).to_numpy(np.float32)[0]
         if not np.isfinite(vector).all():
             raise MediaFault(f"{len(samples) / rate:.3f} s of sound are too short to describe")
         return vector
 
 
-def read_sound(file: IO[bytes], name: str, stretch: Span) -> tuple[Samples, int]:
-    """The mono samples (N,) of a stretch, and their rate in Hz; only the stretch is decoded.
+def read_sound(file: MediaFile, name: str, stretch: Span) -> tuple[Samples, int]:
+    """The mono samples (N,) of a stretch, the mean of the channels, and their rate in Hz; no more is decoded.
 
     Raises:
-        MediaFault: no sound there, or not to be decoded.
+        MediaFault: no sound there, not to be decoded, or too long.
     """
     samples, rate = (_by_soundfile if name.lower().endswith(_SOUNDFILE) else _by_av)(file, stretch)
     if not len(samples):
-        raise MediaFault(
-            f"span starts at {stretch.start:g} s, past the end" if stretch.start else "no sound in the file"
-        )
-    if stretch.end is None and len(samples) / rate > stretch.limit - stretch.start - 1:
-        raise MediaFault(f"longer than {stretch.limit - stretch.start:g} s")
+        raise stretch.past_the_end()
     return samples, rate
 
 
-def _by_soundfile(file: IO[bytes], stretch: Span) -> tuple[Samples, int]:
+def _by_soundfile(file: MediaFile, stretch: Span) -> tuple[Samples, int]:
     try:
         with soundfile.SoundFile(file) as sound:
             rate = int(sound.samplerate)
             begin, end = round(stretch.start * rate), round(stretch.limit * rate)
             sound.seek(min(begin, sound.frames))
-            samples: Samples = sound.read(end - begin, dtype="float32", always_2d=True).mean(axis=1)
-            return samples, rate
+            blocks = sound.blocks(_BLOCK, frames=end - begin, dtype="float32", always_2d=True)
+            parts = [block.mean(axis=1) for block in blocks]
+            if stretch.end is None and len(sound.read(1)):
+                raise stretch.too_long()
     except soundfile.LibsndfileError as error:
         raise MediaFault(f"cannot be decoded: {error.error_string}") from error
+    return np.concatenate([np.zeros(0, np.float32), *parts]), rate
 
 
-def _by_av(file: IO[bytes], stretch: Span) -> tuple[Samples, int]:
+def _by_av(file: MediaFile, stretch: Span) -> tuple[Samples, int]:
     with container(file) as opened:
-        if not opened.streams.audio:
-            raise MediaFault("no audio track")
-        stream = opened.streams.audio[0]
-        if stretch.start:
-            opened.seek(int(stretch.start * 1e6), backward=True)  # microseconds
-        resampler = av.AudioResampler(format="flt", layout="mono", rate=stream.rate)
-        parts = [part for frame in opened.decode(stream) if (part := _within(frame, resampler, stretch)) is not None]
-    return (np.concatenate(parts) if parts else np.zeros(0, np.float32)), int(stream.rate)
+        stream = track(opened, "audio")
+        parts, rates = [np.zeros(0, np.float32)], set()
+        for begin, frame in frames(opened, stream, stretch):
+            first, last = (round((time - begin) * frame.rate) for time in (stretch.start, stretch.limit))
+            parts.append(_mono(frame)[max(0, first) : max(0, last)])
+            rates.add(frame.rate)
+    if len(rates) > 1:
+        raise MediaFault(f"sound changes its rate: {', '.join(str(rate) for rate in sorted(rates))} Hz")
+    return np.concatenate(parts), next(iter(rates), 1)
 
 
-def _within(frame: Any, resampler: Any, stretch: Span) -> Samples | None:
-    """The samples of a decoded frame that lie in the stretch."""
-    begin = float(frame.time or 0.0)
-    if begin >= stretch.limit or begin + frame.samples / frame.rate <= stretch.start:
-        return None
-    samples = np.concatenate([out.to_ndarray()[0] for out in resampler.resample(frame)] or [np.zeros(0, np.float32)])
-    first = max(0, round((stretch.start - begin) * frame.rate))
-    return samples[first : max(first, round((stretch.limit - begin) * frame.rate))]
+def _mono(frame: Any) -> Samples:
+    """The mean of a frame's channels (N,), full scale being 1."""
+    values = frame.to_ndarray()  # planar: (channels, N); packed: (1, N x channels)
+    if frame.format.is_packed:
+        values = values.reshape(-1, len(frame.layout.channels)).T
+    scale = 1.0 if values.dtype.kind == "f" else float(1 << (8 * values.dtype.itemsize - 1))
+    offset = scale if values.dtype.kind == "u" else 0.0
+    mixed: Samples = ((values.mean(axis=0, dtype=np.float64) - offset) / scale).astype(np.float32)
+    return mixed

@@ -1,19 +1,26 @@
 """Media files: found below the media root and nowhere else, decoded only where an utterance lies.
 
-What is wrong with a file is a `MediaFault`: it costs the utterance its vector, and its reason is kept.
+What is wrong with a file is a `MediaFault`: it costs the utterance its vector, and its reason is kept. A store that
+does not answer is no fault of the file, and goes up.
 """
 
+import errno
+import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 MAX_SECONDS = 600.0
+# Decoding begins this much before a span: a codec needs what came before to give the right samples.
+_LEAD_S = 0.5
+_NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
 
 
 class MediaFault(Exception):
@@ -29,24 +36,56 @@ class Span:
 
     @property
     def limit(self) -> float:
-        """Where decoding stops."""
+        """Where decoding stops; a recording that goes on there although the span has no end is too long."""
         return self.start + MAX_SECONDS if self.end is None else self.end
+
+    def too_long(self) -> MediaFault:
+        return MediaFault(f"longer than {MAX_SECONDS:g} s from {self.start:g} s on")
+
+    def past_the_end(self) -> MediaFault:
+        return MediaFault(f"span starts at {self.start:g} s, past the end" if self.start else "holds nothing")
 
 
 def span(start_s: float | None, end_s: float | None) -> Span:
     """The stretch that an utterance names.
 
     Raises:
-        MediaFault: it is empty, reversed or longer than the limit.
+        MediaFault: it is negative, empty, reversed or longer than the limit.
     """
-    start = start_s or 0.0
-    if start < 0 or (end_s is not None and end_s <= start):
-        raise MediaFault(
-            f"span {start:g}-{end_s:g} s is empty or reversed" if end_s is not None else "span is negative"
-        )
-    if end_s is not None and end_s - start > MAX_SECONDS:
-        raise MediaFault(f"span of {end_s - start:g} s is longer than {MAX_SECONDS:g} s")
+    start, end = start_s or 0.0, math.inf if end_s is None else end_s
+    if not 0 <= start < end:
+        raise MediaFault(f"span {start:g}-{'' if end_s is None else f'{end:g}'} s is negative, empty or reversed")
+    if end_s is not None and end - start > MAX_SECONDS:
+        raise MediaFault(f"span of {end - start:g} s is longer than {MAX_SECONDS:g} s")
     return Span(start, end_s)
+
+
+class MediaFile:
+    """An open file as decoders read it; they may take a failing read for the file's end, so the failure is kept."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.tell = file.tell
+        self._failure: Exception | None = None
+
+    def read(self, size: int = -1) -> bytes:
+        try:
+            return self._file.read(size)
+        except Exception as error:
+            self._failure = error
+            raise
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        try:
+            return self._file.seek(offset, whence)
+        except (OSError, ValueError) as error:
+            self._failure = MediaFault("cannot be decoded: points to a place outside of itself")
+            raise self._failure from error
+
+    def check(self) -> None:
+        """Raise what has failed, whatever the decoder made of it."""
+        if self._failure is not None:
+            raise self._failure
 
 
 @dataclass(frozen=True)
@@ -58,35 +97,96 @@ class MediaRoot:
     @cached_property
     def _root(self) -> tuple[Any, str]:
         fs, root = fsspec.core.url_to_fs(self.url)
-        return fs, root
+        return fs, root.rstrip("/")
 
     @contextmanager
-    def open(self, uri: str) -> Iterator[IO[bytes]]:
+    def open(self, uri: str) -> Iterator[MediaFile]:
         """Open a file by its URI relative to the root.
 
         Raises:
-            MediaFault: it leaves the root, by itself or through a link, or is not there.
+            MediaFault: it leaves the root, by itself or through a link, is not there, or is damaged.
+            OSError: the store failed, now or while the file was read.
         """
+        with self._root[0].open(self._find(uri), "rb") as opened:
+            file = MediaFile(opened)
+            try:
+                yield file
+            finally:
+                file.check()
+
+    def _find(self, uri: str) -> str:
         fs, root = self._root
-        if uri.startswith(("/", "\\", "~")) or "://" in uri or ".." in Path(uri).parts:
+        if uri.startswith(("/", "\\", "~")) or "://" in uri or "\0" in uri or ".." in Path(uri).parts:
             raise MediaFault("leaves the media root")
         path = f"{root}/{uri}"
-        if isinstance(fs, LocalFileSystem) and not Path(path).resolve().is_relative_to(Path(root).resolve()):
-            raise MediaFault("leaves the media root through a link")
-        if not fs.isfile(path):
-            raise MediaFault("no such file")
-        with fs.open(path, "rb") as file:
-            yield file
+        if isinstance(fs, LocalFileSystem):
+            path = os.path.realpath(path)
+            if not Path(path).is_relative_to(os.path.realpath(root)):
+                raise MediaFault("leaves the media root through a link")
+        try:
+            kind = fs.info(path)["type"]
+        except OSError as error:
+            if isinstance(error, FileNotFoundError) or error.errno in _NOT_THERE:
+                raise MediaFault("no such file") from error
+            raise
+        if kind != "file":
+            raise MediaFault("is not a file")
+        return path
 
 
 @contextmanager
-def container(file: IO[bytes]) -> Iterator[Any]:
+def container(file: MediaFile) -> Iterator[Any]:
     """A PyAV container over an open file; what FFmpeg cannot read is a `MediaFault`."""
     import av
 
     try:
-        # A playlist could name other files: nothing but this one is ever opened.
-        with av.open(file, options={"protocol_whitelist": "none"}) as opened:
+        # A playlist could name other files: nothing but this one is ever opened. Tags may be in any encoding.
+        with av.open(file, options={"protocol_whitelist": "none"}, metadata_errors="replace") as opened:
             yield opened
     except av.error.FFmpegError as error:
         raise MediaFault(f"cannot be decoded: {error.strerror}") from error
+
+
+def track(opened: Any, kind: Literal["audio", "video"]) -> Any:
+    """The container's first track of a kind, to be decoded on one thread: the worker asked Ray for no more.
+
+    Raises:
+        MediaFault: there is none, or FFmpeg has no decoder for it.
+    """
+    streams = getattr(opened.streams, kind)
+    if not streams:
+        raise MediaFault(f"no {kind} track")
+    if streams[0].codec_context is None:
+        raise MediaFault(f"cannot be decoded: {kind} track of an unknown codec")
+    streams[0].codec_context.thread_count = 1
+    return streams[0]
+
+
+def frames(opened: Any, stream: Any, stretch: Span) -> Iterator[tuple[float, Any]]:
+    """A track's frames up to the end of the stretch, each with its time in seconds since the recording's beginning.
+
+    They begin at a place before the stretch where decoding can.
+
+    Raises:
+        MediaFault: the stretch begins after the recording's end, or has no end and the recording is too long.
+    """
+    duration = seconds(opened)
+    if duration is not None and stretch.start >= duration:
+        raise stretch.past_the_end()
+    if duration is not None and stretch.end is None and duration > stretch.limit:
+        raise stretch.too_long()
+    origin = (opened.start_time or 0) / 1e6  # a cut or a broadcast may begin at any time
+    if stretch.start > _LEAD_S:
+        opened.seek(int((origin + stretch.start - _LEAD_S) * 1e6), backward=True)
+    for frame in opened.decode(stream):
+        time = float(frame.time or 0.0) - origin
+        if time >= stretch.limit:
+            if stretch.end is None:
+                raise stretch.too_long()
+            return
+        yield time, frame
+
+
+def seconds(opened: Any) -> float | None:
+    """How long the container says that it is."""
+    return None if opened.duration is None else opened.duration / 1e6

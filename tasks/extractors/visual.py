@@ -9,13 +9,13 @@ import pyarrow as pa
 from skimage.feature import hog
 
 from tasks.extractors import HOG_DIM, Extracted, Extractor
-from tasks.extractors.media import MediaFault, MediaRoot, Span, container, span
+from tasks.extractors.media import MediaFault, MediaRoot, Span, container, frames, seconds, span, track
 
 Vector = npt.NDArray[np.float32]
 _SIDE = 64  # pixels
 _PER_SECOND = 4.0
 _MOST_FRAMES = 16
-_MOST_PIXELS = 4096 * 4096
+_SIDES = (16, 8192)  # pixels; a frame outside costs more memory than it is worth
 
 
 def load(_: str) -> Extractor:
@@ -41,40 +41,39 @@ class Hog:
 
     def _describe(self, uri: str, stretch: Span, media: MediaRoot) -> Vector:
         with media.open(uri) as file, container(file) as opened:
-            frames = np.stack([_gradients(image) for image in _sampled(opened, stretch)] or [np.zeros(0)])
-        if not frames.size:
+            described = [_gradients(image) for image in _sampled(opened, stretch)]
+        if not described:
             raise MediaFault(f"no frame in the span from {stretch.start:g} s")
-        return np.concatenate([frames.mean(axis=0), frames.std(axis=0)]).astype(np.float32)
+        return np.concatenate([np.mean(described, axis=0), np.std(described, axis=0)]).astype(np.float32)
 
 
 def _sampled(opened: Any, stretch: Span) -> Iterator[npt.NDArray[np.uint8]]:
     """Grey squares of the frames nearest after evenly spaced times, at most `_MOST_FRAMES` of them."""
-    if not opened.streams.video:
-        raise MediaFault("no video track")
-    stream = opened.streams.video[0]
-    if stream.width * stream.height > _MOST_PIXELS:
-        raise MediaFault(f"frames of {stream.width} x {stream.height} pixels are larger than the limit")
-    if stretch.start:  # in microseconds, to the key frame before
-        opened.seek(int(stretch.start * 1e6), backward=True)
-    length = (stretch.end if stretch.end is not None else _seconds(opened)) - stretch.start
-    step = max(1 / _PER_SECOND, length / _MOST_FRAMES)
+    stream = track(opened, "video")
+    _check_size(stream)
+    end = seconds(opened) if stretch.end is None else stretch.end
+    step = max(1 / _PER_SECOND, ((end or 0.0) - stretch.start) / _MOST_FRAMES)
     taken = 0
-    for frame in opened.decode(stream):
-        time = float(frame.time or 0.0)
-        if time >= stretch.limit or taken == _MOST_FRAMES:
-            return
+    for time, frame in frames(opened, stream, stretch):
         if time >= stretch.start + taken * step:
             taken += 1
             yield _square(frame)
+        if taken == _MOST_FRAMES:
+            return
 
 
-def _seconds(opened: Any) -> float:
-    microseconds: int | None = opened.duration
-    return (microseconds or 0) / 1e6
+def _check_size(picture: Any) -> None:
+    """A track says its size before anything is decoded, but a frame may differ from it."""
+    if not all(_SIDES[0] <= side <= _SIDES[1] for side in (picture.width, picture.height)):
+        raise MediaFault(
+            f"frames of {picture.width} x {picture.height} pixels; "
+            f"a side between {_SIDES[0]} and {_SIDES[1]} can be described"
+        )
 
 
 def _square(frame: Any) -> npt.NDArray[np.uint8]:
     """The middle of the frame, scaled so that its shorter side is `_SIDE`."""
+    _check_size(frame)
     scale = _SIDE / min(frame.width, frame.height)
     width, height = max(_SIDE, round(frame.width * scale)), max(_SIDE, round(frame.height * scale))
     grey: npt.NDArray[np.uint8] = frame.reformat(width, height, "gray").to_ndarray()
