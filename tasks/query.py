@@ -1,0 +1,193 @@
+"""Query: Polars SQL over labels, utterances and rejected rows, read lazily.
+
+Only files that a manifest names are read, and of those only the columns and days that the query asks for.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+
+from tasks.archive import archive_manifest_path, rejected_folder, utterances_folder
+from tasks.errors import WorkflowError
+from tasks.manifest import MANIFEST, Manifest, read_manifest
+from tasks.schema import REJECTED, UTTERANCES, labels_schema
+from tasks.workspace import Workspace, checked_name
+
+OUTPUTS = (".csv", ".json", ".ndjson", ".parquet")
+_MADE_BY = {"labels": "sdt label ARCHIVE", "utterances": "sdt ingest KIND PATH --archive NAME"}
+
+
+def scan_labels(workspace: Workspace, archive: str | None = None) -> pl.LazyFrame:
+    """Label rows of one archive or of all, with ``archive`` and ``date`` (null: undated) in front.
+
+    Archives may know different emotions: ``probabilities`` then has them all, null where the archive has not.
+
+    Raises:
+        WorkflowError: there are no labels.
+    """
+    groups: dict[tuple[str, tuple[str, ...]], list[str]] = defaultdict(list)
+    for path, manifest in _manifests(workspace, "labels", archive):
+        emotions = tuple(manifest.facts["emotions"])
+        groups[path.split("/")[1], emotions].extend(shard.path for shard in manifest.shards)
+    parts = [
+        _scan(workspace, paths, labels_schema(emotions), name, dated=True)
+        for (name, emotions), paths in groups.items()
+        if paths
+    ]
+    return _together(parts, "labels", workspace, archive)
+
+
+def scan_utterances(workspace: Workspace, archive: str | None = None) -> pl.LazyFrame:
+    """Utterances of one archive or of all, with ``archive`` in front.
+
+    Raises:
+        WorkflowError: there are no archives.
+    """
+    parts = [
+        _scan(workspace, [shard.path for shard in manifest.shards], UTTERANCES, path.split("/")[1])
+        for path, manifest in _manifests(workspace, "archives", archive)
+    ]
+    return _together(parts, "utterances", workspace, archive)
+
+
+def scan_rejected(workspace: Workspace, archive: str | None = None) -> pl.LazyFrame:
+    """Rows that ingest could not use, of one archive or of all, with ``archive`` in front; may be empty."""
+    parts = [_empty(REJECTED)]
+    for path, manifest in _manifests(workspace, "archives", archive):
+        name = path.split("/")[1]
+        kept, beside = (folder(name, manifest.fingerprint) for folder in (utterances_folder, rejected_folder))
+        paths = [shard.path.replace(kept, beside) for shard in manifest.shards if shard.counts.get("rejected")]
+        parts.extend([_scan(workspace, paths, REJECTED, name)] if paths else [])
+    return pl.concat(parts)
+
+
+def rejection_reasons(workspace: Workspace, archive: str) -> dict[str, int]:
+    """How many rows were rejected for each kind of reason, without the values that were read; most frequent first."""
+    kind = pl.col("reason").str.replace("(?s)'.*'", "…").str.replace("(?s)^duplicate of .*", "duplicate")
+    counted = scan_rejected(workspace, archive).group_by(kind).len().sort("len", "reason", descending=[True, False])
+    return dict(counted.collect().iter_rows())
+
+
+def run_query(workspace: Workspace, sql: str, archive: str | None = None) -> pl.LazyFrame:
+    """The result of one SQL statement over ``labels``, ``utterances`` and ``rejected``, not yet computed.
+
+    Raises:
+        WorkflowError: the SQL is wrong, or there is nothing to query; names the tables and their columns.
+    """
+    tables: dict[str, pl.LazyFrame] = {}
+    missing: list[str] = []
+    for name, scan in (("labels", scan_labels), ("utterances", scan_utterances), ("rejected", scan_rejected)):
+        try:
+            tables[name] = scan(workspace, archive)
+        except WorkflowError as nothing:
+            missing.append(str(nothing))
+    if "utterances" not in tables:
+        raise WorkflowError(missing[-1])
+    with _explained(tables, missing):
+        result = pl.SQLContext(frames=tables, eager=False).execute(sql, eager=False)
+        result.collect_schema()
+    return result
+
+
+def write_result(result: pl.LazyFrame, out: Path) -> None:
+    """Write CSV, JSON (one array, or one object a line for .ndjson) or Parquet, by the name's ending, in one step.
+
+    In CSV a struct becomes a column for each of its fields, and a list its values with ``|`` between.
+
+    Raises:
+        WorkflowError: another ending, or a folder that is not there.
+    """
+    if out.suffix not in OUTPUTS:
+        raise WorkflowError(f"{out}: results are written as {', '.join(OUTPUTS)}; give the file one of these endings")
+    if not out.parent.is_dir():
+        raise WorkflowError(f"{out.parent} is not a folder: make it first, or write elsewhere")
+    with Workspace(str(out.parent.absolute())).publish(out.name) as temporary:
+        if out.suffix == ".csv":
+            _flat(result).sink_csv(temporary)
+        elif out.suffix == ".parquet":
+            result.sink_parquet(temporary)
+        else:
+            result.sink_ndjson(temporary)
+            if out.suffix == ".json":
+                _lines_to_array(temporary)
+
+
+def _manifests(workspace: Workspace, folder: str, archive: str | None) -> Iterator[tuple[str, Manifest]]:
+    """Manifests of one archive or of all below labels/ or archives/, with their paths."""
+    if archive is not None and folder == "archives":
+        paths = [archive_manifest_path(archive)]
+    else:
+        below = f"{folder}/{checked_name(archive, 'archive')}" if archive else folder
+        depth = 3 if folder == "labels" else 2
+        paths = [p for p in workspace.files(below) if p.endswith(f"/{MANIFEST}") and p.count("/") == depth]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(partial(read_manifest, workspace), paths))
+    yield from ((path, manifest) for path, manifest in zip(paths, found, strict=True) if manifest is not None)
+
+
+def _scan(workspace: Workspace, paths: list[str], schema: pa.Schema, archive: str, dated: bool = False) -> pl.LazyFrame:
+    """Scan shards with a known schema: planning opens none of them, and a filter by date opens that date's alone."""
+    uris = [workspace.uri(path) for path in paths]
+    # Polars takes every key=value folder of the path for a partition, also those above the workspace.
+    above = {key: pl.String() for key in re.findall(r"([^/=]+)=[^/]*", workspace.uri(""))} if dated else {}
+    hive = {**above, "date": pl.Date()} if dated else None
+    rows = pl.scan_parquet(uris, schema=pl.Schema(schema), hive_partitioning=dated, hive_schema=hive, glob=False)
+    return rows.select(pl.lit(archive).alias("archive"), *(["date"] if dated else []), *schema.names)
+
+
+def _empty(schema: pa.Schema) -> pl.LazyFrame:
+    return pl.LazyFrame(schema={"archive": pl.String(), **pl.Schema(schema)})
+
+
+def _together(parts: list[pl.LazyFrame], table: str, workspace: Workspace, archive: str | None) -> pl.LazyFrame:
+    if not parts:
+        of = f" of archive {archive!r}" if archive else ""
+        raise WorkflowError(f"there are no {table}{of} in {workspace.url}\n  make them with: {_MADE_BY[table]}")
+    return pl.concat(parts, how="vertical_relaxed")  # a struct gets the fields of all
+
+
+@contextmanager
+def _explained(tables: dict[str, pl.LazyFrame], missing: list[str]) -> Iterator[None]:
+    """Turn what Polars says of a statement into its first line, and what there is to ask for."""
+    try:
+        yield
+    except pl.exceptions.PolarsError as error:
+        what = str(error).split("\n", 1)[0]
+        there = [f"  {name}: {', '.join(rows.collect_schema().names())}" for name, rows in tables.items()]
+        kind = type(error).__name__
+        raise WorkflowError("\n".join([f"the query cannot be run: {what} ({kind})", *there, *missing])) from error
+
+
+def _flat(rows: pl.LazyFrame) -> pl.LazyFrame:
+    while any(isinstance(kind, pl.Struct) for kind in rows.collect_schema().dtypes()):
+        rows = rows.select(part for name, kind in rows.collect_schema().items() for part in _fields(name, kind))
+    lists = [name for name, kind in rows.collect_schema().items() if isinstance(kind, pl.List)]
+    return rows.with_columns(pl.col(lists).cast(pl.List(pl.String)).list.join("|", ignore_nulls=True))
+
+
+def _fields(name: str, kind: pl.DataType) -> list[pl.Expr]:
+    if not isinstance(kind, pl.Struct):
+        return [pl.col(name)]
+    return [pl.col(name).struct.field(field.name).alias(f"{name}.{field.name}") for field in kind.fields]
+
+
+def _lines_to_array(path: Path) -> None:
+    """Put the objects of a file, one a line, into one JSON array."""
+    array = path.with_name(f"{path.name}.array")
+    try:
+        with path.open() as lines, array.open("w") as out:
+            opening = "["
+            for line in lines:
+                out.write(f"{opening}\n{line.rstrip()}")
+                opening = ","
+            out.write("\n]\n" if opening == "," else "[]\n")
+        array.replace(path)
+    finally:
+        array.unlink(missing_ok=True)
