@@ -1,6 +1,7 @@
 """Ray for the length of a flow: an embedded one on this machine, or a cluster by its address."""
 
 import contextlib
+import logging
 import os
 import secrets
 import shutil
@@ -27,7 +28,7 @@ def connected(config: RayConfig) -> Iterator[None]:
     address = config.address or os.environ.get("RAY_ADDRESS")
     with contextlib.ExitStack() as stack:
         if address:
-            ray.init(address=address, log_to_driver=False)
+            ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
         else:
             _start_embedded(config, stack)
         stack.callback(ray.shutdown)
@@ -42,6 +43,7 @@ def _start_embedded(config: RayConfig, stack: contextlib.ExitStack) -> None:
         num_cpus=config.cpus,
         include_dashboard=False,
         log_to_driver=False,
+        logging_level=logging.WARNING,
         object_store_memory=_OBJECT_STORE_BYTES,
         _temp_dir=str(_temporary_folder(stack)),
     )

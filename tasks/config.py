@@ -1,10 +1,10 @@
 """Configuration of the stages: frozen, typed, checked before Ray starts. They are the flows' parameters."""
 
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import Field
 
-from sdt_model.config import Frozen, Modality, TrainingConfig
+from sdt_model.config import Frozen, Modality, TrainingConfig, demo
 
 
 class RayConfig(Frozen):
@@ -85,11 +85,22 @@ class ExtractConfig(StageConfig):
     """Modalities to extract; one that the archive has nothing of is passed over."""
 
 
-class TrainConfig(RunSettings):
-    """From features of annotated conversations to a bundle."""
+class Fitting(Frozen):
+    """What a training run computes, wherever it runs."""
 
     training: TrainingConfig = TrainingConfig()
     """Model, objective and optimisation; recipes fill it."""
+    dev_fraction: float = Field(0.1, gt=0, lt=0.5)
+    """Share of conversations without a split that become dev."""
+    test_fraction: float = Field(0.1, ge=0, lt=0.5)
+    """Share of conversations without a split that become test."""
+    promote: bool = True
+    """Make the new model the production one."""
+
+
+class TrainConfig(Fitting, RunSettings):
+    """From features of annotated conversations to a bundle."""
+
     extractors: ExtractorNames = ExtractorNames()
     """Whose features to train on."""
     modalities: tuple[Modality, ...] | None = None
@@ -100,39 +111,51 @@ class TrainConfig(RunSettings):
     """What one training worker asks for; absent: its share of all cores."""
     retries: int = Field(2, ge=0)
     """How often training goes on from its last checkpoint after a worker dies."""
-    dev_fraction: float = Field(0.1, gt=0, lt=0.5)
-    """Share of conversations without a split that become dev."""
-    test_fraction: float = Field(0.1, ge=0, lt=0.5)
-    """Share of conversations without a split that become test."""
-    promote: bool = True
-    """Make the new model the production one."""
 
 
-class LabelConfig(StageConfig):
-    """From features and a bundle to label shards."""
+class Labelling(Frozen):
+    """How labels are computed, whichever model makes them."""
 
-    model: str = "production"
-    """Model id, or `production` for the one that models/production.json names."""
     batch_utterances: int = Field(1024, ge=1)
     """Most utterances in one forward pass; a longer conversation goes alone."""
 
 
-class PipelineConfig(StageConfig):
-    """All four stages in turn, over one archive."""
+class LabelConfig(Labelling, StageConfig):
+    """From features and a bundle to label shards."""
 
-    kind: Literal["table", "meld"] = "table"
-    """As for ingest."""
-    path: str
-    """As for ingest."""
-    media_root: str | None = None
-    """As for ingest."""
-    shards: int | None = Field(None, ge=1, le=100_000)
-    """As for ingest."""
-    extractors: ExtractorNames = ExtractorNames()
-    """As for extract."""
-    training: TrainingConfig = TrainingConfig()
-    """As for train."""
+    model: str = "production"
+    """Model id, or `production` for the one that models/production.json names."""
+
+
+Config = TypeVar("Config", bound=RunSettings)
+
+
+class PipelineConfig(Labelling, Fitting, ExtractConfig, IngestConfig):
+    """All four stages in turn, over one archive; labels come from the model that the run trains."""
+
     train_workers: int = Field(1, ge=1)
     """As `workers` of train."""
     train_resources: Resources | None = None
     """As `resources` of train."""
+
+    def stage(self, kind: type[Config], **more: object) -> Config:
+        """The config of one stage: the fields that it has in common with this one, and ``more``."""
+        common = {name: getattr(self, name) for name in kind.model_fields if name in type(self).model_fields}
+        return kind.model_validate(common | more)
+
+
+class DemoConfig(PipelineConfig):
+    """The pipeline over a synthetic archive, which is made first."""
+
+    archive: str = "synthetic-demo"
+    """Name of the archive in the workspace."""
+    kind: Literal["table"] = "table"
+    """The synthetic archive is a table."""
+    path: str = "./synthetic-demo"
+    """Local folder that the synthetic archive is written into."""
+    training: TrainingConfig = demo()
+    """Model, objective and optimisation."""
+    conversations: int = Field(120, ge=3)
+    """Conversations to make up."""
+    seed: int = Field(7, ge=0)
+    """Seeds the making of the archive; the training has its own."""

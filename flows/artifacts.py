@@ -1,0 +1,153 @@
+"""What a run shows: one Markdown page a stage, in Prefect as an artifact and on the terminal as it is.
+
+Pages hold counts, scores and places; nothing that anyone said.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from prefect.artifacts import create_markdown_artifact
+
+from sdt_model.config import Modality
+from tasks.config import RunSettings
+from tasks.label import LabelReport
+from tasks.manifest import Manifest
+from tasks.query import rejection_reasons
+from tasks.train import TrainReport
+from tasks.workspace import Workspace
+
+Features = dict[Modality, Manifest | None]
+
+
+class PipelineReport(NamedTuple):
+    """What each stage made."""
+
+    archive: Manifest
+    features: Features
+    model: TrainReport
+    labels: LabelReport
+
+
+_SCORES = ("weighted_f1", "macro_f1", "accuracy")
+_SPLITS = {
+    "dev": "dev",
+    "test": "test",
+    "paper_protocol_test": "test, epoch chosen on test (paper's protocol)",
+}
+_MOST_REASONS = 10
+_SYNTHETIC = "The archive is SYNTHETIC: its scores say that the workflow works, and nothing about people."
+
+
+def publish(key: str, page: str) -> None:
+    """Attach a page to the flow run that is under way."""
+    create_markdown_artifact(markdown=page, key=key, description=page.split("\n", 1)[0].lstrip("# "))
+
+
+def ingest_page(config: RunSettings, manifest: Manifest) -> str:
+    """Rows in, accepted and rejected with the kinds of reason, and what the utterances have."""
+    counts = manifest.counts
+    blocks = [
+        f"## Ingest: archive {config.archive}",
+        _table(("rows in", "accepted", "rejected"), [[counts[name] for name in ("rows_in", "accepted", "rejected")]]),
+        _table(
+            ("text", "audio", "video", "annotated", "shards"),
+            [[*(counts[name] for name in ("text", "audio", "video", "labelled")), len(manifest.shards)]],
+        ),
+    ]
+    if counts["rejected"]:
+        reasons = rejection_reasons(Workspace(config.workspace), config.archive)
+        shown = list(reasons.items())[:_MOST_REASONS]
+        rest = sum(reasons.values()) - sum(count for _, count in shown)
+        blocks.append(_table(("rejected because", "rows"), [*shown, *([("other reasons", rest)] if rest else [])]))
+    return _page([*blocks, _place("Archive", config, f"archives/{config.archive}")])
+
+
+def extract_page(config: RunSettings, features: Features) -> str:
+    """For each modality the extractor, and how many utterances have a vector, have none to make, or failed."""
+    rows = [_features_row(modality, manifest) for modality, manifest in features.items()]
+    header = ("modality", "extractor", "dimension", "present", "absent", "failed")
+    title = f"## Extract: archive {config.archive}"
+    return _page([title, _table(header, rows), _place("Features", config, f"features/{config.archive}")])
+
+
+def train_page(config: RunSettings, report: TrainReport) -> str:
+    """The scores by split, and where the model lies."""
+    epochs = f"{report.epochs} epochs" if report.epochs else "it was there already"
+    best = report.metrics.get("best_epoch")
+    if report.epochs and best is not None:
+        epochs += f", the best on dev was epoch {int(best) + 1}"
+    title = f"## Train: model {report.model_id}"
+    return _page([title, _scores(report.metrics), f"Trained: {epochs}", _place("Model", config, report.path)])
+
+
+def label_page(config: RunSettings, report: LabelReport) -> str:
+    """Rows by status and by emotion, and where they lie."""
+    status = _table(
+        ("utterances", "ok", "degraded", "failed"), [[report.rows, report.ok, report.degraded, report.failed]]
+    )
+    labelled = max(1, sum(report.emotions.values()))
+    most = sorted(report.emotions.items(), key=lambda pair: (-pair[1], pair[0]))
+    emotions = _table(("emotion", "utterances", "share"), [(name, n, f"{n / labelled:.1%}") for name, n in most])
+    title = f"## Label: archive {config.archive}, model {report.model_id}"
+    return _page([title, status, emotions, _place("Labels", config, report.folder)])
+
+
+def pipeline_page(config: RunSettings, report: PipelineReport) -> str:
+    """The four stages on one page."""
+    return _page(
+        [
+            f"# Pipeline: archive {config.archive}",
+            ingest_page(config, report.archive),
+            extract_page(config, report.features),
+            train_page(config, report.model),
+            label_page(config, report.labels),
+        ]
+    )
+
+
+def demo_page(config: RunSettings, report: PipelineReport) -> str:
+    """The pipeline's page, and what its scores are worth."""
+    return _page([pipeline_page(config, report), _SYNTHETIC])
+
+
+def _features_row(modality: Modality, manifest: Manifest | None) -> Sequence[object]:
+    if manifest is None:
+        return modality, "none in the archive", "", "", "", ""
+    facts, counts = manifest.facts, manifest.counts
+    return modality, facts["extractor"], facts["dim"], counts["present"], counts["absent"], counts["failed"]
+
+
+def _scores(metrics: Mapping[str, float]) -> str:
+    rows = [
+        (what, *(f"{metrics[f'{split}_{score}']:.4f}" for score in _SCORES))
+        for split, what in _SPLITS.items()
+        if f"{split}_{_SCORES[0]}" in metrics
+    ]
+    return _table(("split", "weighted F1", "macro F1", "accuracy"), rows)
+
+
+def _place(what: str, config: RunSettings, path: str) -> str:
+    return f"{what}: `{Workspace(config.workspace).uri(path)}`"
+
+
+def _page(blocks: Iterable[str]) -> str:
+    return "\n\n".join(blocks)
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A Markdown table whose columns also line up as plain text; numbers stand to the right."""
+    written = [[_cell(value) for value in row] for row in rows]
+    widths = [max(3, *(len(row[i]) for row in (header, *written))) for i in range(len(header))]
+    right = [all(row[i][:1].isdigit() for row in written if row[i]) for i in range(len(header))]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = (c.rjust(w) if r else c.ljust(w) for c, w, r in zip(cells, widths, right, strict=True))
+        return f"| {' | '.join(padded)} |"
+
+    rule = [f"{'-' * (width - 1)}{':' if flag else '-'}" for width, flag in zip(widths, right, strict=True)]
+    return "\n".join([line(header), line(rule), *(line(row) for row in written)])
+
+
+def _cell(value: object) -> str:
+    text = f"{value:,}" if isinstance(value, int) else str(value)
+    return text.replace("|", "\\|").replace("\n", " ")

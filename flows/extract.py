@@ -1,0 +1,26 @@
+"""Flow `sdt-extract`: an archive to features, one task for each modality."""
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+
+from flows.artifacts import Features, extract_page, publish
+from sdt_model.config import Modality
+from tasks.cluster import connected
+from tasks.config import ExtractConfig
+from tasks.extract import extract
+from tasks.manifest import Manifest
+
+
+@task(name="extract", task_run_name="extract-{modality}", persist_result=False, cache_policy=NO_CACHE)
+def extract_task(config: ExtractConfig, modality: Modality) -> Manifest | None:
+    """The extract stage for one modality."""
+    return extract(config, modality)
+
+
+@flow(name="sdt-extract", persist_result=False)
+def extract_flow(config: ExtractConfig) -> Features:
+    """Make the features of every utterance of an archive."""
+    with connected(config.ray):
+        features = {modality: extract_task(config, modality) for modality in config.modalities}
+    publish("sdt-extract", extract_page(config, features))
+    return features

@@ -1,0 +1,24 @@
+"""Flow `sdt-label`: features and a model to label rows."""
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+
+from flows.artifacts import label_page, publish
+from tasks.cluster import connected
+from tasks.config import LabelConfig
+from tasks.label import LabelReport, label
+
+
+@task(name="label", persist_result=False, cache_policy=NO_CACHE)
+def label_task(config: LabelConfig) -> LabelReport:
+    """The label stage."""
+    return label(config)
+
+
+@flow(name="sdt-label", persist_result=False)
+def label_flow(config: LabelConfig) -> LabelReport:
+    """Label every utterance of an archive."""
+    with connected(config.ray):
+        report = label_task(config)
+    publish("sdt-label", label_page(config, report))
+    return report

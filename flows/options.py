@@ -1,0 +1,34 @@
+"""Arguments and options of the command line, each defined once and shared by the commands that take it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sdt_model.config import RECIPES
+
+ArchiveArgument = Annotated[str, typer.Argument(metavar="NAME", help="Archive in the workspace.")]
+ArchiveOption = Annotated[str, typer.Option("--archive", metavar="NAME", help="What the archive is to be called.")]
+KindArgument = Annotated[str, typer.Argument(metavar="KIND", help="What the source is: `table` or `meld`.")]
+PathArgument = Annotated[str, typer.Argument(metavar="PATH", help="Its file or folder, any fsspec URL.")]
+RecipeOption = Annotated[
+    str | None, typer.Option("--recipe", metavar="NAME", help=f"Training settings: {', '.join(RECIPES)}.")
+]
+SeedOption = Annotated[int | None, typer.Option("--seed", help="Seeds the training.")]
+ModelOption = Annotated[
+    str | None, typer.Option("--model", metavar="ID", help="Model to label with; absent: the one in production.")
+]
+WorkspaceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--workspace",
+        envvar="SDT_WORKSPACE",
+        metavar="URL",
+        help="Where everything is kept: a folder, s3://..., gs://...; absent: ./workspace.",
+    ),
+]
+FileOption = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Fields from a TOML file.")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Any field; may be repeated.")
+]
+DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]

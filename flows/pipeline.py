@@ -1,0 +1,26 @@
+"""Flow `sdt-pipeline`: ingest, extract, train and label in turn, each the flow that also runs alone, in one Ray."""
+
+from prefect import flow
+
+from flows.artifacts import PipelineReport, pipeline_page, publish
+from flows.extract import extract_flow
+from flows.ingest import ingest_flow
+from flows.label import label_flow
+from flows.train import train_flow
+from tasks.cluster import connected
+from tasks.config import ExtractConfig, IngestConfig, LabelConfig, PipelineConfig, TrainConfig
+
+
+@flow(name="sdt-pipeline", persist_result=False)
+def pipeline_flow(config: PipelineConfig) -> PipelineReport:
+    """From source files to labels, by a model trained on the annotated ones among them."""
+    with connected(config.ray):
+        archive = ingest_flow(config.stage(IngestConfig))
+        features = extract_flow(config.stage(ExtractConfig))
+        found = tuple(modality for modality, manifest in features.items() if manifest is not None)
+        resources = {"workers": config.train_workers, "resources": config.train_resources}
+        model = train_flow(config.stage(TrainConfig, modalities=found, **resources))
+        labels = label_flow(config.stage(LabelConfig, model=model.model_id))
+    report = PipelineReport(archive, features, model, labels)
+    publish("sdt-pipeline", pipeline_page(config, report))
+    return report

@@ -1,0 +1,40 @@
+"""The surroundings of a flow that the command line runs; set before Prefect and Ray are imported, which read them once.
+
+What Prefect keeps lies in ``./.sdt``. With a server (``PREFECT_API_URL``, or the active Prefect profile) the lines of
+the stages also go to the server's run logs. On the terminal each line appears once, printed here.
+"""
+
+import logging
+import os
+from pathlib import Path
+
+
+def prepare_environment() -> None:
+    """Set what the user has not set himself."""
+    home = Path.cwd() / ".sdt" / "prefect"
+    profiles = Path.home() / ".prefect" / "profiles.toml"
+    defaults = {
+        "DO_NOT_TRACK": "1",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "PREFECT_HOME": str(home),
+        "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        # A first start makes the database, which a busy machine does not do in the default 20 s.
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "sdt",
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+    }
+    if "PREFECT_HOME" not in os.environ:
+        home.mkdir(parents=True, exist_ok=True)  # Prefect makes the last folder of the path only
+        if profiles.is_file():
+            defaults["PREFECT_PROFILES_PATH"] = str(profiles)
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
+
+
+def show_progress() -> None:
+    """Print the stages' own lines to stderr, with their time."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", datefmt="%H:%M:%S"))
+    logger = logging.getLogger("sdt")
+    logger.addHandler(handler)

@@ -1,0 +1,25 @@
+"""The command line as a user runs it: a process of its own, in a folder of its own, with an empty home."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+SDT = Path(sys.executable).with_name("sdt")
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    """The surroundings' variables without those that would lead out of the test."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT", "SDT_", "RAY_", "XDG_"))}
+    return {**kept, "HOME": str(home), "PATH": f"{SDT.parent}:{kept['PATH']}", **more}
+
+
+def sdt(*arguments: str, cwd: Path, timeout: float = 300, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run `sdt` in ``cwd``; afterwards its home must be as empty as it was."""
+    home = cwd.parent / f"{cwd.name}-home"
+    home.mkdir(exist_ok=True)
+    done = subprocess.run(
+        [SDT, *arguments], cwd=cwd, env=environment(home, **more), capture_output=True, text=True, timeout=timeout
+    )
+    assert list(home.iterdir()) == [], "something was written to the home folder"
+    return done

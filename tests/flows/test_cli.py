@@ -1,0 +1,115 @@
+"""The command line in a process of its own."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tasks.workspace import Workspace
+from tests.flows.command import SDT, environment, sdt
+from tests.tasks import made, test_query
+from tests.tasks.test_label import model
+
+HEAVY = {"torch", "ray", "prefect"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "here").mkdir()
+    return tmp_path / "here"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["train", "--help"], ["demo", "--help"], ["query", "SELECT 1 AS one FROM labels"]]
+)
+def test_help_and_query_come_at_once_and_import_nothing_heavy(folder: Path, arguments: list[str]) -> None:
+    workspace = Workspace(str(folder / "workspace"))
+    made.archive(workspace)
+    test_query.labels(workspace)
+    code = (
+        f"import sys; sys.argv = ['sdt', *{arguments!r}]\n"
+        "from flows.cli import main\n"
+        "try: main()\n"
+        f"finally: print(sorted({HEAVY!r} & set(sys.modules)), file=sys.stderr)"
+    )
+    seconds = []
+    for _ in range(3):
+        begin = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=folder, env=environment(folder), capture_output=True, text=True
+        )
+        seconds.append(time.monotonic() - begin)
+        assert (done.returncode, done.stderr) == (0, "[]\n")
+    assert min(seconds) < 1
+
+
+def test_query_prints_a_table_and_says_when_there_is_more(folder: Path) -> None:
+    workspace = Workspace(str(folder / "elsewhere"))
+    made.archive(workspace)
+    test_query.labels(workspace)
+    sql = "SELECT date, emotion, confidence FROM labels ORDER BY date"
+    done = sdt("query", sql, "--workspace", "elsewhere", cwd=folder)
+    assert done.returncode == 0 and done.stdout.count("joy") == 6 and done.stderr == ""
+    short = sdt("query", sql, "--limit", "2", cwd=folder, SDT_WORKSPACE="elsewhere")
+    assert short.stdout.count("joy") == 2 and "--limit" in short.stderr
+    written = sdt("query", sql, "--out", "out.json", "--workspace", "elsewhere", cwd=folder)
+    assert written.returncode == 0 and len(json.loads((folder / "out.json").read_text())) == 6
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["query", "SELECT 1 FROM labels"], "there are no utterances"),
+        (["train", "x", "--recipe", "none"], "there is no recipe 'none'; there are: meld, iemocap, demo"),
+        (["train", "x", "--set", "training.optim.nope=1"], "valid here: learning_rate"),
+        (["train", "x", "--seed", "-1"], "training.optim.seed: Input should be greater than or equal to 0"),
+        (["ingest", "zip", "somewhere", "--archive", "x"], "kind: Input should be 'table' or 'meld'"),
+        (["label", "x", "--config", "none.toml"], "none.toml cannot be read: No such file"),
+        (["label"], "Missing argument"),
+        (["nonsense"], "No such command"),
+    ],
+)
+def test_an_error_is_one_block_and_exit_code_1(folder: Path, arguments: list[str], said: str) -> None:
+    done = sdt(*arguments, cwd=folder)
+    assert done.returncode == 1 and done.stdout == "" and said in done.stderr
+    assert "Traceback" not in done.stderr and list(folder.iterdir()) == []
+
+
+def test_the_traceback_is_shown_when_asked_for(folder: Path) -> None:
+    done = sdt("query", "SELECT 1 FROM labels", "--debug", cwd=folder)
+    assert done.returncode == 1 and "Traceback" in done.stderr and "WorkflowError" in done.stderr
+
+
+def test_help_names_every_field(folder: Path) -> None:
+    shown = sdt("train", "--help", cwd=folder).stdout
+    assert re.search(r"training\.optim\.seed = 0\n +Seeds initial weights", shown) and "archive = (required)" in shown
+    assert "training.model.hidden = 96" in sdt("demo", "--help", cwd=folder).stdout
+
+
+@pytest.mark.slow
+def test_label_runs_without_a_server_and_writes_nothing_outside(folder: Path) -> None:
+    workspace = Workspace(str(folder / "workspace"))
+    archive = made.archive(workspace)
+    model(workspace)
+    before = {path.name for path in folder.parent.iterdir()}
+    done = sdt("label", "made", "--set", "ray.cpus=2", "--set", "workers=1", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert f"| {archive.rows:>10,} |" in done.stdout and str(folder / "workspace/labels/made") in done.stdout
+    assert re.search(r"^\d\d:\d\d:\d\d  label: 3/3 shards done", done.stderr, re.M)
+    assert not re.search(r"prefect|Traceback|Warning|worker\.py", done.stderr)
+    assert {path.name for path in folder.iterdir()} == {"workspace", ".sdt"}
+    assert {path.name for path in folder.parent.iterdir()} - before == {"here-home"}
+    command = done.stdout.split("Next: sdt ")[1]
+    asked = subprocess.run(f"{SDT} {command}", shell=True, cwd=folder, capture_output=True, text=True)
+    assert asked.returncode == 0 and "emotion" in asked.stdout
+
+
+@pytest.mark.slow
+def test_a_stages_own_error_is_one_block_too(folder: Path) -> None:
+    done = sdt("label", "nowhere", cwd=folder)
+    lines = done.stderr.splitlines()
+    assert done.returncode == 1 and lines[1].startswith("error: archive 'nowhere' is not in") and len(lines) == 4

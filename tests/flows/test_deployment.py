@@ -1,0 +1,138 @@
+"""The deployments on a real Prefect server with a real worker."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.models import find_bundle
+from tasks.workspace import Workspace
+from tests.flows.command import environment
+from tests.tasks import made
+
+pytestmark = pytest.mark.slow
+
+CHECKOUT = Path(__file__).parents[2]
+PREFECT = Path(sys.executable).with_name("prefect")
+
+
+class Server:
+    """A Prefect server of the test's own, in a folder of its own."""
+
+    def __init__(self, home: Path) -> None:
+        self.home, self.port = home, _free_port()
+        self.url = f"http://127.0.0.1:{self.port}/api"
+        self.environment = environment(
+            home, PREFECT_HOME=str(home / "prefect"), PREFECT_API_URL=self.url,
+            PREFECT_SERVER_ANALYTICS_ENABLED="false", DO_NOT_TRACK="1",
+        )  # fmt: skip
+
+    def prefect(self, *arguments: str, cwd: Path | None = None, timeout: float = 300) -> str:
+        done = subprocess.run(
+            [PREFECT, *arguments], cwd=cwd or self.home, env=self.environment, capture_output=True, text=True,
+            timeout=timeout,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    @contextmanager
+    def background(self, name: str, *arguments: str) -> Iterator[None]:
+        with (self.home / f"{name}.log").open("w") as log:
+            process = subprocess.Popen(
+                [PREFECT, *arguments], cwd=self.home, env=self.environment, stdout=log, stderr=subprocess.STDOUT
+            )
+            try:
+                yield
+            finally:
+                process.send_signal(signal.SIGINT)
+                try:
+                    process.wait(30)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+
+    def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.url}/{path}", data, {"content-type": "application/json"})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)
+
+    def wait(self, seconds: float = 120) -> None:
+        until = time.monotonic() + seconds
+        while True:
+            try:
+                self.ask("health")
+                return
+            except OSError:
+                assert time.monotonic() < until, (self.home / "server.log").read_text()
+                time.sleep(0.5)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with the work pool, the deployments and a worker, as deploy/prefect.yaml says to make them."""
+    server = Server(tmp_path_factory.mktemp("prefect"))
+    (server.home / "prefect").mkdir()
+    with ExitStack() as stack:
+        stack.enter_context(server.background("server", "server", "start", "--port", str(server.port)))
+        server.wait()
+        server.prefect("work-pool", "create", "sdt", "--type", "process")
+        server.prefect("--no-prompt", "deploy", "--all", "--prefect-file", "deploy/prefect.yaml", cwd=CHECKOUT)
+        stack.enter_context(server.background("worker", "worker", "start", "--pool", "sdt"))
+        yield server
+
+
+def test_train_runs_on_a_worker_and_shows_its_scores(server: Server, tmp_path: Path) -> None:
+    workspace = Workspace(str(tmp_path / "workspace"))
+    made.archive(workspace)
+    small = {"model": {"hidden": 32, "heads": 4}, "optim": {"epochs": 2}}
+    config = {"workspace": workspace.url, "archive": "made", "training": small, "ray": {"cpus": 2}}
+    server.prefect("deployment", "run", "sdt-train/default", "--param", f"config={json.dumps(config)}", "--watch")
+    runs = server.ask("flow_runs/filter", {"flows": {"name": {"any_": ["sdt-train"]}}})
+    assert [run["state_type"] for run in runs] == ["COMPLETED"], (server.home / "worker.log").read_text()
+    bundle = find_bundle(workspace, "production")
+    artifacts = server.ask("artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [runs[0]["id"]]}}})
+    page = next(artifact["data"] for artifact in artifacts if artifact["key"] == "sdt-train")
+    assert bundle.model_id in page and f"{bundle.metrics['dev_weighted_f1']:.4f}" in page
+    logs = server.ask("logs/filter", {"logs": {"flow_run_id": {"any_": [runs[0]["id"]]}}})
+    epochs = [
+        log["message"] for log in logs if log["name"] == "sdt.train" and log["message"].startswith("train: epoch")
+    ]
+    assert len(epochs) == 2
+
+
+def test_a_run_that_fails_says_why(server: Server, tmp_path: Path) -> None:
+    config = json.dumps({"workspace": str(tmp_path), "archive": "nowhere"})
+    with pytest.raises(AssertionError):
+        server.prefect("deployment", "run", "sdt-label/nightly", "--param", f"config={config}", "--watch")
+    (run,) = server.ask("flow_runs/filter", {"flows": {"name": {"any_": ["sdt-label"]}}})
+    assert run["state_type"] == "FAILED" and "archive 'nowhere' is not in" in run["state"]["message"]
+
+
+def test_the_nightly_schedule_waits_to_be_resumed(server: Server) -> None:
+    (schedule,) = server.ask("deployments/name/sdt-label/nightly")["schedules"]
+    assert schedule["active"] is False
+    assert (schedule["schedule"]["cron"], schedule["schedule"]["timezone"]) == ("15 2 * * *", "UTC")
+
+
+def test_the_parameters_are_a_form(server: Server) -> None:
+    deployment = server.ask("deployments/name/sdt-train/default")
+    assert deployment["work_pool_name"] == "sdt" and deployment["parameters"]["config"]["archive"] == "synthetic-demo"
+    schema = deployment["parameter_openapi_schema"]["definitions"]
+    assert schema["OptimConfig"]["properties"]["seed"]["description"].startswith("Seeds initial weights")
+    (step,) = deployment["pull_steps"]
+    assert step["prefect.deployments.steps.set_working_directory"]["directory"] == str(CHECKOUT)
