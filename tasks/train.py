@@ -5,6 +5,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
@@ -170,14 +171,17 @@ def _epoch_lines() -> Iterator[Queue]:
     over = threading.Event()
 
     def follow() -> None:
-        while not over.is_set():
+        while True:
             try:
                 record: dict[str, Any] = json.loads(queue.get(timeout=0.5))
             except Empty:
+                if over.is_set():
+                    return
                 continue
             log.info("train: %s", record["line"])
 
-    thread = threading.Thread(target=follow, name="epoch-lines", daemon=True)
+    # In the caller's context: a log handler may ask it which run a line belongs to.
+    thread = threading.Thread(target=copy_context().run, args=(follow,), name="epoch-lines", daemon=True)
     thread.start()
     try:
         yield queue
