@@ -1,6 +1,7 @@
 """Ray for the length of a flow: an embedded one on this machine, or a cluster by its address."""
 
 import contextlib
+import fcntl
 import logging
 import os
 import secrets
@@ -52,9 +53,28 @@ def _start_embedded(config: RayConfig, stack: contextlib.ExitStack) -> None:
 def _temporary_folder(stack: contextlib.ExitStack) -> Path:
     """Ray's scratch folder: below the folder that the command runs in where sockets allow, else the system's."""
     home = Path.cwd() / ".sdt"
-    fits = len(str(home)) <= _LONGEST_TEMP
-    if fits:
+    if len(str(home)) > _LONGEST_TEMP:
+        folder = Path(tempfile.mkdtemp(prefix="r-"))
+    else:
         home.mkdir(exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="r-", dir=home if fits else None))
+        with _locked(home, fcntl.LOCK_EX):  # no one removes a new folder before it is locked
+            _remove_abandoned(home)
+            folder = Path(tempfile.mkdtemp(prefix="r-", dir=home))
+            stack.enter_context(_locked(folder, fcntl.LOCK_EX))
     stack.callback(shutil.rmtree, folder, ignore_errors=True)
     return folder
+
+
+def _remove_abandoned(home: Path) -> None:
+    """Remove the scratch folders of runs that were killed: their lock is free, a living run's is not."""
+    for folder in home.glob("r-*"):
+        with contextlib.suppress(BlockingIOError), _locked(folder, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, how: int) -> Iterator[None]:
+    """Hold the folder's lock, which the system lets go when this process ends, however it ends."""
+    with (folder / "lock").open("w") as file:
+        fcntl.flock(file, how)
+        yield

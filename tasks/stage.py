@@ -235,10 +235,11 @@ class _FanOut:
         done, outstanding = len(self._records), len(self._waiting) + len(self._running)
         rate = sum(record.rows for record in self._records.values()) / elapsed
         minutes, seconds = divmod(int(elapsed / max(done, 1) * outstanding), 60)
+        remaining = f"{minutes}:{seconds:02d}" if done or not outstanding else "unknown"
         log.info(
             f"{self._name}: {done}/{len(self._shards)} shards done ({done - self._computed} found), "
             f"{len(self._running)} in flight, {len(self._waiting)} waiting, {len(self._set_aside)} set aside, "
-            f"{rate:.0f} rows/s, ETA {minutes}:{seconds:02d}"
+            f"{rate:.0f} rows/s, ETA {remaining}"
         )
 
     def _report(self) -> str:

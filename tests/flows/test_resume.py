@@ -1,0 +1,86 @@
+"""A driver that is killed in the middle of a stage: the next run does what is missing, and the labels are the same."""
+
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sdt_model.config import MODALITIES
+from tasks.config import ExtractConfig, IngestConfig, LabelConfig
+from tasks.demo import make_demo_archive
+from tasks.extract import extract
+from tasks.ingest import ingest
+from tasks.label import label
+from tasks.manifest import MANIFEST
+from tasks.workspace import Workspace
+from tests.flows.command import SDT, environment
+from tests.tasks.test_label import model
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_session")]
+
+SHARDS = 16
+STAGES: dict[str, tuple[str, Callable[[Workspace], object]]] = {
+    "extract": (
+        "features/made/audio",
+        lambda w: [extract(ExtractConfig(workspace=w.url, archive="made"), m) for m in MODALITIES],
+    ),
+    "label": ("labels/made", lambda w: label(LabelConfig(workspace=w.url, archive="made"))),
+}
+
+
+def shards(workspace: Workspace, below: str) -> dict[str, int]:
+    """Shard files below a folder, and when each was made (ns)."""
+    names = [name for name in workspace.files(below) if name.endswith(".parquet")]
+    return {name: Path(workspace.path(name)).stat().st_mtime_ns for name in names}
+
+
+def killed(command: str, workspace: Workspace, below: str, cwd: Path) -> dict[str, int]:
+    """Run a stage, kill its driver once the third shard is there, and return the shards that are."""
+    log = cwd / "killed.log"
+    driver = subprocess.Popen(
+        [SDT, command, "made", "--set", "ray.cpus=1"], cwd=cwd, env=environment(cwd), stdout=log.open("w"),
+        stderr=subprocess.STDOUT, start_new_session=True,
+    )  # fmt: skip
+    try:
+        until = time.monotonic() + 120
+        while len(shards(workspace, below)) < 3:
+            assert driver.poll() is None and time.monotonic() < until, log.read_text()
+            time.sleep(0.002)
+        driver.kill()
+        driver.wait()
+        time.sleep(2)  # Ray's processes die with the driver; what they had in hand is not published
+        return shards(workspace, below)
+    finally:
+        os.killpg(driver.pid, signal.SIGKILL)  # Prefect's embedded server outlives its driver
+
+
+def test_killed_in_extract_and_in_label_it_goes_on_and_ends_with_the_same_labels(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    undisturbed, rough = Workspace(str(tmp_path / "undisturbed")), tmp_path / "rough"
+    table = make_demo_archive(tmp_path / "source", conversations=24)
+    ingest(IngestConfig(workspace=undisturbed.url, archive="made", kind="table", path=str(table), shards=SHARDS))
+    model(undisturbed)
+    shutil.copytree(undisturbed.url, rough / "workspace")
+    workspace = Workspace(str(rough / "workspace"))
+
+    for command, (below, run) in STAGES.items():
+        run(undisturbed)
+        before = killed(command, workspace, below, rough)
+        assert 3 <= len(before) < len(shards(undisturbed, below)) and not any(
+            name.endswith(MANIFEST) for name in workspace.files(below)
+        )
+        with caplog.at_level(logging.INFO, "sdt.stage"):
+            run(workspace)
+        after = shards(workspace, below)
+        assert len(after) > len(before) and f"({len(before)} found)" in caplog.text
+        assert {name: after[name] for name in before} == before, "a finished shard was computed again"
+        assert workspace.files(below) == undisturbed.files(below)
+        for name in workspace.files(below):
+            assert workspace.read_bytes(name) == undisturbed.read_bytes(name), name
