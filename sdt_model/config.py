@@ -47,7 +47,15 @@ class ObjectiveConfig(Frozen):
     gamma_kl: float = Field(1.0, ge=0)
     """Weight of the students' divergences from the teacher (soft labels)."""
     class_weights: dict[str, float] | None = None
-    """Cross-entropy weight by emotion; all 1 when absent."""
+    """Cross-entropy weight by emotion; absent: as `balance` says."""
+    balance: float = Field(0.0, ge=0, le=1)
+    """Weighs an emotion by its share of the training labels to the power of minus this; 0: all alike, 1: inversely."""
+
+    @model_validator(mode="after")
+    def _one_weighting(self) -> "ObjectiveConfig":
+        if self.balance and self.class_weights is not None:
+            raise ValueError("class_weights and balance both weigh the emotions: give one of them")
+        return self
 
 
 class OptimConfig(Frozen):

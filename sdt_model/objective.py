@@ -34,14 +34,17 @@ class Totals:
 class Objective:
     """gamma_task * CE(teacher) + sum over modalities of gamma_ce * CE(student) + gamma_kl * KL(teacher || student)."""
 
-    def __init__(self, config: ObjectiveConfig, modalities: tuple[Modality, ...], emotions: tuple[str, ...]) -> None:
-        """Raises: ValueError: class weights do not name exactly the emotions."""
-        weights: Mapping[str, float] = config.class_weights or dict.fromkeys(emotions, 1.0)
-        if set(weights) != set(emotions):
-            raise ValueError(f"class_weights name {sorted(weights)}, the annotated emotions are {sorted(emotions)}")
+    def __init__(
+        self, config: ObjectiveConfig, modalities: tuple[Modality, ...], emotions: tuple[str, ...], label: Ints
+    ) -> None:
+        """``label``: (N,) of the training split, -1 where not annotated.
+
+        Raises:
+            ValueError: class weights do not name exactly the emotions.
+        """
         self.config = config
         self.modalities = modalities
-        self.class_weight = torch.tensor([weights[name] for name in emotions])
+        self.class_weight = _class_weights(config, emotions, label)
 
     def totals(self, label: Ints, present: Bools) -> Totals:
         """Of the global batch with labels (N,) and presence (M, N)."""
@@ -77,6 +80,18 @@ class Objective:
         """The weighted sum of the terms."""
         gamma = {"task": self.config.gamma_task, "ce": self.config.gamma_ce, "kl": self.config.gamma_kl}
         return torch.stack([gamma[name.split(".")[0]] * value for name, value in terms.items()]).sum()
+
+
+def _class_weights(config: ObjectiveConfig, emotions: tuple[str, ...], label: Ints) -> Tensor:
+    """(K,) cross-entropy weight of each emotion; only their ratios matter, since terms are weighted means."""
+    if config.class_weights is not None:
+        if set(config.class_weights) != set(emotions):
+            raise ValueError(
+                f"class_weights name {sorted(config.class_weights)}, the annotated emotions are {sorted(emotions)}"
+            )
+        return torch.tensor([config.class_weights[name] for name in emotions])
+    count = torch.from_numpy(label[label >= 0]).bincount(minlength=len(emotions)).clamp_min(1)
+    return (count / count.sum()) ** -config.balance
 
 
 def _nll(logits: Tensor, label: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ log = logging.getLogger("sdt.stage")
 
 _RECORD = b"sdt"  # key of the counts and facts in a shard file's Parquet metadata
 _PROGRESS_EVERY_S = 5.0
+_STILL_EVERY_S = 30.0  # where nothing has been finished since the last line
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ class _FanOut:
         self._records: dict[int, ShardRecord] = {}
         self._set_aside: dict[str, str] = {}
         self._started = self._last_line = time.monotonic()
-        self._computed = 0
+        self._computed = self._done_before = 0
 
     def run(self) -> dict[int, ShardRecord]:
         folders = {shard.path.rsplit("/", 1)[0] for shard in self._shards}
@@ -228,11 +229,12 @@ class _FanOut:
 
     def _progress(self, last: bool) -> None:
         now = time.monotonic()
-        if not last and now - self._last_line < _PROGRESS_EVERY_S:
-            return
-        self._last_line = now
-        elapsed = max(now - self._started, 1e-9)
         done, outstanding = len(self._records), len(self._waiting) + len(self._running)
+        still = done == self._done_before and not last
+        if not last and now - self._last_line < (_STILL_EVERY_S if still else _PROGRESS_EVERY_S):
+            return
+        self._last_line, self._done_before = now, done
+        elapsed = max(now - self._started, 1e-9)
         rate = sum(record.rows for record in self._records.values()) / elapsed
         minutes, seconds = divmod(int(elapsed / max(done, 1) * outstanding), 60)
         remaining = f"{minutes}:{seconds:02d}" if done or not outstanding else "unknown"

@@ -3,7 +3,7 @@
 import json
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from pydantic import Field
 from ray.train import Checkpoint
 from ray.train.torch import get_device, prepare_model
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from sdt_model.bundle import Bundle
 from sdt_model.config import Frozen
@@ -78,12 +78,11 @@ def train_worker(settings: dict[str, Any]) -> None:
     plan = TrainPlan.model_validate(settings["plan"])
     optim = plan.bundle.training.optim
     torch.set_num_threads(plan.threads)
-    torch.manual_seed(optim.seed)
     with tempfile.TemporaryDirectory(prefix="sdt-train-") as scratch:
-        trainer = build_trainer(plan, Path(scratch))
+        trainer = build_trainer(plan, Path(scratch), get_device(), prepare_model)
         progress, best = _restore(trainer)
         while not progress.finished(optim.epochs, optim.patience):
-            scores = _epoch(trainer, len(progress.history))
+            scores = train_epoch(trainer, len(progress.history))
             progress = Progress(history=(*progress.history, scores))
             if progress.best == len(progress.history) - 1:
                 best = _weights(trainer.plain)
@@ -101,8 +100,10 @@ def read_best(plan: TrainPlan, checkpoint: Checkpoint) -> tuple[SDT, Progress]:
         return network, Progress.model_validate_json((Path(folder) / _PROGRESS).read_text())
 
 
-def build_trainer(plan: TrainPlan, scratch: Path) -> Trainer:
-    """This worker's trainer: its own copy of the splits, and the network wrapped for data parallelism."""
+def build_trainer(
+    plan: TrainPlan, scratch: Path, device: torch.device, wrap: Callable[[SDT], nn.Module] = lambda network: network
+) -> Trainer:
+    """This worker's trainer: its own copy of the splits in ``scratch``, and the network, wrapped where it is shared."""
     workspace, bundle = Workspace(plan.workspace), plan.bundle
     archive = read_archive(workspace, bundle.archive)
     folders = [
@@ -110,14 +111,16 @@ def build_trainer(plan: TrainPlan, scratch: Path) -> Trainer:
         for modality, source in bundle.features.items()
     ]
     splits = gather_splits(workspace, archive, folders, bundle.emotions, plan.rule, scratch)
+    torch.manual_seed(bundle.training.optim.seed)
     network = bundle.network()
     network.set_statistics(*statistics(splits.train))
-    plain = network.to(get_device())
-    objective = Objective(bundle.training.objective, plain.modalities, bundle.emotions)
-    return Trainer(prepare_model(plain), plain, objective, splits, bundle.training)
+    plain = network.to(device)
+    objective = Objective(bundle.training.objective, plain.modalities, bundle.emotions, splits.train.label)
+    return Trainer(wrap(plain), plain, objective, splits, bundle.training)
 
 
-def _epoch(trainer: Trainer, number: int) -> dict[str, float]:
+def train_epoch(trainer: Trainer, number: int) -> dict[str, float]:
+    """Train one epoch; its losses and the scores after it."""
     losses = trainer.epoch(number)
     scores = trainer.evaluate(trainer.data.dev, "dev")
     if len(trainer.data.test.lengths):

@@ -126,4 +126,4 @@ def _own_order(weight: Tensor, target: int) -> Tensor:
 def objective() -> Objective:
     config = published().config
     emotions = tuple(str(k) for k in range(config["classes"]))
-    return Objective(ObjectiveConfig(temperature=config["temperature"]), MODALITIES, emotions)
+    return Objective(ObjectiveConfig(temperature=config["temperature"]), MODALITIES, emotions, conversations().label)

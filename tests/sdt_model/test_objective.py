@@ -11,7 +11,7 @@ from tests.sdt_model.test_model import network
 
 def loss(data: Conversations, chosen: list[int], config: ObjectiveConfig, shares: int = 1) -> torch.Tensor:
     """The loss of a global batch, added up over ``shares`` workers."""
-    objective = Objective(config, MODALITIES, made.EMOTIONS)
+    objective = Objective(config, MODALITIES, made.EMOTIONS, data.label)
     rows = data.rows(chosen)
     totals = objective.totals(data.label[rows], data.present[:, rows])
     model, parts = network(), [pack(data, chosen[r::shares]) for r in range(shares)]
@@ -47,7 +47,7 @@ def test_an_absent_modality_teaches_its_student_nothing() -> None:
     data = made.conversations([5])
     data.present[1] = False
     data.features["audio"][:] = 0
-    objective = Objective(ObjectiveConfig(), MODALITIES, made.EMOTIONS)
+    objective = Objective(ObjectiveConfig(), MODALITIES, made.EMOTIONS, data.label)
     batch = pack(data, [0])
     terms = objective.terms(network()(batch), batch, objective.totals(data.label, data.present))
     assert terms["ce.audio"] == 0 and terms["kl.audio"] == 0 and terms["ce.text"] > 0
@@ -55,12 +55,26 @@ def test_an_absent_modality_teaches_its_student_nothing() -> None:
 
 def test_class_weights_must_name_the_emotions() -> None:
     with pytest.raises(ValueError, match="class_weights name"):
-        Objective(ObjectiveConfig(class_weights={"joy": 1.0}), MODALITIES, made.EMOTIONS)
+        Objective(ObjectiveConfig(class_weights={"joy": 1.0}), MODALITIES, made.EMOTIONS, np.zeros(1, np.int64))
+
+
+def test_balance_weighs_by_the_shares_of_the_training_labels() -> None:
+    label = np.array([0, 0, 0, 0, 1, -1, -1, -1])
+    weights = [
+        Objective(ObjectiveConfig(balance=balance), MODALITIES, made.EMOTIONS, label).class_weight
+        for balance in (0.0, 0.5, 1.0)
+    ]
+    torch.testing.assert_close(weights[0], torch.ones(3))
+    torch.testing.assert_close(weights[1][1] / weights[1][0], torch.tensor(2.0))
+    torch.testing.assert_close(weights[2][1] / weights[2][0], torch.tensor(4.0))
+    assert weights[2].isfinite().all(), "an emotion may be absent from the training split"
+    with pytest.raises(ValueError, match="give one of them"):
+        ObjectiveConfig(balance=0.5, class_weights={"joy": 1.0})
 
 
 def test_gradients_are_finite_with_ragged_lengths_and_gaps() -> None:
     data = made.conversations([1, 17, 4], present=0.5)
-    model, objective = network(), Objective(ObjectiveConfig(temperature=8.0), MODALITIES, made.EMOTIONS)
+    model, objective = network(), Objective(ObjectiveConfig(temperature=8.0), MODALITIES, made.EMOTIONS, data.label)
     batch = pack(data, [0, 1, 2])
     totals = objective.totals(data.label, data.present)
     objective.total(objective.terms(model(batch), batch, totals)).backward()

@@ -13,7 +13,8 @@ def trainer(config: TrainingConfig, present: float = 1.0) -> Trainer:
     lengths = [3, 8, 5, 2, 9, 4, 6, 1, 7, 5, 3, 4]
     splits = Splits(*(made.conversations(lengths, seed, present=present) for seed in (1, 2, 3)))
     model = SDT(config.model, made.DIMS, len(made.EMOTIONS))
-    return Trainer(model, model, Objective(config.objective, MODALITIES, made.EMOTIONS), splits, config)
+    objective = Objective(config.objective, MODALITIES, made.EMOTIONS, splits.train.label)
+    return Trainer(model, model, objective, splits, config)
 
 
 def test_it_learns() -> None:

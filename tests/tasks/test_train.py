@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from ray.train import RunConfig, ScalingConfig
-from ray.train.torch import TorchTrainer
+from ray.train.torch import TorchTrainer, get_device, prepare_model
 
 from sdt_model.bundle import Bundle
 from sdt_model.config import TrainingConfig
@@ -34,9 +34,8 @@ def config(workspace: Workspace, training: TrainingConfig, **more: Any) -> Train
 
 def ten_steps(settings: dict[str, Any]) -> None:
     plan = TrainPlan.model_validate(settings["plan"])
-    torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as scratch:
-        trainer = build_trainer(plan, Path(scratch))
+        trainer = build_trainer(plan, Path(scratch), get_device(), prepare_model)
         trainer.network.train()
         count = len(trainer.data.train.lengths)
         batches = [[(5 * step + i) % count for i in range(5)] for step in range(10)]

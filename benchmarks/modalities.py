@@ -1,0 +1,67 @@
+"""python -m benchmarks.modalities: what each modality is worth on its own, beside all of them.
+
+Models of one modality and of all are trained on an archive's features, with the same settings and several seeds, and
+scored on its test split at the epoch that was best on dev. By default on the archive that `sdt demo` has made.
+"""
+
+import argparse
+import statistics
+import tempfile
+from pathlib import Path
+
+import torch
+
+from sdt_model.config import MODALITIES, RECIPES, Modality, OptimConfig, TrainingConfig
+from tasks.config import Resources, TrainConfig
+from tasks.train import plan_training
+from tasks.train_worker import Progress, build_trainer, train_epoch
+from tasks.workspace import Workspace
+
+SCORE = "test_weighted_f1"
+
+
+def trained(workspace: Workspace, archive: str, modalities: tuple[Modality, ...], training: TrainingConfig) -> float:
+    """Train one model in this process; its weighted F1 on test, at the epoch chosen on dev."""
+    threads = torch.get_num_threads()
+    config = TrainConfig(
+        workspace=workspace.url,
+        archive=archive,
+        training=training,
+        modalities=modalities,
+        resources=Resources(cpus=threads),
+    )
+    progress = Progress()
+    with tempfile.TemporaryDirectory() as scratch:
+        trainer = build_trainer(plan_training(workspace, config), Path(scratch), torch.device("cpu"))
+        while not progress.finished(training.optim.epochs, training.optim.patience):
+            progress = Progress(history=(*progress.history, train_epoch(trainer, len(progress.history))))
+    return progress.metrics()[SCORE]
+
+
+def seeded(training: TrainingConfig, seed: int) -> TrainingConfig:
+    optim = OptimConfig.model_validate(training.optim.model_dump() | {"seed": seed})
+    return training.model_copy(update={"optim": optim})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workspace", default="./workspace")
+    parser.add_argument("--archive", default="synthetic-demo")
+    parser.add_argument("--recipe", default="demo", choices=RECIPES)
+    parser.add_argument("--seeds", type=int, default=3)
+    given = parser.parse_args()
+    workspace, training = Workspace(given.workspace), RECIPES[given.recipe]()
+    print(f"archive {given.archive}, {given.seeds} seeds, weighted F1 on test at the epoch chosen on dev", flush=True)
+    means: dict[tuple[Modality, ...], float] = {}
+    for modalities in (*((name,) for name in MODALITIES), MODALITIES):
+        scores = [trained(workspace, given.archive, modalities, seeded(training, s)) for s in range(given.seeds)]
+        means[modalities] = statistics.mean(scores)
+        spread = statistics.stdev(scores) if len(scores) > 1 else 0.0
+        print(f"  {'+'.join(modalities):<20} {means[modalities]:.4f} ± {spread:.4f}", flush=True)
+    together = means.pop(MODALITIES)
+    best = max(means, key=means.__getitem__)
+    print(f"all together: {together - means[best]:+.4f} over the best alone ({best[0]})")
+
+
+if __name__ == "__main__":
+    main()
