@@ -71,6 +71,8 @@ class OptimConfig(Frozen):
     """At most this many passes over the training split."""
     patience: int = Field(10, ge=1)
     """Stop after this many epochs without a better dev weighted F1."""
+    average: float = Field(0.0, ge=0, lt=1)
+    """Decay of a running mean of the weights, which is then what is scored and kept; 0: none, as published."""
     seed: int = Field(0, ge=0)
     """Seeds initial weights, dropout and the order of batches."""
 

@@ -6,9 +6,12 @@ share of the global batch's loss, times the number of workers: the averaged grad
 
 import math
 from dataclasses import dataclass
+from functools import partial
+from typing import cast
 
 import torch
 from torch import Tensor, distributed, nn
+from torch.optim.swa_utils import AveragedModel
 
 from sdt_model.batch import Conversations, budget_batches, pack, training_batches
 from sdt_model.config import TrainingConfig
@@ -49,6 +52,12 @@ class Trainer:
         self.optimizer = torch.optim.Adam(
             plain.parameters(), lr=optim.learning_rate, weight_decay=optim.weight_decay, fused=True
         )
+        self._average = AveragedModel(plain, avg_fn=partial(_running_mean, optim.average)) if optim.average else None
+
+    @property
+    def kept(self) -> SDT:
+        """The network that is scored and saved: the one that learns, or the running mean of it."""
+        return self.plain if self._average is None else cast(SDT, self._average.module)
 
     def epoch(self, number: int) -> dict[str, float]:
         """Train over the training split once; return the mean of each loss term over the steps."""
@@ -79,18 +88,20 @@ class Trainer:
                 f"the loss is {loss.item()} at {where}, conversations {conversations}; {self._largest()}"
             )
         self.optimizer.step()
+        if self._average is not None:
+            self._average.update_parameters(self.plain)
         self._term_names = tuple(terms)
         return torch.stack([loss, *terms.values()]).detach()
 
     @torch.inference_mode()
     def evaluate(self, split: Conversations, prefix: str) -> dict[str, float]:
-        """Scores of the teacher on a split, each worker doing its part of it."""
-        self.network.eval()
+        """Scores of the teacher of the `kept` network on a split, each worker doing its part of it."""
+        kept = self.kept.eval()
         metrics = classification_scores(self.plain.classes, self.device)
         batches = list(budget_batches(split.lengths, EVALUATION_UTTERANCES))
         for chosen in batches[self.rank :: self.workers]:
             batch = pack(split, chosen).to(self.device)
-            output: Output = self.plain(batch)
+            output: Output = kept(batch)
             has = batch.present.any(dim=0)
             metrics.update(output.teacher.argmax(dim=-1), torch.where(has, batch.label, -1))
         return computed(metrics, prefix)
@@ -98,6 +109,8 @@ class Trainer:
     def state(self) -> dict[str, Tensor]:
         """Weights and optimiser state by name: all that the next epoch depends on."""
         weights = {f"model.{name}": value for name, value in self.plain.state_dict().items()}
+        if self._average is not None:
+            weights |= {f"average.{name}": value for name, value in self._average.state_dict().items()}
         moments = {
             f"adam.{index}.{name}": value
             for index, values in self.optimizer.state_dict()["state"].items()
@@ -107,12 +120,13 @@ class Trainer:
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Go on from a `state`."""
-        self.plain.load_state_dict({k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")})
+        self.plain.load_state_dict(_below("model.", state))
+        if self._average is not None:
+            self._average.load_state_dict(_below("average.", state))
         adam = self.optimizer.state_dict()
-        for key, value in state.items():
-            if key.startswith("adam."):
-                _, index, name = key.split(".")
-                adam["state"].setdefault(int(index), {})[name] = value
+        for key, value in _below("adam.", state).items():
+            index, name = key.split(".")
+            adam["state"].setdefault(int(index), {})[name] = value
         self.optimizer.load_state_dict(adam)
 
     def _summed(self, values: Tensor) -> Tensor:
@@ -124,3 +138,12 @@ class Trainer:
         norms = {name: float(p.grad.norm()) for name, p in self.plain.named_parameters() if p.grad is not None}
         name = max(norms, key=lambda key: math.inf if math.isnan(norms[key]) else norms[key])
         return f"largest gradient: {name}, norm {norms[name]}"
+
+
+def _running_mean(decay: float, mean: Tensor, now: Tensor, count: Tensor) -> Tensor:
+    """One step of the mean; the first steps count more, so that the random start is soon forgotten."""
+    return mean.lerp(now, 1 - torch.clamp((1 + count) / (10 + count), max=decay).to(mean.dtype))
+
+
+def _below(prefix: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}

@@ -85,7 +85,7 @@ def train_worker(settings: dict[str, Any]) -> None:
             scores = train_epoch(trainer, len(progress.history))
             progress = Progress(history=(*progress.history, scores))
             if progress.best == len(progress.history) - 1:
-                best = _weights(trainer.plain)
+                best = _weights(trainer.kept)
             if trainer.rank == 0:
                 settings["queue"].put(json.dumps({"line": _line(progress, optim.epochs)}))
             with _checkpoint(trainer, best, progress) as checkpoint:

@@ -25,9 +25,11 @@ def test_it_learns() -> None:
     assert run.evaluate(run.data.dev, "dev")["dev_weighted_f1"] > max(0.7, before)
 
 
-def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit() -> None:
-    config = made.training(dropout=0.4)
-    whole, first, second = trainer(config), trainer(config), trainer(made.training(dropout=0.4, seed=5))
+@pytest.mark.parametrize("average", [0.0, 0.9])
+def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(average: float) -> None:
+    config = made.training(dropout=0.4, average=average)
+    whole, first = trainer(config), trainer(config)
+    second = trainer(made.training(dropout=0.4, seed=5, average=average))
     for number in range(4):
         whole.epoch(number)
     for number in range(2):
@@ -38,6 +40,21 @@ def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit() -> None:
         second.epoch(number)
     for name, value in whole.state().items():
         assert torch.equal(value, second.state()[name]), name
+
+
+def test_the_running_mean_of_the_weights_is_what_is_kept() -> None:
+    run = trainer(made.training(average=0.5))
+    steps = []
+    for number in range(4):
+        run.step([0, 1, 2, 3], f"step {number}")
+        steps.append(run.plain.teacher.weight.detach().clone())
+    mean = steps[0]
+    for count, now in enumerate(steps[1:], start=1):
+        decay = min(0.5, (1 + count) / (10 + count))
+        mean = decay * mean + (1 - decay) * now
+    torch.testing.assert_close(run.kept.teacher.weight, mean)
+    plain = trainer(made.training())
+    assert plain.kept is plain.plain
 
 
 def test_a_non_finite_loss_stops_with_step_batch_and_gradient() -> None:
