@@ -149,7 +149,10 @@ class SDT(nn.Module):
         """(M, N, H): standardised features, projected."""
         columns = []
         for name, project, x in zip(self.modalities, self.project, batch.features, strict=True):
-            columns.append(project((x - self.get_buffer(f"mean_{name}")) * self.get_buffer(f"scale_{name}")))
+            standard = (x - self.get_buffer(f"mean_{name}")) * self.get_buffer(f"scale_{name}")
+            if self.training and self.config.noise:
+                standard = standard + self.config.noise * torch.randn_like(standard)
+            columns.append(project(standard))
         return torch.stack(columns)
 
     def _place(self, batch: Batch) -> Tensor:

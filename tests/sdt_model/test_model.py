@@ -112,6 +112,14 @@ def test_statistics_standardise_and_a_constant_dimension_is_left_unscaled() -> N
     assert scores(model, moved, [0]).teacher.isfinite().all()
 
 
+def test_noise_is_added_in_training_alone() -> None:
+    data = made.conversations([4])
+    quiet, noisy = network(), network(noise=0.5)
+    torch.testing.assert_close(scores(noisy, data, [0]).teacher, scores(quiet, data, [0]).teacher)
+    first, second = (scores(noisy.train(), data, [0]).teacher for _ in range(2))
+    assert not torch.equal(first, second)
+
+
 def test_width_must_suit_the_heads() -> None:
     with pytest.raises(ValueError, match="multiple of heads"):
         ModelConfig(hidden=10, heads=4)
