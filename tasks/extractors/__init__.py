@@ -96,13 +96,13 @@ def _opensmile(feature_set: str) -> ExtractorSpec:
         raise WorkflowError(f"opensmile has no feature set {feature_set!r} here\n  there: {', '.join(OPENSMILE_DIMS)}")
     return ExtractorSpec(
         f"opensmile:{feature_set}", "audio", OPENSMILE_DIMS[feature_set], OPENSMILE_LICENCE,
-        2, ("opensmile", "av", "soundfile"), "tasks.extractors.audio:load", feature_set,
+        3, ("opensmile", "av", "soundfile"), "tasks.extractors.audio:load", feature_set,
     )  # fmt: skip
 
 
 def _hog(_: str) -> ExtractorSpec:
     packages = ("scikit-image", "av")
-    return ExtractorSpec("hog", "visual", HOG_DIM, "BSD-3-Clause", 1, packages, "tasks.extractors.visual:load")
+    return ExtractorSpec("hog", "visual", HOG_DIM, "BSD-3-Clause", 2, packages, "tasks.extractors.visual:load")
 
 
 _REGISTRY: dict[tuple[Modality, str], Callable[[str], ExtractorSpec]] = {

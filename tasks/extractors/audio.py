@@ -1,5 +1,6 @@
 """Acoustic functionals from openSMILE, of the sound in an utterance's stretch of an audio or video file."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ Samples = npt.NDArray[np.float32]
 _SOUNDFILE = (".wav", ".flac", ".ogg", ".mp3")
 _BLOCK = 2**16  # frames of a file that are mixed to mono at a time
 _LOUDEST = np.float32(32767 / 32768)
+_RATES = (1_000, 384_000)  # Hz; the engine dies of one far outside, such as a damaged header gives
 
 
 def load(feature_set: str) -> Extractor:
@@ -75,16 +77,23 @@ def read_sound(file: MediaFile, name: str, stretch: Span) -> tuple[Samples, int]
 def _by_soundfile(file: MediaFile, stretch: Span) -> tuple[Samples, int]:
     try:
         with soundfile.SoundFile(file) as sound:
-            rate = int(sound.samplerate)
+            rate = _checked_rate(sound.samplerate)
             begin, end = round(stretch.start * rate), round(stretch.limit * rate)
             sound.seek(min(begin, sound.frames))
-            blocks = sound.blocks(_BLOCK, frames=end - begin, dtype="float32", always_2d=True)
-            parts = [block.mean(axis=1) for block in blocks]
-            if stretch.end is None and len(sound.read(1)):
+            parts = list(_mixed(sound, end - begin))
+            if stretch.end is None and next(_mixed(sound, 1), None) is not None:
                 raise stretch.too_long()
     except soundfile.LibsndfileError as error:
         raise MediaFault(f"cannot be decoded: {error.error_string}") from error
     return np.concatenate([np.zeros(0, np.float32), *parts]), rate
+
+
+def _mixed(sound: soundfile.SoundFile, left: int) -> Iterator[Samples]:
+    """The next ``left`` samples, or as many as there are: a damaged file's header may say anything."""
+    buffer = np.empty((_BLOCK, sound.channels), np.float32)
+    while left and len(block := sound.read(min(left, _BLOCK), out=buffer)):
+        yield block.mean(axis=1)
+        left -= len(block)
 
 
 def _by_av(file: MediaFile, stretch: Span) -> tuple[Samples, int]:
@@ -94,10 +103,16 @@ def _by_av(file: MediaFile, stretch: Span) -> tuple[Samples, int]:
         for begin, frame in frames(opened, stream, stretch):
             first, last = (round((time - begin) * frame.rate) for time in (stretch.start, stretch.limit))
             parts.append(_mono(frame)[max(0, first) : max(0, last)])
-            rates.add(frame.rate)
+            rates.add(_checked_rate(frame.rate))
     if len(rates) > 1:
         raise MediaFault(f"sound changes its rate: {', '.join(str(rate) for rate in sorted(rates))} Hz")
     return np.concatenate(parts), next(iter(rates), 1)
+
+
+def _checked_rate(rate: int) -> int:
+    if not _RATES[0] <= rate <= _RATES[1]:
+        raise MediaFault(f"sound at {rate} Hz; between {_RATES[0]} and {_RATES[1]} Hz can be described")
+    return rate
 
 
 def _mono(frame: Any) -> Samples:

@@ -121,7 +121,7 @@ class MediaRoot:
         path = f"{root}/{uri}"
         if isinstance(fs, LocalFileSystem):
             path = os.path.realpath(path)
-            if not Path(path).is_relative_to(os.path.realpath(root)):
+            if not Path(path).is_relative_to(os.path.realpath(root or "/")):
                 raise MediaFault("leaves the media root through a link")
         try:
             kind = fs.info(path)["type"]
@@ -175,16 +175,34 @@ def frames(opened: Any, stream: Any, stretch: Span) -> Iterator[tuple[float, Any
         raise stretch.past_the_end()
     if duration is not None and stretch.end is None and duration > stretch.limit:
         raise stretch.too_long()
-    origin = (opened.start_time or 0) / 1e6  # a cut or a broadcast may begin at any time
-    if stretch.start > _LEAD_S:
-        opened.seek(int((origin + stretch.start - _LEAD_S) * 1e6), backward=True)
-    for frame in opened.decode(stream):
-        time = float(frame.time or 0.0) - origin
+    for time, frame in _decoded_before(opened, stream, stretch.start):
         if time >= stretch.limit:
             if stretch.end is None:
                 raise stretch.too_long()
             return
         yield time, frame
+
+
+def _decoded_before(opened: Any, stream: Any, start: float) -> Iterator[tuple[float, Any]]:
+    """Frames from a place before ``start`` on, or from the first one."""
+    origin = (opened.start_time or 0) / 1e6  # a cut or a broadcast may begin at any time
+    lead = _LEAD_S
+    while lead < start:
+        opened.seek(int((origin + start - lead) * 1e6), backward=True)
+        found = _timed(opened, stream, origin)
+        first = next(found, None)
+        if first is not None and first[0] <= start:
+            yield first
+            yield from found
+            return
+        lead *= 4  # a broadcast has no index: decoding began at the next whole picture only
+    if lead > _LEAD_S:
+        opened.seek(int((origin - lead) * 1e6), backward=True)
+    yield from _timed(opened, stream, origin)
+
+
+def _timed(opened: Any, stream: Any, origin: float) -> Iterator[tuple[float, Any]]:
+    return ((float(frame.time or 0.0) - origin, frame) for frame in opened.decode(stream))
 
 
 def seconds(opened: Any) -> float | None:

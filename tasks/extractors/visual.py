@@ -72,13 +72,14 @@ def _check_size(picture: Any) -> None:
 
 
 def _square(frame: Any) -> npt.NDArray[np.uint8]:
-    """The middle of the frame, scaled so that its shorter side is `_SIDE`."""
+    """The middle of the frame as it is shown, scaled so that its shorter side is `_SIDE`."""
     _check_size(frame)
     scale = _SIDE / min(frame.width, frame.height)
     width, height = max(_SIDE, round(frame.width * scale)), max(_SIDE, round(frame.height * scale))
     grey: npt.NDArray[np.uint8] = frame.reformat(width, height, "gray").to_ndarray()
     top, left = (height - _SIDE) // 2, (width - _SIDE) // 2
-    return grey[top : top + _SIDE, left : left + _SIDE]
+    # A phone held upright films lying pictures and notes that they are to be turned.
+    return np.rot90(grey[top : top + _SIDE, left : left + _SIDE], frame.rotation // 90)
 
 
 def _gradients(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:

