@@ -2,7 +2,7 @@
 
 from typing import Literal, TypeVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from sdt_model.config import Frozen, Modality, TrainingConfig, demo
 
@@ -98,6 +98,15 @@ class Fitting(Frozen):
     """Make the new model the production one."""
 
 
+Fitted = TypeVar("Fitted", bound=Fitting)
+
+
+def _shared_out(config: Fitted, workers: int) -> Fitted:
+    if (size := config.training.optim.batch_conversations) < workers:
+        raise ValueError(f"a batch of {size} conversations (batch_conversations) cannot be shared by {workers} workers")
+    return config
+
+
 class TrainConfig(Fitting, RunSettings):
     """From features of annotated conversations to a bundle."""
 
@@ -111,6 +120,10 @@ class TrainConfig(Fitting, RunSettings):
     """What one training worker asks for; absent: its share of all cores."""
     retries: int = Field(2, ge=0)
     """How often training goes on from its last checkpoint after a worker dies."""
+
+    @model_validator(mode="after")
+    def _every_worker_has_work(self) -> "TrainConfig":
+        return _shared_out(self, self.workers)
 
 
 class Labelling(Frozen):
@@ -137,6 +150,10 @@ class PipelineConfig(Labelling, Fitting, ExtractConfig, IngestConfig):
     """As `workers` of train."""
     train_resources: Resources | None = None
     """As `resources` of train."""
+
+    @model_validator(mode="after")
+    def _every_worker_has_work(self) -> "PipelineConfig":
+        return _shared_out(self, self.train_workers)
 
     def stage(self, kind: type[Config], **more: object) -> Config:
         """The config of one stage: the fields that it has in common with this one, and ``more``."""

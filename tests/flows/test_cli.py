@@ -66,6 +66,10 @@ def test_query_prints_a_table_and_says_when_there_is_more(folder: Path) -> None:
         (["query", "SELECT 1 FROM labels"], "there are no utterances"),
         (["train", "x", "--recipe", "none"], "there is no recipe 'none'; there are: meld, meld-text, iemocap, demo"),
         (["train", "x", "--set", "training.optim.nope=1"], "valid here: learning_rate"),
+        (
+            ["train", "x", "--set", "workers=99"],
+            "a batch of 16 conversations (batch_conversations) cannot be shared by 99",
+        ),
         (["train", "x", "--seed", "-1"], "training.optim.seed: Input should be greater than or equal to 0"),
         (["ingest", "zip", "somewhere", "--archive", "x"], "kind: Input should be 'table' or 'meld'"),
         (["label", "x", "--config", "none.toml"], "none.toml cannot be read: No such file"),
