@@ -1,11 +1,12 @@
 """Conversations packed without padding: a batch is its valid utterances one after another.
 
-Attention needs to know which utterances belong together. A `Batch` says so with index tensors made here, on the
-host: each group holds conversations of one length, which attend together as one dense (G, L) block.
+Attention needs to know which utterances belong together. A batch's conversations lie in order of length, and a `Group`
+says where those of one length lie: they attend together as one dense (G, L) block, and nothing has to be gathered.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -47,9 +48,22 @@ class Conversations:
         return np.concatenate([np.arange(self.offset[i], self.offset[i + 1]) for i in chosen])
 
 
+class Group(NamedTuple):
+    """Conversations of one ``length``, as many as ``conversations`` says: the batch's utterances from ``begin`` on."""
+
+    begin: int
+    conversations: int
+    length: int
+
+    @property
+    def end(self) -> int:
+        """Where its last utterance ends."""
+        return self.begin + self.conversations * self.length
+
+
 @dataclass(frozen=True)
 class Batch:
-    """N utterances of whole conversations.
+    """N utterances of whole conversations, shorter conversations first.
 
     Attributes:
         features: for each of M modalities (N, C), zeros where absent.
@@ -57,9 +71,9 @@ class Batch:
         position: (N,) place in the conversation, from 0.
         speaker: (N,) order of appearance, -1 where unknown.
         label: (N,) class, -1 where not annotated.
-        groups: each (G, L): G conversations of length L, as rows of the batch.
-        restore: (N,) where each row went when the groups are laid end to end.
+        groups: where the conversations of each length lie.
         complete: whether every modality is present everywhere, so that no mask is needed.
+        rows: (N,) which utterances of the `Conversations` these are; stays on the host.
     """
 
     features: tuple[Tensor, ...]
@@ -67,74 +81,49 @@ class Batch:
     position: Tensor
     speaker: Tensor
     label: Tensor
-    groups: tuple[Tensor, ...]
-    restore: Tensor
+    groups: tuple[Group, ...]
     complete: bool
+    rows: Ints
 
     def to(self, device: torch.device) -> "Batch":
-        """The batch on ``device``, copied without waiting where memory is pinned."""
+        """The batch on ``device``; where that is a GPU, copied without waiting, from pinned memory."""
 
-        def move(value: object) -> object:
-            if isinstance(value, Tensor):
-                return value.to(device, non_blocking=True)
-            return tuple(map(move, value)) if isinstance(value, tuple) else value
+        def move(value: Tensor) -> Tensor:
+            value = value.pin_memory() if device.type == "cuda" else value
+            return value.to(device, non_blocking=True)
 
-        return Batch(**{field.name: move(getattr(self, field.name)) for field in fields(self)})  # type: ignore[arg-type]
+        return replace(
+            self,
+            features=tuple(map(move, self.features)),
+            present=move(self.present),
+            position=move(self.position),
+            speaker=move(self.speaker),
+            label=move(self.label),
+        )
 
 
 def pack(conversations: Conversations, chosen: Sequence[int]) -> Batch:
     """Gather the chosen conversations into one batch."""
-    rows = conversations.rows(chosen)
-    lengths = conversations.lengths[list(chosen)]
+    numbers = np.asarray(chosen)
+    numbers = numbers[np.argsort(conversations.lengths[numbers], kind="stable")]
+    return pack_stretches(conversations, conversations.offset[numbers], conversations.offset[numbers + 1])
+
+
+def pack_stretches(conversations: Conversations, begin: Ints, end: Ints) -> Batch:
+    """Gather stretches of utterances, each from a ``begin`` to an ``end``, sorted by length, as if conversations."""
+    lengths = end - begin
     starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-    groups = [starts[lengths == n][:, None] + np.arange(n)[None] for n in np.unique(lengths)]
-    restore = np.empty(len(rows), np.int64)
-    restore[np.concatenate([group.ravel() for group in groups])] = np.arange(len(rows))
+    position = np.arange(lengths.sum()) - np.repeat(starts, lengths)
+    rows = np.repeat(begin, lengths) + position
     present = conversations.present[:, rows]
+    distinct, first, counts = np.unique(lengths, return_index=True, return_counts=True)
     return Batch(
         features=tuple(torch.from_numpy(values[rows]) for values in conversations.features.values()),
         present=torch.from_numpy(present),
-        position=torch.from_numpy(np.arange(len(rows)) - np.repeat(starts, lengths)),
+        position=torch.from_numpy(position),
         speaker=torch.from_numpy(conversations.speaker[rows]),
         label=torch.from_numpy(conversations.label[rows]),
-        groups=tuple(torch.from_numpy(group) for group in groups),
-        restore=torch.from_numpy(restore),
+        groups=tuple(map(Group, starts[first].tolist(), counts.tolist(), distinct.tolist())),
         complete=bool(present.all()),
+        rows=rows,
     )
-
-
-def training_batches(lengths: Ints, size: int, workers: int, seed: int, epoch: int) -> list[list[int]]:
-    """The global batches of one epoch: conversations of like length together, in random order.
-
-    Every batch has ``size`` conversations except that a short rest joins the one before where it could not give each
-    worker one. The same arguments always give the same batches, so every worker makes them for itself.
-
-    Raises:
-        ValueError: fewer conversations than workers.
-    """
-    if len(lengths) < workers:
-        raise ValueError(f"{len(lengths)} conversations cannot be shared among {workers} workers")
-    order = np.random.default_rng([seed, epoch])
-    shuffled = order.permutation(len(lengths))
-    pool = 16 * size  # sorted by length inside, so that neighbours are alike and the draw stays random
-    pools = [shuffled[i : i + pool] for i in range(0, len(shuffled), pool)]
-    sorted_pools = np.concatenate([part[np.argsort(lengths[part], kind="stable")] for part in pools])
-    batches = [sorted_pools[i : i + size].tolist() for i in range(0, len(sorted_pools), size)]
-    if len(batches) > 1 and len(batches[-1]) < workers:
-        rest = batches.pop()
-        batches[-1] += rest
-    return [batches[i] for i in order.permutation(len(batches))]
-
-
-def budget_batches(lengths: Ints, utterances: int) -> Iterator[list[int]]:
-    """Every conversation once, longest first, at most ``utterances`` a batch; a longer conversation goes alone."""
-    batch: list[int] = []
-    filled = 0
-    for i in np.argsort(-lengths, kind="stable").tolist():
-        if batch and filled + int(lengths[i]) > utterances:
-            yield batch
-            batch, filled = [], 0
-        batch.append(i)
-        filled += int(lengths[i])
-    if batch:
-        yield batch

@@ -27,6 +27,8 @@ class ModelConfig(Frozen):
     """Deviation of the noise added in training to features, which have deviation 1 here; 0: none, as published."""
     speakers: int = Field(9, ge=1)
     """Rows of the speaker table. The n-th speaker to appear in a conversation takes row n modulo this."""
+    window: int = Field(512, ge=2)
+    """Most turns seen at once; a longer conversation is scored in overlapping windows."""
     unimodal_gates: Literal["learned", "identity"] = "learned"
     """`identity` freezes the nine unimodal gates to gate = sigmoid(x), as the published MELD run does."""
 
@@ -69,6 +71,10 @@ class OptimConfig(Frozen):
     """L2 penalty, added to the gradient."""
     batch_conversations: int = Field(16, ge=1)
     """Conversations in a global batch, over all workers."""
+    batch_utterances: int | None = Field(None, ge=1)
+    """Utterances in a global batch, of conversations of like length; absent: `batch_conversations` conversations."""
+    modality_dropout: float = Field(0.0, ge=0, lt=1)
+    """Chance, in training, that a conversation loses a modality, and that an utterance does; one is always left."""
     epochs: int = Field(100, ge=1)
     """At most this many passes over the training split."""
     patience: int = Field(10, ge=1)

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sdt_model.batch import Batch
+from sdt_model.batch import Batch, Group
 from sdt_model.config import MODALITIES, Modality, ModelConfig
+from sdt_model.dropout import dropout
 
 
 @dataclass(frozen=True)
@@ -71,20 +72,20 @@ class Transformers(nn.Module):
         return x + self._drop(self.outer(inner))
 
     def _drop(self, x: Tensor) -> Tensor:
-        return F.dropout(x, self.dropout, self.training)
+        return dropout(x, self.dropout, self.training)
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor, seen: Tensor | None, batch: Batch) -> Tensor:
         pairs, _, width = query.shape
 
-        def split(x: Tensor, group: Tensor) -> Tensor:  # (P, N, H) -> (P * G, heads, L, H / heads)
-            x = x[:, group.flatten()].view(pairs * group.shape[0], group.shape[1], self.heads, -1)
+        def split(x: Tensor, group: Group) -> Tensor:  # (P, N, H) -> (P * G, heads, L, H / heads)
+            x = x[:, group.begin : group.end].reshape(pairs * group.conversations, group.length, self.heads, -1)
             return x.transpose(1, 2)
 
         mixed = []
         for group in batch.groups:
             mask, some = None, None
             if seen is not None:
-                mask = seen[:, group].view(-1, 1, 1, group.shape[1])
+                mask = seen[:, group.begin : group.end].reshape(-1, 1, 1, group.length)
                 # Where a conversation has nothing of the source, attend to anything and take nothing of it.
                 some = mask.any(dim=-1, keepdim=True)
                 mask = mask | ~some
@@ -92,7 +93,7 @@ class Transformers(nn.Module):
             out = F.scaled_dot_product_attention(q, k, v, mask, self.dropout if self.training else 0.0)
             out = out if some is None else out * some
             mixed.append(out.transpose(1, 2).reshape(pairs, -1, width))
-        return torch.cat(mixed, dim=1)[:, batch.restore]
+        return torch.cat(mixed, dim=1)
 
 
 class SDT(nn.Module):
@@ -178,8 +179,11 @@ class SDT(nn.Module):
 
     def _conversation_has(self, seen: Tensor, batch: Batch) -> Tensor:
         """(P, N) -> (P, N): whether the utterance's conversation has anything of the source."""
-        found = [seen[:, group].any(dim=-1, keepdim=True).expand(-1, *group.shape).flatten(1) for group in batch.groups]
-        return torch.cat(found, dim=1)[:, batch.restore]
+        found = []
+        for group in batch.groups:
+            part = seen[:, group.begin : group.end].view(-1, group.conversations, group.length)
+            found.append(part.any(dim=-1, keepdim=True).expand(part.shape).flatten(1))
+        return torch.cat(found, dim=1)
 
     def _drop(self, x: Tensor) -> Tensor:
-        return F.dropout(x, self.config.dropout, self.training)
+        return dropout(x, self.config.dropout, self.training)

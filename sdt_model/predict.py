@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from sdt_model.batch import Conversations, Floats, budget_batches, pack
+from sdt_model.batch import Conversations, Floats
 from sdt_model.model import SDT, Output
+from sdt_model.sampling import scoring_batches
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,12 @@ class Predictions:
 
 
 @torch.inference_mode()
-def predict(model: SDT, conversations: Conversations, batch_utterances: int) -> Predictions:
-    """Score every utterance; a conversation's scores do not depend on the others."""
+def predict(model: SDT, conversations: Conversations, batch_utterances: int, temperature: float = 1.0) -> Predictions:
+    """Score every utterance; a conversation's scores do not depend on the others.
+
+    One that is longer than the model's window is scored in overlapping windows, in memory that does not grow with it.
+    ``temperature`` divides the teacher's logits: the bundle's, where its probabilities are to be calibrated.
+    """
     model.eval()
     device = next(model.parameters()).device
     count, rows, classes = len(model.modalities), len(conversations.label), model.classes
@@ -35,10 +40,10 @@ def predict(model: SDT, conversations: Conversations, batch_utterances: int) -> 
         np.empty((count, rows, classes), np.float32),
         np.empty((count, rows), np.float32),
     )
-    for chosen in budget_batches(conversations.lengths, batch_utterances):
-        output: Output = model(pack(conversations, chosen).to(device))
-        where = conversations.rows(chosen)
-        found.probabilities[where] = output.teacher.softmax(dim=-1).cpu().numpy()
-        found.students[:, where] = output.students.softmax(dim=-1).cpu().numpy()
-        found.weights[:, where] = output.weights.cpu().numpy()
+    for batch, kept in scoring_batches(conversations, model.config.window, batch_utterances):
+        output: Output = model(batch.to(device))
+        where = batch.rows[kept]
+        found.probabilities[where] = (output.teacher / temperature).softmax(dim=-1).cpu().numpy()[kept]
+        found.students[:, where] = output.students.softmax(dim=-1).cpu().numpy()[:, kept]
+        found.weights[:, where] = output.weights.cpu().numpy()[:, kept]
     return found

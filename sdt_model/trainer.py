@@ -5,19 +5,21 @@ share of the global batch's loss, times the number of workers: the averaged grad
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor, distributed, nn
 from torch.optim.swa_utils import AveragedModel
 
-from sdt_model.batch import Conversations, budget_batches, pack, training_batches
+from sdt_model.batch import Conversations, pack
 from sdt_model.config import TrainingConfig
 from sdt_model.metrics import classification_scores, computed
 from sdt_model.model import SDT, Output
 from sdt_model.objective import Objective
+from sdt_model.sampling import cut, scoring_batches, training_batches
 
 EVALUATION_UTTERANCES = 2048
 
@@ -43,7 +45,8 @@ class Trainer:
     ) -> None:
         """``network`` is ``plain`` itself, or ``plain`` wrapped for data parallelism."""
         self.network, self.plain = network, plain
-        self.objective, self.data, self.config = objective, data, config
+        self.objective, self.config = objective, config
+        self.data = replace(data, train=cut(data.train, config.model.window))
         self.device = next(plain.parameters()).device
         spread = distributed.is_available() and distributed.is_initialized()
         self.rank = distributed.get_rank() if spread else 0
@@ -52,6 +55,10 @@ class Trainer:
         self.optimizer = torch.optim.Adam(
             plain.parameters(), lr=optim.learning_rate, weight_decay=optim.weight_decay, fused=True
         )
+        self._chance = np.random.default_rng(optim.seed)
+        self._thinned = self.data.train
+        if optim.modality_dropout:
+            self._thinned = replace(self._thinned, present=self._thinned.present.copy())
         self._average = AveragedModel(plain, avg_fn=partial(_running_mean, optim.average)) if optim.average else None
 
     @property
@@ -63,7 +70,8 @@ class Trainer:
         """Train over the training split once; return the mean of each loss term over the steps."""
         optim = self.config.optim
         torch.manual_seed(hash((optim.seed, number, self.rank)) % 2**63)
-        batches = training_batches(self.data.train.lengths, optim.batch_conversations, self.workers, optim.seed, number)
+        self._chance = np.random.default_rng([optim.seed, number])
+        batches = training_batches(self.data.train.lengths, optim, self.workers, number)
         self.network.train()
         history = torch.stack([self.step(batch, f"epoch {number}, step {i}") for i, batch in enumerate(batches)])
         mean = self._summed(history).mean(dim=0).tolist()
@@ -75,7 +83,7 @@ class Trainer:
         Raises:
             NonFiniteLoss: naming ``where``, the conversations and the largest gradient.
         """
-        train = self.data.train
+        train = self._thin(conversations)
         rows = train.rows(conversations)
         totals = self.objective.totals(train.label[rows], train.present[:, rows])
         batch = pack(train, conversations[self.rank :: self.workers]).to(self.device)
@@ -98,12 +106,12 @@ class Trainer:
         """Scores of the teacher of the `kept` network on a split, each worker doing its part of it."""
         kept = self.kept.eval()
         metrics = classification_scores(self.plain.classes, self.device)
-        batches = list(budget_batches(split.lengths, EVALUATION_UTTERANCES))
-        for chosen in batches[self.rank :: self.workers]:
-            batch = pack(split, chosen).to(self.device)
+        window = self.config.model.window
+        for host, inside in scoring_batches(split, window, EVALUATION_UTTERANCES, self.rank, self.workers):
+            batch = host.to(self.device)
             output: Output = kept(batch)
-            has = batch.present.any(dim=0)
-            metrics.update(output.teacher.argmax(dim=-1), torch.where(has, batch.label, -1))
+            counts = batch.present.any(dim=0) & torch.from_numpy(inside).to(self.device)
+            metrics.update(output.teacher.argmax(dim=-1), torch.where(counts, batch.label, -1))
         return computed(metrics, prefix)
 
     def state(self) -> dict[str, Tensor]:
@@ -128,6 +136,21 @@ class Trainer:
             index, name = key.split(".")
             adam["state"].setdefault(int(index), {})[name] = value
         self.optimizer.load_state_dict(adam)
+
+    def _thin(self, conversations: list[int]) -> Conversations:
+        """The training split in which these conversations have lost modalities by chance, the same on every worker."""
+        chance = self.config.optim.modality_dropout
+        if chance:
+            train = self.data.train
+            for number in conversations:
+                rows = slice(train.offset[number], train.offset[number + 1])
+                there = train.present[:, rows]
+                whole = self._chance.random((len(there), 1)) >= chance
+                left = there & whole & (self._chance.random(there.shape) >= chance)
+                draw = np.where(there, self._chance.random(there.shape), -1.0)
+                last = there & (draw == draw.max(axis=0))
+                self._thinned.present[:, rows] = np.where(left.any(axis=0), left, last)
+        return self._thinned
 
     def _summed(self, values: Tensor) -> Tensor:
         if self.workers > 1:

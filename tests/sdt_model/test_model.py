@@ -18,8 +18,12 @@ def network(**config: object) -> SDT:
 
 
 def scores(model: SDT, data: Conversations, chosen: list[int]) -> Output:
+    """In the order of the data."""
+    batch = pack(data, chosen)
+    order = torch.from_numpy(np.argsort(batch.rows))
     with torch.inference_mode():
-        return model(pack(data, chosen))
+        output = model(batch)
+    return Output(output.students[:, order], output.teacher[order], output.weights[:, order])
 
 
 def without(data: Conversations, modalities: set[str], rows: slice = slice(None)) -> Conversations:

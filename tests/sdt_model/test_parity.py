@@ -3,14 +3,24 @@
 import pytest
 import torch
 
-from sdt_model.batch import pack
+from sdt_model.batch import Batch, Conversations, pack
 from sdt_model.config import MODALITIES
 from tests.sdt_model import published as vectors
 
 
-def outputs() -> tuple:
+def packed() -> tuple[Conversations, Batch]:
     data = vectors.conversations()
-    batch = pack(data, range(len(data.lengths)))
+    return data, pack(data, range(len(data.lengths)))
+
+
+def expected(name: str) -> torch.Tensor:
+    """Published scores of the valid utterances, in the batch's order."""
+    mask = vectors.published().tensors["input.mask"].bool()
+    return vectors.published().tensors[name][mask][torch.from_numpy(packed()[1].rows)]
+
+
+def outputs() -> tuple:
+    data, batch = packed()
     network = vectors.model()
     output = network(batch)
     objective = vectors.objective()
@@ -20,12 +30,11 @@ def outputs() -> tuple:
 
 def test_log_probabilities() -> None:
     _, output, _, _ = outputs()
-    mask = vectors.published().tensors["input.mask"].bool()
     heads = dict(zip(MODALITIES, output.students, strict=True)) | {"fused": output.teacher}
     for name, logits in heads.items():
-        expected = vectors.published().tensors[f"output.log_prob.{name}"][mask]
+        published = expected(f"output.log_prob.{name}")
         torch.testing.assert_close(
-            logits.log_softmax(-1), expected, atol=1e-5, rtol=0, msg=lambda m, n=name: f"{n}: {m}"
+            logits.log_softmax(-1), published, atol=1e-5, rtol=0, msg=lambda m, n=name: f"{n}: {m}"
         )
 
 
@@ -50,8 +59,8 @@ def test_gradient_norms() -> None:
 
 def test_adam_trajectory() -> None:
     config = vectors.published().config
-    data, network, objective = vectors.conversations(), vectors.model(), vectors.objective()
-    batch, totals = pack(data, range(len(data.lengths))), objective.totals(data.label, data.present)
+    (data, batch), network, objective = packed(), vectors.model(), vectors.objective()
+    totals = objective.totals(data.label, data.present)
     adam = torch.optim.Adam(network.parameters(), lr=config["lr"], weight_decay=config["weight_decay"])
     losses = []
     for _ in range(config["steps"]):
@@ -60,8 +69,7 @@ def test_adam_trajectory() -> None:
         loss.backward()
         adam.step()
         losses.append(loss.detach().double())
-    expected = vectors.published().tensors["output.loss_trajectory"]
-    torch.testing.assert_close(torch.stack(losses), expected, rtol=1e-4, atol=0)
-    mask = vectors.published().tensors["input.mask"].bool()
-    after = vectors.published().tensors["output.log_prob_after_steps.fused"][mask]
+    trajectory = vectors.published().tensors["output.loss_trajectory"]
+    torch.testing.assert_close(torch.stack(losses), trajectory, rtol=1e-4, atol=0)
+    after = expected("output.log_prob_after_steps.fused")
     torch.testing.assert_close(network(batch).teacher.log_softmax(-1), after, atol=1e-3, rtol=0)

@@ -1,3 +1,6 @@
+from itertools import pairwise
+
+import numpy as np
 import pytest
 import torch
 
@@ -55,6 +58,30 @@ def test_the_running_mean_of_the_weights_is_what_is_kept() -> None:
     torch.testing.assert_close(run.kept.teacher.weight, mean)
     plain = trainer(made.training())
     assert plain.kept is plain.plain
+
+
+def test_modality_dropout_takes_conversations_and_utterances_but_never_the_last() -> None:
+    run, other = (trainer(made.training(modality_dropout=0.4), present=0.8) for _ in range(2))
+    there = run.data.train.present
+    seen = np.zeros(there.shape)
+    whole_gone = 0
+    for _ in range(200):
+        thinned = run._thin(list(range(12)))
+        assert (thinned.present <= there).all() and (thinned.present.any(axis=0) == there.any(axis=0)).all()
+        assert (thinned.present == other._thin(list(range(12))).present).all(), "every worker draws the same"
+        seen += thinned.present
+        whole_gone += sum(not thinned.present[0, a:b].any() for a, b in pairwise(run.data.train.offset))
+    assert 0.3 < seen[there].mean() / 200 < 0.6 and whole_gone > 0
+    assert run.data.train.present is there
+    run.epoch(0)
+
+
+def test_a_long_conversation_is_trained_on_in_pieces_and_scored_in_windows() -> None:
+    config = made.training()
+    short = config.model_copy(update={"model": config.model.model_copy(update={"window": 4})})
+    run = trainer(short)
+    assert run.data.train.lengths.max() <= 4 and run.data.train.lengths.sum() == len(run.data.train.label)
+    assert np.isfinite(run.epoch(0)["loss"]) and 0 <= run.evaluate(run.data.dev, "dev")["dev_weighted_f1"] <= 1
 
 
 def test_a_non_finite_loss_stops_with_step_batch_and_gradient() -> None:

@@ -1,0 +1,127 @@
+"""Which conversations are seen together: the batches of a training epoch, and those that score everything once.
+
+A conversation longer than the model's window is scored in overlapping windows and trained on in pieces, so that memory
+does not grow with its length.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice, pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from sdt_model.batch import Batch, Bools, Conversations, Ints, pack_stretches
+from sdt_model.config import OptimConfig
+
+_POOL = 16  # batches' worth of conversations that are sorted by length together
+
+
+def training_batches(lengths: Ints, optim: OptimConfig, workers: int, epoch: int) -> list[list[int]]:
+    """The global batches of one epoch: conversations of like length together, in random order.
+
+    A batch has the configured number of conversations, or of utterances. It has at least one conversation for each
+    worker: a short rest joins the batch before. The same arguments always give the same batches, so every worker makes
+    them for itself.
+
+    Raises:
+        ValueError: fewer conversations than workers.
+    """
+    if len(lengths) < workers:
+        raise ValueError(f"{len(lengths)} conversations cannot be shared among {workers} workers")
+    size = optim.batch_conversations
+    if optim.batch_utterances is not None:
+        size = max(1, round(optim.batch_utterances / lengths.mean()))
+    chance = np.random.default_rng([optim.seed, epoch])
+    shuffled = chance.permutation(len(lengths))
+    # Sorted by length inside of a pool, so that neighbours are alike and the draw stays random.
+    pools = [shuffled[i : i + _POOL * size] for i in range(0, len(shuffled), _POOL * size)]
+    order = np.concatenate([part[np.argsort(lengths[part], kind="stable")] for part in pools]).tolist()
+    if optim.batch_utterances is None:
+        batches = [order[i : i + size] for i in range(0, len(order), size)]
+    else:
+        batches = list(_filled(order, lengths, optim.batch_utterances, workers))
+    if len(batches) > 1 and len(batches[-1]) < workers:
+        rest = batches.pop()
+        batches[-1] += rest
+    return [batches[i] for i in chance.permutation(len(batches))]
+
+
+def budget_batches(lengths: Ints, utterances: int) -> Iterator[list[int]]:
+    """Every conversation once, longest first, at most ``utterances`` a batch; a longer conversation goes alone."""
+    yield from _filled(np.argsort(-lengths, kind="stable").tolist(), lengths, utterances, fewest=1)
+
+
+def _filled(order: list[int], lengths: Ints, utterances: int, fewest: int) -> Iterator[list[int]]:
+    """Batches in this order of at most ``utterances``, unless it takes more to have ``fewest`` conversations."""
+    batch: list[int] = []
+    filled = 0
+    for i in order:
+        if len(batch) >= fewest and filled + int(lengths[i]) > utterances:
+            yield batch
+            batch, filled = [], 0
+        batch.append(i)
+        filled += int(lengths[i])
+    if batch:
+        yield batch
+
+
+class Windows(NamedTuple):
+    """Stretches of utterances that fit the model, and which part of each is kept.
+
+    Attributes:
+        begin, end: (W,) the stretches, as rows of the `Conversations`.
+        kept_from, kept_to: (W,) their kept parts, which hold every utterance once.
+    """
+
+    begin: Ints
+    end: Ints
+    kept_from: Ints
+    kept_to: Ints
+
+
+def windows(offset: Ints, size: int) -> Windows:
+    """Whole conversations where they fit, else overlapping windows, each kept up to the middle of the overlap.
+
+    Neighbours overlap by half a window or more, so that every kept utterance has a quarter of a window on either side,
+    but at the ends of its conversation.
+    """
+    begins, firsts = [], []
+    for begin, end in zip(offset[:-1].tolist(), offset[1:].tolist(), strict=True):
+        starts = [*range(begin, max(begin + 1, end - size), max(1, size // 2))]
+        if end - size > starts[-1]:
+            starts.append(end - size)
+        begins.append(starts)
+        firsts.append([begin, *((left + size + right) // 2 for left, right in pairwise(starts)), end])
+    begin = np.array([start for starts in begins for start in starts], np.int64)
+    return Windows(
+        begin=begin,
+        end=np.minimum(begin + size, np.repeat(offset[1:], [len(starts) for starts in begins])),
+        kept_from=np.array([first for of in firsts for first in of[:-1]], np.int64),
+        kept_to=np.array([first for of in firsts for first in of[1:]], np.int64),
+    )
+
+
+def scoring_batches(
+    conversations: Conversations, size: int, utterances: int, rank: int = 0, workers: int = 1
+) -> Iterator[tuple[Batch, Bools]]:
+    """A worker's share of everything, in windows of at most ``size``, at most ``utterances`` a batch.
+
+    With each batch (N,) which of its utterances are kept; every utterance is kept once.
+    """
+    found = windows(conversations.offset, size)
+    for chosen in islice(budget_batches(found.end - found.begin, utterances), rank, None, workers):
+        shortest_first = chosen[::-1]
+        begin, end, kept_from, kept_to = (part[shortest_first] for part in found)
+        batch = pack_stretches(conversations, begin, end)
+        inside = (batch.rows >= np.repeat(kept_from, end - begin)) & (batch.rows < np.repeat(kept_to, end - begin))
+        yield batch, inside
+
+
+def cut(conversations: Conversations, size: int) -> Conversations:
+    """The same utterances, with conversations of more than ``size`` in pieces of like length, for training."""
+    pieces = [
+        np.linspace(begin, end, -(-(end - begin) // size) + 1).astype(np.int64)[:-1]
+        for begin, end in pairwise(conversations.offset.tolist())
+    ]
+    return replace(conversations, offset=np.concatenate([*pieces, conversations.offset[-1:]]))
