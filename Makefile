@@ -9,8 +9,9 @@ BIN := .venv/bin
 demo: .venv/base
 	$(BIN)/sdt demo
 
+# Two at a time: most of the tests' time is waiting for Ray and Prefect to start.
 test: .venv/dev
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 quick: .venv/dev
 	$(BIN)/pytest -m "not slow"

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sdt_model.batch import Batch, Group
+from sdt_model.batch import Batch
 from sdt_model.config import MODALITIES, Modality, ModelConfig
 from sdt_model.dropout import dropout
 
@@ -76,21 +76,24 @@ class Transformers(nn.Module):
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor, seen: Tensor | None, batch: Batch) -> Tensor:
         pairs, _, width = query.shape
+        sizes = [group.end - group.begin for group in batch.groups]
 
-        def split(x: Tensor, group: Group) -> Tensor:  # (P, N, H) -> (P * G, heads, L, H / heads)
-            x = x[:, group.begin : group.end].reshape(pairs * group.conversations, group.length, self.heads, -1)
-            return x.transpose(1, 2)
+        def by_group(x: Tensor) -> tuple[Tensor, ...]:  # (P, N, H) -> for each group (P * G, heads, L, H / heads)
+            return tuple(
+                part.reshape(pairs * group.conversations, group.length, self.heads, -1).transpose(1, 2)
+                for group, part in zip(batch.groups, x.split(sizes, dim=1), strict=True)
+            )
 
+        dropped = self.dropout if self.training else 0.0
         mixed = []
-        for group in batch.groups:
+        for group, q, k, v in zip(batch.groups, *map(by_group, (query, key, value)), strict=True):
             mask, some = None, None
             if seen is not None:
                 mask = seen[:, group.begin : group.end].reshape(-1, 1, 1, group.length)
                 # Where a conversation has nothing of the source, attend to anything and take nothing of it.
                 some = mask.any(dim=-1, keepdim=True)
                 mask = mask | ~some
-            q, k, v = split(query, group), split(key, group), split(value, group)
-            out = F.scaled_dot_product_attention(q, k, v, mask, self.dropout if self.training else 0.0)
+            out = F.scaled_dot_product_attention(q, k, v, mask, dropped)
             out = out if some is None else out * some
             mixed.append(out.transpose(1, 2).reshape(pairs, -1, width))
         return torch.cat(mixed, dim=1)

@@ -2,9 +2,9 @@
 
 import json
 import re
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -38,12 +38,14 @@ def test_help_and_query_come_at_once_and_import_nothing_heavy(folder: Path, argu
     )
     seconds = []
     for _ in range(3):
-        begin = time.monotonic()
+        begin = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run(
             [sys.executable, "-c", code], cwd=folder, env=environment(folder), capture_output=True, text=True
         )
-        seconds.append(time.monotonic() - begin)
+        end = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds.append(end.ru_utime + end.ru_stime - begin.ru_utime - begin.ru_stime)
         assert (done.returncode, done.stderr) == (0, "[]\n")
+    # Of the processor, not of the clock: a busy machine changes the one and not the other.
     assert min(seconds) < 1
 
 
