@@ -41,6 +41,8 @@ class Bundle(Frozen):
     """Archive it was trained on."""
     data_fingerprint: str
     """Fingerprint of the utterances it was trained on."""
+    calibration_temperature: float = Field(1.0, gt=0)
+    """Divides the fused head's logits, so that confidence is right as often as it says; fitted on dev."""
     metrics: dict[str, float]
     """Scores of the selected epoch; `paper_protocol_*` ones are selected on the test split."""
 
@@ -85,6 +87,8 @@ def card(bundle: Bundle) -> str:
             f"Emotions: {', '.join(bundle.emotions)}.",
             "",
             "The epoch was selected on the dev split. Only `paper_protocol_*` scores were selected on the test split.",
+            f"Confidence: the fused head's logits are divided by {bundle.calibration_temperature:.4f}, fitted on dev.",
+            "`*_ece_before` and `*_ece_after` are the expected calibration errors without and with it.",
             "",
             "| score | value |",
             "| --- | --- |",

@@ -127,7 +127,7 @@ def label_shard(plan: LabelPlan, network: SDT, shard: Shard) -> ShardOutput:
     """Label the conversations of one day in one utterance shard."""
     record = ShardRecord.model_validate(shard.payload["utterances"])
     features = read_shard(plan.workspace, record, list(plan.folders), plan.bundle.emotions)
-    predictions = predict(network, features.conversations, plan.batch_utterances)
+    predictions = predict(network, features.conversations, plan.batch_utterances, plan.bundle.calibration_temperature)
     rows = label_rows(features, predictions, plan.bundle, plan.run_id)
     chosen = rows.filter(_on_day(features.utterances, shard.payload["day"]).to_arrow())
     return ShardOutput(conform(chosen, labels_schema(plan.bundle.emotions), shard.path), label_counts(chosen))

@@ -29,7 +29,7 @@ from tasks.workspace import Workspace
 
 log = logging.getLogger("sdt.train")
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 
 
 class TrainReport(Frozen):
@@ -148,7 +148,8 @@ def _train(workspace: Workspace, plan: TrainPlan, config: TrainConfig) -> tuple[
     if result.checkpoint is None:
         raise WorkflowError(f"training of {model_id} ended without a checkpoint in {workspace.uri(runs)}")
     network, progress = read_best(plan, result.checkpoint)
-    bundle = plan.bundle.model_copy(update={"metrics": progress.metrics()})
+    found = {"metrics": progress.metrics(), "calibration_temperature": progress.calibration.temperature}
+    bundle = plan.bundle.model_copy(update=found)
     write_bundle(workspace, bundle.model_id, to_files(bundle, network))
     workspace.remove_folder(f"{runs}/{model_id}")
     return bundle, len(progress.history)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import ray.train
 import torch
 from pydantic import Field
@@ -17,10 +18,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from sdt_model.bundle import Bundle
+from sdt_model.calibration import Calibration, calibrate
 from sdt_model.config import Frozen
 from sdt_model.model import SDT
 from sdt_model.objective import Objective
-from sdt_model.trainer import Trainer
+from sdt_model.predict import predict
+from sdt_model.trainer import EVALUATION_UTTERANCES, Trainer
 from tasks.archive import features_folder, read_archive
 from tasks.features import FeatureFolder
 from tasks.splits import SplitRule, gather_splits, statistics
@@ -50,6 +53,8 @@ class Progress(Frozen):
 
     history: tuple[dict[str, float], ...] = ()
     """Losses and scores by epoch."""
+    calibration: Calibration = Calibration()
+    """Of the best epoch, once all are done."""
 
     @property
     def best(self) -> int:
@@ -70,7 +75,13 @@ class Progress(Frozen):
         if "test_weighted_f1" in selected:
             by_test = max(self.history, key=lambda scores: scores["test_weighted_f1"])
             protocol = {f"paper_protocol_{k}": v for k, v in by_test.items() if k.startswith("test_")}
-        return {"best_epoch": float(self.best), "epochs": float(len(self.history)), **selected, **protocol}
+        return {
+            "best_epoch": float(self.best),
+            "epochs": float(len(self.history)),
+            **selected,
+            **protocol,
+            **self.calibration.errors,
+        }
 
 
 def train_worker(settings: dict[str, Any]) -> None:
@@ -90,6 +101,10 @@ def train_worker(settings: dict[str, Any]) -> None:
                 settings["queue"].put(json.dumps({"line": _line(progress, optim.epochs)}))
             with _checkpoint(trainer, best, progress) as checkpoint:
                 ray.train.report(scores, checkpoint=checkpoint)
+        if trainer.rank == 0:  # the weights are the same everywhere, and one pass over dev and test is soon done
+            progress = progress.model_copy(update={"calibration": calibration(trainer, best)})
+        with _checkpoint(trainer, best, progress) as checkpoint:
+            ray.train.report(progress.history[-1], checkpoint=checkpoint)
 
 
 def read_best(plan: TrainPlan, checkpoint: Checkpoint) -> tuple[SDT, Progress]:
@@ -126,6 +141,17 @@ def train_epoch(trainer: Trainer, number: int) -> dict[str, float]:
     if len(trainer.data.test.lengths):
         scores |= trainer.evaluate(trainer.data.test, "test")
     return losses | scores
+
+
+def calibration(trainer: Trainer, best: dict[str, Tensor]) -> Calibration:
+    """The best epoch's, over annotated utterances that have any modality; the trainer is left with its weights."""
+    trainer.kept.load_state_dict(best)
+    splits = {}
+    for name, split in (("dev", trainer.data.dev), ("test", trainer.data.test)):
+        if len(split.lengths):
+            found = predict(trainer.kept, split, EVALUATION_UTTERANCES)
+            splits[name] = found.probabilities, np.where(split.present.any(axis=0), split.label, -1)
+    return calibrate(splits)
 
 
 def _weights(network: SDT) -> dict[str, Tensor]:

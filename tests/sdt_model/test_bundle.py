@@ -33,6 +33,13 @@ def test_the_description_comes_last() -> None:
     assert list(to_files(bundle(), bundle().network()))[-1] == DESCRIPTION
 
 
+def test_a_bundle_from_before_calibration_still_loads() -> None:
+    older = bundle().model_dump(exclude={"calibration_temperature"})
+    assert Bundle.model_validate(older).calibration_temperature == 1.0
+
+
 def test_the_card_says_how_scores_were_selected() -> None:
-    card = to_files(bundle(), bundle().network())[CARD].decode()
+    described = bundle().model_copy(update={"calibration_temperature": 1.25})
+    card = to_files(described, bundle().network())[CARD].decode()
+    assert "divided by 1.2500, fitted on dev" in card
     assert "selected on the dev split" in card and "| paper_protocol_test_weighted_f1 | 0.6000 |" in card

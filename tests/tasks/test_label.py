@@ -7,7 +7,7 @@ from sdt_model.bundle import Bundle, FeatureSource, to_files
 from tasks.config import LabelConfig
 from tasks.errors import WorkflowError
 from tasks.label import UNDATED, LabelReport, label
-from tasks.models import promote, write_bundle
+from tasks.models import promote, read_network, write_bundle
 from tasks.workspace import Workspace
 from tests.sdt_model import made as made_conversations
 from tests.tasks import made
@@ -72,6 +72,20 @@ def test_what_a_row_says(workspace: Workspace) -> None:
         assert (row["reason"] is None) == (len(present) == 3)
         for absent in {"text", "audio", "visual"} - present:
             assert f"{absent}: none given" in row["reason"] or f"{absent}: no such file" in row["reason"]
+
+
+def test_confidence_is_calibrated_and_emotions_stay(workspace: Workspace) -> None:
+    made.archive(workspace)
+    bundle = model(workspace)
+    run(workspace)
+    before = rows(workspace)
+    warm = bundle.model_copy(update={"model_id": "sdt-warm", "calibration_temperature": 2.0})
+    network = read_network(workspace, bundle)
+    write_bundle(workspace, "sdt-warm", to_files(warm, network))
+    run(workspace, model="sdt-warm")
+    after = rows(workspace).drop_nulls("confidence")
+    assert after["emotion"].equals(before.drop_nulls("confidence")["emotion"])
+    assert (after["confidence"] < before.drop_nulls("confidence")["confidence"]).all()
 
 
 def test_a_folder_for_each_day_by_when_the_conversation_began(workspace: Workspace) -> None:

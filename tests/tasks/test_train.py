@@ -105,6 +105,9 @@ def test_it_makes_a_bundle_once_and_promotes_it(workspace: Workspace) -> None:
     assert workspace.files("models/.runs") == []
     bundle = Bundle.model_validate_json(workspace.read_bytes(f"{report.path}/bundle.json"))
     assert bundle.emotions == made.EMOTIONS and set(bundle.features) == {"text", "audio", "visual"}
+    assert bundle.calibration_temperature != 1.0
+    scores = report.metrics
+    assert scores["dev_ece_before"] != scores["dev_ece_after"] and 0 < scores["test_ece_after"] < 0.5
     again = train(settings)
     assert again.epochs == 0 and again.metrics == report.metrics
 
