@@ -81,7 +81,7 @@ class Transformers(nn.Module):
         def by_group(x: Tensor) -> tuple[Tensor, ...]:  # (P, N, H) -> for each group (P * G, heads, L, H / heads)
             return tuple(
                 part.reshape(pairs * group.conversations, group.length, self.heads, -1).transpose(1, 2)
-                for group, part in zip(batch.groups, x.split(sizes, dim=1), strict=True)
+                for group, part in zip(batch.groups, torch.split(x, sizes, dim=1), strict=True)
             )
 
         dropped = self.dropout if self.training else 0.0
