@@ -1,0 +1,89 @@
+"""A text encoder with a head that names the emotion of each utterance in what it reads."""
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers import AutoModel, AutoTokenizer
+
+from sdt_model.windows import Special, WindowBatch
+
+HEAD = "head.safetensors"
+
+
+class TextEncoder(nn.Module):
+    """Any Hugging Face encoder; an utterance's vector is the mean of its own tokens' last states."""
+
+    def __init__(self, body: nn.Module, classes: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.body = body
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(int(body.config.hidden_size), classes)  # type: ignore[union-attr, arg-type]
+        nn.init.normal_(self.head.weight, std=0.02)
+        nn.init.zeros_(self.head.bias)
+
+    @property
+    def dim(self) -> int:
+        """Length of `vectors`' rows."""
+        return self.head.in_features + self.head.out_features
+
+    def forward(self, batch: WindowBatch) -> tuple[Tensor, Tensor]:
+        """Pooled states (U, C) and scores (U, K) of the batch's utterances."""
+        states = self.body(input_ids=batch.tokens, attention_mask=batch.mask).last_hidden_state  # (B, T, C)
+        own = states.flatten(0, 1)[batch.places]
+        pooled = states.new_zeros(len(batch.rows), states.shape[-1]).index_add(0, batch.owners, own)
+        pooled = pooled / torch.bincount(batch.owners, minlength=len(batch.rows)).unsqueeze(1)
+        return pooled, self.head(self.dropout(pooled))
+
+    def vectors(self, batch: WindowBatch) -> Tensor:
+        """Features (U, C + K): the pooled state, and the scores, which are what fine-tuning taught it."""
+        return torch.cat(self(batch), dim=1)
+
+    def save(self, folder: Path) -> None:
+        """Write the body as its library does, and the head beside it; nothing that has to be unpickled."""
+        self.body.save_pretrained(folder)  # type: ignore[operator]
+        head = {name: value.detach().cpu().contiguous() for name, value in self.head.state_dict().items()}
+        save_file(head, folder / HEAD)
+
+
+def load_body(folder: Path) -> nn.Module:
+    """A pretrained encoder from a folder, safetensors alone.
+
+    Raises:
+        OSError: there is none.
+    """
+    body: nn.Module = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True, dtype="float32")
+    if (pooler := getattr(body, "pooler", None)) is not None:
+        pooler.requires_grad_(False)  # nothing is read from it
+    return body
+
+
+def load_encoder(folder: Path, classes: int) -> TextEncoder:
+    """A fine-tuned encoder that `TextEncoder.save` wrote, ready to encode."""
+    encoder = TextEncoder(load_body(folder), classes)
+    encoder.head.load_state_dict(load_file(folder / HEAD))
+    return encoder.eval()
+
+
+class Words:
+    """The encoder's tokenizer, as far as windows need it."""
+
+    def __init__(self, folder: Path) -> None:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        begin = tokenizer.bos_token_id if tokenizer.cls_token_id is None else tokenizer.cls_token_id
+        end = tokenizer.eos_token_id if tokenizer.sep_token_id is None else tokenizer.sep_token_id
+        if None in (begin, end, tokenizer.pad_token_id):
+            raise ValueError("the encoder's tokenizer has no token for the beginning, the end or padding")
+        self._tokenizer, self.special = tokenizer, Special(int(begin), int(end), int(tokenizer.pad_token_id))
+
+    def tokens(self, texts: list[str], most: int) -> list[list[int]]:
+        """Token ids of each text without special ones, at most ``most``."""
+        if not texts:
+            return []
+        found = self._tokenizer(texts, add_special_tokens=False, truncation=True, max_length=most)
+        ids: list[list[int]] = found["input_ids"]
+        return ids
+
+    def save(self, folder: Path) -> None:
+        self._tokenizer.save_pretrained(folder)
