@@ -10,6 +10,7 @@ from prefect.artifacts import create_markdown_artifact
 
 from sdt_model.config import Modality
 from tasks.config import RunSettings
+from tasks.finetune import FinetuneReport
 from tasks.label import LabelReport
 from tasks.manifest import Manifest
 from tasks.query import rejection_reasons
@@ -78,6 +79,16 @@ def train_page(config: RunSettings, report: TrainReport) -> str:
         epochs += f", the best on dev was epoch {int(best) + 1}"
     title = f"## Train: model {report.model_id}"
     return _page([title, _scores(report.metrics), f"Trained: {epochs}", _place("Model", config, report.path)])
+
+
+def finetune_text_page(config: RunSettings, report: FinetuneReport) -> str:
+    """The encoder's own scores, how to use it, and where it lies."""
+    encoders = f"{report.folds} encoders, each without its share of the training conversations; their mean scores"
+    title = f"## Fine-tune: text encoder {report.encoder_id}"
+    trained = f"Trained: {report.epochs} epochs" if report.epochs else "Trained: it was there already"
+    use = f"As an extractor: `extractors.text=finetuned:{report.encoder_id}`"
+    place = _place("Encoder", config, report.path)
+    return _page([title, *([encoders] if report.folds > 1 else []), _scores(report.metrics), trained, use, place])
 
 
 def label_page(config: RunSettings, report: LabelReport) -> str:

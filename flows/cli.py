@@ -30,7 +30,16 @@ from flows.options import (
 )
 from flows.runtime import prepare_environment, show_progress
 from flows.settings import assignments_layer, build_config, describe_fields, file_layer, options_layer, recipe_layer
-from tasks.config import DemoConfig, ExtractConfig, IngestConfig, LabelConfig, PipelineConfig, RunSettings, TrainConfig
+from tasks.config import (
+    DemoConfig,
+    ExtractConfig,
+    FinetuneConfig,
+    IngestConfig,
+    LabelConfig,
+    PipelineConfig,
+    RunSettings,
+    TrainConfig,
+)
 from tasks.errors import WorkflowError
 
 if TYPE_CHECKING:
@@ -142,6 +151,22 @@ def train(
         given = Given(workspace, config, assign, recipe)
         settings = _run("train", TrainConfig, given, {"archive": archive, "training.optim.seed": seed})
         _next(f"sdt label {archive}", settings)
+
+
+@app.command(name="finetune-text", epilog=_fields(FinetuneConfig))
+def finetune_text(
+    archive: ArchiveArgument,
+    seed: SeedOption = None,
+    workspace: WorkspaceOption = None,
+    config: FileOption = None,
+    assign: SetOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Fine-tune a text encoder on the annotated conversations of an archive."""
+    with _errors_in_one_block(debug):
+        given = Given(workspace, config, assign)
+        settings = _run("finetune_text", FinetuneConfig, given, {"archive": archive, "seed": seed})
+        _next(f"sdt extract {archive} --set extractors.text=finetuned:ID, with the ID above", settings)
 
 
 @app.command(epilog=_fields(LabelConfig))

@@ -126,6 +126,48 @@ class TrainConfig(Fitting, RunSettings):
         return _shared_out(self, self.workers)
 
 
+class FinetuneConfig(RunSettings):
+    """From texts of annotated conversations to a text encoder."""
+
+    encoder: str = "minilm"
+    """What to start from: `minilm`, a local folder, or the hub id of an encoder with safetensors."""
+    epochs: int = Field(4, ge=1)
+    """Passes over the training split; the one with the best dev weighted F1 is kept."""
+    learning_rate: float = Field(1e-4, gt=0)
+    """Largest step size of the encoder; its new head takes ten times as large ones."""
+    warmup: float = Field(0.1, gt=0, lt=1)
+    """Share of the run in which the step size grows; after it, it falls to nothing."""
+    weight_decay: float = Field(0.01, ge=0)
+    """AdamW's."""
+    dropout: float = Field(0.1, ge=0, lt=1)
+    """Dropout before the head; within the encoder it is the encoder's own."""
+    batch_utterances: int = Field(64, ge=1)
+    """Utterances in a global batch, over all workers."""
+    batch_tokens: int = Field(4096, ge=1)
+    """Most tokens of a worker's pass, with padding; a larger share of the batch takes several passes."""
+    max_tokens: int = Field(256, ge=8)
+    """Most tokens that are read at once; the encoder must have as many positions."""
+    context: int = Field(0, ge=0)
+    """0: an utterance is read alone. Else as much of its conversation as `max_tokens` holds, with the speakers'
+    names, where a window begins with up to this many turns of the one before."""
+    folds: int = Field(1, ge=1, le=20)
+    """More than 1: as many encoders, each without its share of the training conversations, which it then reads."""
+    balance: float = Field(0.0, ge=0, le=1)
+    """Weighs an emotion by its share of the training labels to the power of minus this; 0: all alike."""
+    seed: int = Field(0, ge=0)
+    """Seeds the head's weights, dropout and the order of batches."""
+    dev_fraction: float = Field(0.1, gt=0, lt=0.5)
+    """As of train."""
+    test_fraction: float = Field(0.1, ge=0, lt=0.5)
+    """As of train."""
+    workers: int = Field(1, ge=1)
+    """Data-parallel training workers."""
+    resources: Resources | None = None
+    """What one training worker asks for; absent: its share of all cores."""
+    retries: int = Field(2, ge=0)
+    """How often training goes on from its last checkpoint after a worker dies."""
+
+
 class Labelling(Frozen):
     """How labels are computed, whichever model makes them."""
 

@@ -31,7 +31,7 @@ def extract(config: ExtractConfig, modality: Modality) -> Manifest | None:
     """
     workspace = Workspace(config.workspace)
     archive = read_archive(workspace, config.archive)
-    spec = extractor_spec(modality, config.extractors.of(modality))
+    spec = extractor_spec(modality, config.extractors.of(modality), workspace)
     if not has_modality(archive, modality):
         log.info("extract-%s: archive %s has none, passed over", modality, config.archive)
         return None

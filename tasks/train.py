@@ -1,26 +1,15 @@
 """Train: features of annotated conversations to a bundle, on Ray Train's data-parallel workers."""
 
-import json
 import logging
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import copy_context
-from pathlib import Path
-from typing import Any
-
-import ray
-from ray.train import CheckpointConfig, FailureConfig, Result, RunConfig, ScalingConfig
-from ray.train.torch import TorchTrainer
-from ray.util.queue import Empty, Queue
 
 from sdt_model.bundle import Bundle, FeatureSource, to_files
 from sdt_model.config import MODALITIES, Frozen, Modality
 from tasks.archive import features_folder, read_archive
-from tasks.config import Resources, TrainConfig
+from tasks.config import TrainConfig
 from tasks.errors import WorkflowError
 from tasks.extractors import extractor_spec
 from tasks.features import complete_features
+from tasks.fitting import fit, worker_resources
 from tasks.manifest import Manifest, fingerprint
 from tasks.models import promote, read_bundle, write_bundle
 from tasks.splits import split_rule
@@ -89,7 +78,7 @@ def plan_training(workspace: Workspace, config: TrainConfig) -> TrainPlan:
         data_fingerprint=archive.fingerprint,
         metrics={},
     )
-    cpus = _resources(config).cpus
+    cpus = worker_resources(config.resources, config.workers).cpus
     return TrainPlan(workspace=workspace.url, bundle=bundle, rule=rule, threads=max(1, int(cpus)))
 
 
@@ -99,7 +88,7 @@ def _sources(
     sources: dict[Modality, FeatureSource] = {}
     manifests: list[Manifest] = []
     for modality in config.modalities or MODALITIES:
-        spec = extractor_spec(modality, config.extractors.of(modality))
+        spec = extractor_spec(modality, config.extractors.of(modality), workspace)
         manifest = complete_features(workspace, config.archive, modality, spec.fingerprint)
         if manifest is None and config.modalities is None:
             continue
@@ -116,77 +105,14 @@ def _sources(
     return sources, manifests
 
 
-def _resources(config: TrainConfig) -> Resources:
-    """What one worker gets: as configured, or an equal share of the cluster's cores."""
-    if config.resources is not None:
-        return config.resources
-    return Resources(cpus=max(1, int(ray.cluster_resources().get("CPU", 1) // config.workers)))
-
-
 def _train(workspace: Workspace, plan: TrainPlan, config: TrainConfig) -> tuple[Bundle, int]:
     model_id = plan.bundle.model_id
     runs = "models/.runs"
-    # With the same name and storage Ray Train finds the checkpoints of an interrupted run and goes on from the last.
-    run = RunConfig(
-        name=model_id,
-        storage_path=workspace.path(runs),
-        storage_filesystem=workspace.arrow_fs,
-        failure_config=FailureConfig(max_failures=config.retries),
-        checkpoint_config=CheckpointConfig(num_to_keep=2),
-    )
-    resources = _resources(config)
-    scaling = ScalingConfig(
-        num_workers=config.workers,
-        use_gpu=resources.gpus > 0,
-        resources_per_worker={"CPU": resources.cpus, **({"GPU": resources.gpus} if resources.gpus else {})},
-    )
-    if workspace.is_local:
-        Path(workspace.path(runs)).mkdir(parents=True, exist_ok=True)
-    with _epoch_lines() as queue:
-        settings = {"plan": plan.model_dump(mode="json"), "queue": queue}
-        result = _fit(TorchTrainer(train_worker, train_loop_config=settings, scaling_config=scaling, run_config=run))
-    if result.checkpoint is None:
-        raise WorkflowError(f"training of {model_id} ended without a checkpoint in {workspace.uri(runs)}")
-    network, progress = read_best(plan, result.checkpoint)
+    resources = worker_resources(config.resources, config.workers)
+    checkpoint = fit(workspace, runs, model_id, train_worker, plan, config.workers, resources, config.retries)
+    network, progress = read_best(plan, checkpoint)
     found = {"metrics": progress.metrics(), "calibration_temperature": progress.calibration.temperature}
     bundle = plan.bundle.model_copy(update=found)
     write_bundle(workspace, bundle.model_id, to_files(bundle, network))
     workspace.remove_folder(f"{runs}/{model_id}")
     return bundle, len(progress.history)
-
-
-def _fit(trainer: TorchTrainer) -> Result:
-    try:
-        return trainer.fit()
-    except ray.train.TrainingFailedError as error:
-        reasons = "\n".join(
-            f"  worker {rank}: {cause}" for rank, cause in getattr(error, "worker_failures", {}).items()
-        )
-        raise WorkflowError(f"training failed and was not retried any more\n{reasons or error}") from error
-
-
-@contextmanager
-def _epoch_lines() -> Iterator[Queue]:
-    """A queue whose records become one log line an epoch, here in the driver."""
-    queue = Queue(actor_options={"num_cpus": 0})
-    over = threading.Event()
-
-    def follow() -> None:
-        while True:
-            try:
-                record: dict[str, Any] = json.loads(queue.get(timeout=0.5))
-            except Empty:
-                if over.is_set():
-                    return
-                continue
-            log.info("train: %s", record["line"])
-
-    # In the caller's context: a log handler may ask it which run a line belongs to.
-    thread = threading.Thread(target=copy_context().run, args=(follow,), name="epoch-lines", daemon=True)
-    thread.start()
-    try:
-        yield queue
-    finally:
-        over.set()
-        thread.join()
-        queue.shutdown()

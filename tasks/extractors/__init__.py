@@ -15,9 +15,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from sdt_model.config import Modality
+from tasks.encoders import encoder_folder, find_encoder
 from tasks.errors import WorkflowError
 from tasks.extractors.media import MediaRoot
 from tasks.manifest import fingerprint
+from tasks.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -105,10 +107,25 @@ def _hog(_: str) -> ExtractorSpec:
     return ExtractorSpec("hog", "visual", HOG_DIM, "BSD-3-Clause", 2, packages, "tasks.extractors.visual:load")
 
 
+def _finetuned(encoder_id: str, workspace: Workspace) -> ExtractorSpec:
+    """The id holds the fingerprint of all that made the encoder, so the name decides the vectors wherever it lies."""
+    found = find_encoder(workspace, encoder_id)
+    return ExtractorSpec(
+        f"finetuned:{encoder_id}", "text", found.dim, found.licence, 1, ("transformers",),
+        "tasks.extractors.finetuned:load", f"{workspace.url}/{encoder_folder(encoder_id)}",
+    )  # fmt: skip
+
+
 _REGISTRY: dict[tuple[Modality, str], Callable[[str], ExtractorSpec]] = {
     ("text", "minilm"): _minilm,
     ("audio", "opensmile"): _opensmile,
     ("visual", "hog"): _hog,
+}
+
+
+# Those whose files lie in the workspace.
+_IN_WORKSPACE: dict[tuple[Modality, str], Callable[[str, Workspace], ExtractorSpec]] = {
+    ("text", "finetuned"): _finetuned,
 }
 
 
@@ -117,15 +134,20 @@ def register(modality: Modality, prefix: str, spec: Callable[[str], ExtractorSpe
     _REGISTRY[modality, prefix] = spec
 
 
-def extractor_spec(modality: Modality, name: str) -> ExtractorSpec:
+def extractor_spec(modality: Modality, name: str, workspace: Workspace | None = None) -> ExtractorSpec:
     """The extractor of a modality with this name, such as ``minilm`` or ``opensmile:eGeMAPSv02``.
+
+    ``workspace``: where a fine-tuned one is looked for.
 
     Raises:
         WorkflowError: none has that name; names those that there are.
     """
     prefix, _, argument = name.partition(":")
+    if workspace is not None and argument and (modality, prefix) in _IN_WORKSPACE:
+        return _IN_WORKSPACE[modality, prefix](argument, workspace)
     spec = _REGISTRY[modality, prefix](argument) if (modality, prefix) in _REGISTRY else None
     if spec is None or spec.name != name:
         known = [known for of, known in _REGISTRY if of == modality]
+        known += [f"{known}:ID" for of, known in _IN_WORKSPACE if of == modality]
         raise WorkflowError(f"no {modality} extractor is called {name!r}\n  there: {', '.join(known)}")
     return spec

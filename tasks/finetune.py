@@ -1,0 +1,177 @@
+"""Fine-tune: texts of annotated conversations to an encoder, on Ray Train's data-parallel workers.
+
+With folds = K > 1 it is K encoders, each trained without one K-th of the training conversations: what is learned from
+the features of the training split afterwards then holds for conversations that no encoder has seen.
+"""
+
+import logging
+import tempfile
+from pathlib import Path
+
+import polars as pl
+
+from sdt_model.config import Frozen
+from sdt_model.encoder import Words
+from sdt_model.finetuner import FinetuneOptim
+from tasks.archive import read_archive
+from tasks.config import FinetuneConfig
+from tasks.encoders import (
+    DESCRIPTION,
+    SEEN,
+    EncoderDescription,
+    base_files,
+    base_folder,
+    encoder_folder,
+    local_folder,
+    put_folder,
+    read_encoder,
+    trace,
+)
+from tasks.errors import WorkflowError
+from tasks.finetune_worker import FinetunePlan, finetune_worker, read_best
+from tasks.fitting import fit, worker_resources
+from tasks.manifest import Manifest, fingerprint
+from tasks.splits import split_rule
+from tasks.workspace import Workspace
+
+log = logging.getLogger("sdt.finetune")
+
+CODE_VERSION = 1
+_RUNS, _SCORES = "encoders/.runs", "scores.json"
+
+
+class FinetuneReport(Frozen):
+    """What a fine-tuning run made."""
+
+    encoder_id: str
+    """The encoder's name; as an extractor it is called `finetuned:` and this."""
+    path: str
+    """Its folder, relative to the workspace."""
+    metrics: dict[str, float]
+    """Its own scores in the epochs selected on dev, averaged over the folds."""
+    folds: int
+    """Encoders in it."""
+    epochs: int
+    """Epochs trained; 0 when it was already there."""
+
+
+def finetune(config: FinetuneConfig) -> FinetuneReport:
+    """Fine-tune a text encoder; one already made from the same data and settings is left as it is.
+
+    Raises:
+        WorkflowError: no such archive or encoder, nothing is annotated, or training failed.
+    """
+    workspace = Workspace(config.workspace)
+    archive = read_archive(workspace, config.archive)
+    base = base_folder(config.encoder)
+    files = base_files(base)
+    plan = plan_finetuning(workspace, archive, config, files)
+    encoder_id = _name(config, archive, files)
+    found = read_encoder(workspace, encoder_id)
+    if found is not None:
+        log.info("finetune: nothing to do, %s is there", encoder_id)
+        return _report(found, 0)
+    put_folder(workspace, plan.base, base, list(files))
+    scores = [_fold(workspace, encoder_id, plan.model_copy(update={"fold": k}), config) for k in range(config.folds)]
+    description = _describe(encoder_id, archive, plan, config, scores)
+    workspace.write_json(f"{encoder_folder(encoder_id)}/{SEEN}", _seen(workspace, archive, plan))
+    workspace.write_json(f"{encoder_folder(encoder_id)}/{DESCRIPTION}", description.model_dump(mode="json"))
+    workspace.remove_folder(f"{_RUNS}/{encoder_id}")
+    return _report(description, sum(int(s["epochs"]) for s in scores))
+
+
+def plan_finetuning(
+    workspace: Workspace, archive: Manifest, config: FinetuneConfig, files: dict[str, str]
+) -> FinetunePlan:
+    """What the workers need to know, for the first fold.
+
+    Raises:
+        WorkflowError: fewer than two emotions are annotated.
+    """
+    emotions = sorted({name for shard in archive.shards for name in shard.facts["emotions"]})
+    if len(emotions) < 2:
+        raise WorkflowError(
+            f"archive {config.archive!r} cannot be trained on: its annotated emotions are {emotions or 'none'}\n"
+            "  training needs an `emotion` column with at least two of them"
+        )
+    return FinetunePlan(
+        workspace=workspace.url,
+        archive=config.archive,
+        base=f"{_RUNS}/{_name(config, archive, files)}/base",
+        emotions=tuple(emotions),
+        rule=split_rule(archive, config.dev_fraction, config.test_fraction),
+        context=config.context,
+        max_tokens=config.max_tokens,
+        folds=config.folds,
+        fold=0,
+        optim=FinetuneOptim(**{name: getattr(config, name) for name in FinetuneOptim.model_fields}),
+        threads=max(1, int(worker_resources(config.resources, config.workers).cpus)),
+    )
+
+
+def _name(config: FinetuneConfig, archive: Manifest, files: dict[str, str]) -> str:
+    """The encoder's id: equal exactly when data, base by content, and settings are."""
+    where = {"workspace", "archive", "ray", "encoder", "resources", "retries"}
+    settings = config.model_dump(mode="json", exclude=where)
+    identity = fingerprint(CODE_VERSION, archive.fingerprint, files, settings)
+    return f"{config.archive[:80]}-{identity}"
+
+
+def _fold(workspace: Workspace, encoder_id: str, plan: FinetunePlan, config: FinetuneConfig) -> dict[str, float]:
+    """Train one encoder and publish it; its scores. One that is there is not trained again."""
+    folder = f"{encoder_folder(encoder_id)}/{plan.fold}"
+    if workspace.exists(f"{folder}/{_SCORES}"):
+        scores: dict[str, float] = workspace.read_json(f"{folder}/{_SCORES}")
+        return scores
+    runs, resources = f"{_RUNS}/{encoder_id}", worker_resources(config.resources, config.workers)
+    checkpoint = fit(
+        workspace, runs, f"fold-{plan.fold}", finetune_worker, plan,
+        config.workers, resources, config.retries, "finetune",
+    )  # fmt: skip
+    encoder, progress = read_best(plan, checkpoint)
+    best = progress.history[progress.best]
+    scores = {"best_epoch": float(progress.best), "epochs": float(len(progress.history)), **best}
+    scores["hidden"] = float(encoder.head.in_features)
+    with tempfile.TemporaryDirectory(prefix="sdt-encoder-") as scratch, local_folder(workspace, plan.base) as base:
+        encoder.save(Path(scratch))
+        Words(base).save(Path(scratch))
+        put_folder(workspace, folder, Path(scratch), list(base_files(Path(scratch))))
+    workspace.write_json(f"{folder}/{_SCORES}", scores)
+    return scores
+
+
+def _describe(
+    encoder_id: str, archive: Manifest, plan: FinetunePlan, config: FinetuneConfig, scores: list[dict[str, float]]
+) -> EncoderDescription:
+    return EncoderDescription(
+        encoder_id=encoder_id,
+        base=config.encoder,
+        licence="Apache-2.0" if config.encoder == "minilm" else f"that of {config.encoder}",
+        emotions=plan.emotions,
+        dim=int(scores[0]["hidden"]) + len(plan.emotions),
+        context=config.context,
+        max_tokens=config.max_tokens,
+        folds=config.folds,
+        archive=config.archive,
+        data_fingerprint=archive.fingerprint,
+        scores=tuple(scores),
+    )
+
+
+def _seen(workspace: Workspace, archive: Manifest, plan: FinetunePlan) -> list[str]:
+    """Traces of the conversations of the training split."""
+    found: set[str] = set()
+    for shard in archive.shards:
+        names = pl.DataFrame(workspace.read_table(shard.path, ["conversation_id", "split"])).unique("conversation_id")
+        found |= {trace(name) for name, given in names.iter_rows() if plan.rule.split(name, given) == "train"}
+    return sorted(found)
+
+
+def _report(found: EncoderDescription, epochs: int) -> FinetuneReport:
+    return FinetuneReport(
+        encoder_id=found.encoder_id,
+        path=encoder_folder(found.encoder_id),
+        metrics=found.metrics,
+        folds=found.folds,
+        epochs=epochs,
+    )

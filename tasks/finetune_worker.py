@@ -1,0 +1,163 @@
+"""What one worker of a fine-tuning run does: read the archive's texts, go on from the last checkpoint, run epochs."""
+
+import json
+import logging
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import ray.train
+import torch
+from pydantic import Field
+from ray.train import Checkpoint
+from ray.train.torch import get_device
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from sdt_model.config import Frozen
+from sdt_model.encoder import TextEncoder, Words, load_body
+from sdt_model.finetuner import FinetuneOptim, Finetuner, Texts
+from sdt_model.windows import Window, windows
+from tasks.archive import read_archive
+from tasks.encoders import fold_of, local_folder
+from tasks.errors import WorkflowError
+from tasks.splits import SplitRule
+from tasks.texts import conversation_texts
+from tasks.train_worker import SELECTED_BY, Progress
+from tasks.workspace import Workspace
+
+log = logging.getLogger("sdt.finetune")
+
+_LATEST, _BEST, _PROGRESS = "latest.safetensors", "best.safetensors", "progress.json"
+_COLUMNS = ["conversation_id", "turn", "speaker", "text", "emotion", "split"]
+
+
+class FinetunePlan(Frozen):
+    """What every worker is told; ``fold`` is the share of the training conversations that it must not see."""
+
+    workspace: str
+    archive: str
+    base: str
+    """Folder of the pretrained encoder, in the workspace."""
+    emotions: tuple[str, ...]
+    rule: SplitRule
+    context: int
+    max_tokens: int
+    folds: int
+    fold: int
+    optim: FinetuneOptim
+    threads: int = Field(ge=1)
+
+
+def finetune_worker(settings: dict[str, Any]) -> None:
+    """Ray Train's entry point; ``settings``: the plan as JSON data, and a queue for the epoch lines."""
+    plan = FinetunePlan.model_validate(settings["plan"])
+    torch.set_num_threads(plan.threads)
+    finetuner = build_finetuner(plan, get_device())
+    progress, best = _restore(finetuner)
+    while len(progress.history) < plan.optim.epochs:
+        scores = finetune_epoch(finetuner, len(progress.history))
+        progress = Progress(history=(*progress.history, scores))
+        if progress.best == len(progress.history) - 1:
+            best = weights(finetuner.encoder)
+        if finetuner.rank == 0:
+            settings["queue"].put(json.dumps({"line": line(progress, plan)}))
+        with _checkpoint(finetuner, best, progress) as checkpoint:
+            ray.train.report(scores, checkpoint=checkpoint)
+
+
+def read_best(plan: FinetunePlan, checkpoint: Checkpoint) -> tuple[TextEncoder, Progress]:
+    """The encoder of the best epoch, and the scores of all."""
+    with checkpoint.as_directory() as folder, local_folder(Workspace(plan.workspace), plan.base) as base:
+        encoder = TextEncoder(load_body(base), len(plan.emotions))
+        encoder.load_state_dict(load_file(Path(folder) / _BEST))
+        return encoder, Progress.model_validate_json((Path(folder) / _PROGRESS).read_text())
+
+
+def build_finetuner(plan: FinetunePlan, device: torch.device) -> Finetuner:
+    """This worker's fine-tuner, with every split's windows."""
+    workspace = Workspace(plan.workspace)
+    with local_folder(workspace, plan.base) as folder:
+        words = Words(folder)
+        splits = gather_texts(workspace, plan, words)
+        torch.manual_seed(plan.optim.seed)
+        encoder = TextEncoder(load_body(folder), len(plan.emotions), plan.optim.dropout)
+    return Finetuner(encoder, splits, plan.optim, words.special.padding, device)
+
+
+def gather_texts(workspace: Workspace, plan: FinetunePlan, words: Words) -> dict[str, Texts]:
+    """Windows of the annotated conversations by split; the training ones without the plan's fold.
+
+    Raises:
+        WorkflowError: train or dev would be empty.
+    """
+    found: dict[str, list[Window]] = {"train": [], "dev": [], "test": []}
+    labels: dict[str, list[int]] = {name: [] for name in found}
+    classes = {name: index for index, name in enumerate(plan.emotions)}
+    for shard in read_archive(workspace, plan.archive).shards:
+        utterances = pl.DataFrame(workspace.read_table(shard.path, _COLUMNS))
+        for (conversation_id,), turns in utterances.group_by("conversation_id", maintain_order=True):
+            name = plan.rule.split(str(conversation_id), turns["split"][0])
+            emotions = [classes.get(emotion, -1) for emotion in turns["emotion"]]
+            held_out = name == "train" and plan.folds > 1 and fold_of(str(conversation_id), plan.folds) == plan.fold
+            if name is None or held_out or max(emotions) < 0:
+                continue
+            spoken, texts = conversation_texts(turns["speaker"].to_list(), turns["text"].to_list(), plan.context)
+            rows = [len(labels[name]) + index for index in spoken]
+            ids = words.tokens(texts, plan.max_tokens)
+            found[name] += windows(ids, rows, plan.context, plan.max_tokens, words.special)
+            labels[name] += emotions
+    for name in ("train", "dev"):
+        if not found[name]:
+            raise WorkflowError(
+                f"no annotated text for the {name} split\n"
+                "  give the `split` column train, dev and test, or raise dev_fraction"
+            )
+    return {name: Texts(found[name], np.array(labels[name], np.int64)) for name in found}
+
+
+def finetune_epoch(finetuner: Finetuner, number: int) -> dict[str, float]:
+    """Train one epoch; its loss and the scores after it."""
+    scores = finetuner.epoch(number) | finetuner.evaluate("dev")
+    return scores | finetuner.evaluate("test") if finetuner.splits["test"].windows else scores
+
+
+def weights(encoder: TextEncoder) -> dict[str, Tensor]:
+    return {name: value.detach().cpu().clone().contiguous() for name, value in encoder.state_dict().items()}
+
+
+def line(progress: Progress, plan: FinetunePlan) -> str:
+    done, now = len(progress.history), progress.history[-1]
+    return (
+        f"encoder {plan.fold + 1}/{plan.folds}, epoch {done}/{plan.optim.epochs}, loss {now['loss']:.4f}, "
+        f"dev weighted F1 {now[SELECTED_BY]:.4f} "
+        f"(best {progress.history[progress.best][SELECTED_BY]:.4f} in epoch {progress.best + 1})"
+    )
+
+
+@contextmanager
+def _checkpoint(finetuner: Finetuner, best: dict[str, Tensor], progress: Progress) -> Iterator[Checkpoint | None]:
+    """The first worker's checkpoint, as files; the others have none, their weights being the same."""
+    if finetuner.rank != 0:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="sdt-checkpoint-") as folder:
+        save_file(finetuner.state(), Path(folder) / _LATEST)
+        save_file(best, Path(folder) / _BEST)
+        (Path(folder) / _PROGRESS).write_text(progress.model_dump_json())
+        yield Checkpoint.from_directory(folder)
+
+
+def _restore(finetuner: Finetuner) -> tuple[Progress, dict[str, Tensor]]:
+    checkpoint = ray.train.get_checkpoint()
+    if checkpoint is None:
+        return Progress(), {}
+    with checkpoint.as_directory() as folder:
+        finetuner.restore(load_file(Path(folder) / _LATEST))
+        progress = Progress.model_validate_json((Path(folder) / _PROGRESS).read_text())
+        log.info("going on after epoch %d", len(progress.history))
+        return progress, load_file(Path(folder) / _BEST)

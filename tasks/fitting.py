@@ -1,0 +1,100 @@
+"""Ray Train's side of a training run, whatever is trained: workers, checkpoints, retries, a log line an epoch."""
+
+import json
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import copy_context
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.train import Checkpoint, CheckpointConfig, FailureConfig, Result, RunConfig, ScalingConfig
+from ray.train.torch import TorchTrainer
+from ray.util.queue import Empty, Queue
+
+from tasks.config import Resources
+from tasks.errors import WorkflowError
+from tasks.workspace import Workspace
+
+log = logging.getLogger("sdt.train")
+
+Worker = Callable[[dict[str, Any]], None]
+
+
+def worker_resources(resources: Resources | None, workers: int) -> Resources:
+    """What one worker gets: as configured, or an equal share of the cluster's cores."""
+    if resources is not None:
+        return resources
+    return Resources(cpus=max(1, int(ray.cluster_resources().get("CPU", 1) // workers)))
+
+
+def fit(
+    workspace: Workspace, runs: str, name: str, worker: Worker, plan: Any, workers: int, resources: Resources,
+    retries: int, what: str = "train",
+) -> Checkpoint:  # fmt: skip
+    """Run ``worker`` with ``plan`` on data-parallel workers; the last checkpoint. Checkpoints lie in runs/name.
+
+    Raises:
+        WorkflowError: training failed for good.
+    """
+    # With the same name and storage Ray Train finds the checkpoints of an interrupted run and goes on from the last.
+    run = RunConfig(
+        name=name,
+        storage_path=workspace.path(runs),
+        storage_filesystem=workspace.arrow_fs,
+        failure_config=FailureConfig(max_failures=retries),
+        checkpoint_config=CheckpointConfig(num_to_keep=2),
+    )
+    scaling = ScalingConfig(
+        num_workers=workers,
+        use_gpu=resources.gpus > 0,
+        resources_per_worker={"CPU": resources.cpus, **({"GPU": resources.gpus} if resources.gpus else {})},
+    )
+    if workspace.is_local:
+        Path(workspace.path(runs)).mkdir(parents=True, exist_ok=True)
+    with _epoch_lines(what) as queue:
+        settings = {"plan": plan.model_dump(mode="json"), "queue": queue}
+        result = _fit(TorchTrainer(worker, train_loop_config=settings, scaling_config=scaling, run_config=run))
+    if result.checkpoint is None:
+        raise WorkflowError(f"training of {name} ended without a checkpoint in {workspace.uri(runs)}")
+    checkpoint: Checkpoint = result.checkpoint
+    return checkpoint
+
+
+def _fit(trainer: TorchTrainer) -> Result:
+    try:
+        return trainer.fit()
+    except ray.train.TrainingFailedError as error:
+        reasons = "\n".join(
+            f"  worker {rank}: {cause}" for rank, cause in getattr(error, "worker_failures", {}).items()
+        )
+        raise WorkflowError(f"training failed and was not retried any more\n{reasons or error}") from error
+
+
+@contextmanager
+def _epoch_lines(what: str) -> Iterator[Queue]:
+    """A queue whose records become one log line an epoch, here in the driver."""
+    queue = Queue(actor_options={"num_cpus": 0})
+    over = threading.Event()
+
+    def follow() -> None:
+        while True:
+            try:
+                record: dict[str, Any] = json.loads(queue.get(timeout=0.5))
+            except Empty:
+                if over.is_set():
+                    return
+                continue
+            log.info("%s: %s", what, record["line"])
+
+    # In the caller's context: a log handler may ask it which run a line belongs to.
+    thread = threading.Thread(target=copy_context().run, args=(follow,), name="epoch-lines", daemon=True)
+    thread.start()
+    try:
+        yield queue
+    finally:
+        over.set()
+        thread.join()
+        queue.shutdown()
