@@ -1,0 +1,83 @@
+"""One worker's fine-tuning, in this process: what it reads, and that its steps are a function of seed and state."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from sdt_model.encoder import Words
+from sdt_model.finetuner import Finetuner
+from sdt_model.trainer import NonFiniteLoss
+from tasks.archive import read_archive
+from tasks.config import FinetuneConfig, Resources
+from tasks.encoders import base_files, base_folder, put_folder
+from tasks.finetune import plan_finetuning
+from tasks.finetune_worker import FinetunePlan, build_finetuner, finetune_epoch, gather_texts
+from tasks.workspace import Workspace
+from tests.tasks.encoder import spoken_archive, tiny_encoder
+
+
+def planned(workspace: Workspace, encoder: str, **more: Any) -> FinetunePlan:
+    settings = {"epochs": 2, "learning_rate": 5e-3, "batch_utterances": 8, "max_tokens": 32} | more
+    config = FinetuneConfig(
+        workspace=workspace.url, archive="spoken", encoder=encoder, resources=Resources(cpus=1), **settings
+    )
+    folder = base_folder(encoder)
+    files = base_files(folder)
+    plan = plan_finetuning(workspace, read_archive(workspace, "spoken"), config, files)
+    put_folder(workspace, plan.base, folder, list(files))
+    return plan
+
+
+@pytest.fixture
+def tiny(workspace: Workspace, tmp_path: Path) -> str:
+    spoken_archive(workspace, conversations=20)
+    return str(tiny_encoder(tmp_path / "tiny"))
+
+
+def built(plan: FinetunePlan) -> Finetuner:
+    return build_finetuner(plan, torch.device("cpu"))
+
+
+def test_folds_part_the_training_split_and_leave_dev_and_test_alone(workspace: Workspace, tiny: str) -> None:
+    words = Words(Path(tiny))
+    whole = gather_texts(workspace, planned(workspace, tiny), words)
+    plan = planned(workspace, tiny, folds=3)
+    parts = [gather_texts(workspace, plan.model_copy(update={"fold": fold}), words) for fold in range(3)]
+    sizes = [len(part["train"].labels) for part in parts]
+    assert sum(sizes) == 2 * len(whole["train"].labels) and min(sizes) > 0
+    for part in parts:
+        assert all(np.array_equal(part[name].labels, whole[name].labels) for name in ("dev", "test"))
+
+
+def test_a_restored_state_goes_on_as_if_nothing_had_happened(workspace: Workspace, tiny: str) -> None:
+    plan = planned(workspace, tiny, context=2)
+    straight, again = built(plan), built(plan)
+    straight.epoch(0)
+    again.restore(straight.state())
+    assert straight.epoch(1) == again.epoch(1)
+    expected, found = straight.state(), again.state()
+    assert expected.keys() == found.keys() and all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+def test_it_learns_what_the_words_give_away(workspace: Workspace, tiny: str) -> None:
+    finetuner = built(planned(workspace, tiny, epochs=12))
+    losses = [finetune_epoch(finetuner, number) for number in range(12)]
+    assert losses[-1]["loss"] < losses[0]["loss"] / 2 and losses[-1]["dev_weighted_f1"] > 0.6
+
+
+def test_a_non_finite_loss_stops_it_and_says_where(workspace: Workspace, tiny: str) -> None:
+    finetuner = built(planned(workspace, tiny, learning_rate=1e30))
+    with pytest.raises(NonFiniteLoss, match=r"the loss is .* at epoch 0, step \d+"):
+        finetuner.epoch(0)
+
+
+def test_minilm_for_one_epoch(workspace: Workspace) -> None:
+    spoken_archive(workspace, conversations=5)
+    finetuner = built(planned(workspace, "minilm", epochs=1, learning_rate=1e-4))
+    before = finetuner.encoder.head.weight.clone()
+    scores = finetune_epoch(finetuner, 0)
+    assert np.isfinite(scores["loss"]) and not torch.equal(before, finetuner.encoder.head.weight)
+    assert finetuner.encoder.dim == 384 + 3
