@@ -1,14 +1,17 @@
 """How fast the model trains and infers, beside the plain padded baseline and the machine's own GEMM rate.
 
 Every row alternates its three measurements (a matrix product, ours, the baseline) and takes medians, so that a noisy
-machine hurts all alike. Ours is the product's own path: `Trainer.step` with the optimiser, and `predict`.
+machine hurts all alike. Ours is what training and labelling run: `Trainer.step`, and the packed forward pass.
 """
 
+import resource
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from functools import partial
 
 import torch
 
@@ -17,12 +20,15 @@ from benchmarks.padded import PaddedSDT, padded_loss
 from benchmarks.workload import CLASSES, DIMS, batches, conversations, padded
 from sdt_model.batch import Conversations, pack
 from sdt_model.config import MODALITIES, ModelConfig, ObjectiveConfig, OptimConfig, TrainingConfig
+from sdt_model.memory import keep_freed_memory
 from sdt_model.model import SDT
 from sdt_model.objective import Objective
 from sdt_model.trainer import Splits, Trainer
 
 TEMPERATURE = 8.0
 _GEMM = (512, 1024, 6144)
+
+Run = Callable[[list[int]], None]
 
 
 @dataclass(frozen=True)
@@ -54,43 +60,108 @@ def gemm_gflops() -> float:
     return 2 * rows * inner * columns / _seconds(lambda: a @ b) / 1e9
 
 
-def training_row(dialogues: int, width: int, steps: int) -> Row:
-    """A training step, optimiser included."""
-    data, config = conversations(), training_config(width)
-    trainer = made_trainer(data, config)
-    baseline = made_baseline(config.model).train()
+def row(what: str, dialogues: int, width: int, steps: int) -> Row:
+    """Measure ``what`` (train or infer) on batches of so many dialogues, ours and the baseline in turn."""
+    data, config = conversations(), training_config(width).model
+    chosen = list(batches(data, dialogues, steps))
+    runs = {whose: RUNS[what, whose](data, width) for whose in ("ours", "padded")}
+    flops = {"train": training_flops, "infer": forward_flops}[what]
+    sizes = [int(data.lengths[batch].sum()) for batch in chosen]
+    needed = [flops(config, DIMS, CLASSES, data.lengths[batch].tolist()) / 1e9 for batch in chosen]
+    seconds: dict[str, list[float]] = {whose: [] for whose in runs}
+    for run in runs.values():
+        run(chosen[0])  # a first time, not measured
+    rates = [gemm_gflops()]
+    for batch in chosen:
+        for whose, run in runs.items():
+            seconds[whose].append(_seconds(partial(run, batch)))
+        rates.append(gemm_gflops())
+    gemm = statistics.median(rates)
+
+    def rate(of: list[int] | list[float], whose: str) -> float:
+        return statistics.median(amount / took for amount, took in zip(of, seconds[whose], strict=True))
+
+    return Row(
+        what, width, dialogues, statistics.mean(sizes), gemm,
+        rate(sizes, "ours"), rate(needed, "ours") / gemm, peak_mib(what, "ours", dialogues, width),
+        rate(sizes, "padded"), rate(needed, "padded") / gemm, peak_mib(what, "padded", dialogues, width),
+    )  # fmt: skip
+
+
+def peak_mib(what: str, whose: str, dialogues: int, width: int) -> int:
+    """Largest resident memory of a process of its own that does nothing else, libraries included, MiB."""
+    code = f"from benchmarks.speed import alone; print(alone({what!r}, {whose!r}, {dialogues}, {width}))"
+    return int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+
+
+def alone(what: str, whose: str, dialogues: int, width: int) -> int:
+    """Run three batches; this process's largest resident memory, MiB."""
+    keep_freed_memory()
+    data = conversations()
+    run = RUNS[what, whose](data, width)
+    for chosen in batches(data, dialogues, 3):
+        run(chosen)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+def our_training(data: Conversations, width: int) -> Run:
+    """Our training step, optimiser included."""
+    config = training_config(width)
+    network = SDT(config.model, DIMS, CLASSES).train()
+    emotions = tuple(str(k) for k in range(CLASSES))
+    objective = Objective(config.objective, MODALITIES, emotions, data.label)
+    trainer = Trainer(network, network, objective, Splits(data, data, data), config)
+
+    def run(chosen: list[int]) -> None:
+        trainer.step(chosen, "benchmark")
+
+    return run
+
+
+def padded_training(data: Conversations, width: int) -> Run:
+    """The baseline's training step, optimiser included."""
+    baseline = made_baseline(width).train()
     adam = torch.optim.Adam([p for p in baseline.parameters() if p.requires_grad], lr=1e-5, weight_decay=1e-5)
 
-    def step_padded(chosen: list[int]) -> None:
+    def run(chosen: list[int]) -> None:
         features, mask, speaker, label = padded(data, chosen)
         students, teacher = baseline(features, mask, speaker)
         adam.zero_grad()
         padded_loss(students, teacher, label, mask, TEMPERATURE).backward()
         adam.step()
 
-    def step(chosen: list[int]) -> None:
-        trainer.step(chosen, "benchmark")
-
-    trainer.network.train()
-    chosen = list(batches(data, dialogues, steps))
-    return _row("train", config.model, data, chosen, step, step_padded, training_flops)
+    return run
 
 
-def inference_row(dialogues: int, width: int, steps: int) -> Row:
-    """A forward pass without gradients."""
-    data, config = conversations(), training_config(width)
-    network, baseline = SDT(config.model, DIMS, CLASSES).eval(), made_baseline(config.model).eval()
+def our_inference(data: Conversations, width: int) -> Run:
+    """Our forward pass without gradients."""
+    network = SDT(training_config(width).model, DIMS, CLASSES).eval()
 
     @torch.inference_mode()
-    def ours(chosen: list[int]) -> None:
+    def run(chosen: list[int]) -> None:
         network(pack(data, chosen))
 
+    return run
+
+
+def padded_inference(data: Conversations, width: int) -> Run:
+    """The baseline's forward pass without gradients."""
+    baseline = made_baseline(width).eval()
+
     @torch.inference_mode()
-    def plain(chosen: list[int]) -> None:
+    def run(chosen: list[int]) -> None:
         features, mask, speaker, _ = padded(data, chosen)
         baseline(features, mask, speaker)
 
-    return _row("infer", config.model, data, list(batches(data, dialogues, steps)), ours, plain, forward_flops)
+    return run
+
+
+RUNS: dict[tuple[str, str], Callable[[Conversations, int], Run]] = {
+    ("train", "ours"): our_training,
+    ("train", "padded"): padded_training,
+    ("infer", "ours"): our_inference,
+    ("infer", "padded"): padded_inference,
+}
 
 
 def training_config(width: int) -> TrainingConfig:
@@ -102,14 +173,8 @@ def training_config(width: int) -> TrainingConfig:
     )
 
 
-def made_trainer(data: Conversations, config: TrainingConfig) -> Trainer:
-    network = SDT(config.model, DIMS, CLASSES)
-    emotions = tuple(str(k) for k in range(CLASSES))
-    objective = Objective(config.objective, MODALITIES, emotions, data.label)
-    return Trainer(network, network, objective, Splits(data, data, data), config)
-
-
-def made_baseline(config: ModelConfig) -> PaddedSDT:
+def made_baseline(width: int) -> PaddedSDT:
+    config = training_config(width).model
     return PaddedSDT(DIMS, config.hidden, config.heads, CLASSES, config.speakers, config.dropout)
 
 
@@ -118,44 +183,7 @@ def table(rows: list[Row]) -> list[dict[str, object]]:
     return [{**asdict(row), "ratio": row.ratio} for row in rows]
 
 
-def _row(
-    what: str,
-    config: ModelConfig,
-    data: Conversations,
-    chosen: list[list[int]],
-    ours: Callable[[list[int]], None],
-    plain: Callable[[list[int]], None],
-    flops: Callable[..., int],
-) -> Row:
-    peaks = [_peak_mib(lambda run=run: run(chosen[0])) for run in (ours, plain)]  # also warms up
-    rates, sizes = [gemm_gflops()], [int(data.lengths[batch].sum()) for batch in chosen]
-    needed = [flops(config, DIMS, CLASSES, data.lengths[batch].tolist()) / 1e9 for batch in chosen]
-    seconds: dict[str, list[float]] = {"ours": [], "plain": []}
-    for batch in chosen:
-        seconds["ours"].append(_seconds(lambda batch=batch: ours(batch)))
-        seconds["plain"].append(_seconds(lambda batch=batch: plain(batch)))
-        rates.append(gemm_gflops())
-    gemm = statistics.median(rates)
-
-    def rate(of: list[int] | list[float], name: str) -> float:
-        return statistics.median(amount / took for amount, took in zip(of, seconds[name], strict=True))
-
-    return Row(
-        what, config.hidden, len(chosen[0]), statistics.mean(sizes), gemm,
-        rate(sizes, "ours"), rate(needed, "ours") / gemm, peaks[0],
-        rate(sizes, "plain"), rate(needed, "plain") / gemm, peaks[1],
-    )  # fmt: skip
-
-
 def _seconds(run: Callable[[], object]) -> float:
     begin = time.perf_counter()
     run()
     return time.perf_counter() - begin
-
-
-def _peak_mib(run: Callable[[], object]) -> int:
-    """The process's largest resident memory while it runs, MiB; Linux forgets the earlier peak when asked."""
-    Path("/proc/self/clear_refs").write_text("5")
-    run()
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) // 1024
