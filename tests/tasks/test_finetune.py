@@ -1,0 +1,106 @@
+"""Fine-tuning a tiny encoder on real Ray Train workers, and what extract, train and label then make of it."""
+
+import os
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import torch
+
+from sdt_model.finetuner import Finetuner
+from tasks import finetune as finetune_module
+from tasks.config import ExtractConfig, ExtractorNames, FinetuneConfig, LabelConfig, TrainConfig
+from tasks.encoders import EncoderDescription
+from tasks.extract import extract
+from tasks.finetune import finetune
+from tasks.finetune_worker import build_finetuner, finetune_epoch, finetune_worker
+from tasks.label import label
+from tasks.train import train
+from tasks.workspace import Workspace
+from tests.sdt_model import made as made_conversations
+from tests.tasks.encoder import spoken_archive, tiny_encoder
+from tests.tasks.test_finetune_worker import planned
+
+pytestmark = [pytest.mark.usefixtures("ray_session"), pytest.mark.slow]
+
+CPU = torch.device("cpu")
+
+
+def config(workspace: Workspace, encoder: Path, **more: Any) -> FinetuneConfig:
+    settings = {"epochs": 2, "learning_rate": 5e-3, "batch_utterances": 8, "max_tokens": 32} | more
+    return FinetuneConfig(workspace=workspace.url, archive="spoken", encoder=str(encoder), **settings)
+
+
+def test_folds_with_context_then_extract_train_and_label(workspace: Workspace, tmp_path: Path) -> None:
+    spoken_archive(workspace)
+    settings = config(workspace, tiny_encoder(tmp_path / "tiny"), epochs=5, folds=2, context=2)
+    report = finetune(settings)
+    assert report.epochs == 10 and report.metrics["dev_weighted_f1"] > 0.6
+    names = {path.rsplit("/", 1)[-1] for path in workspace.files(report.path)}
+    assert {"encoder.json", "seen.json", "model.safetensors", "head.safetensors", "tokenizer.json"} <= names
+    assert not any(name.endswith((".bin", ".pt", ".pkl")) for name in names)
+    assert workspace.files("encoders/.runs") == []
+    assert finetune(settings).model_dump(exclude={"epochs"}) == report.model_dump(exclude={"epochs"})
+    assert finetune(settings).epochs == 0
+
+    extractors = ExtractorNames(text=f"finetuned:{report.encoder_id}")
+    made = extract(ExtractConfig(workspace=workspace.url, archive="spoken", extractors=extractors, workers=1), "text")
+    assert made is not None and made.facts["dim"] == 16 + 3
+    shards = [pl.read_parquet(workspace.path(shard.path)) for shard in made.shards]
+    vectors = pl.concat(shards)["vector"]
+    assert 0 < vectors.null_count() < len(vectors) / 5
+    training = made_conversations.training(epochs=3)
+    trained = train(TrainConfig(workspace=workspace.url, archive="spoken", extractors=extractors, training=training))
+    labels = label(LabelConfig(workspace=workspace.url, archive="spoken", model=trained.model_id, workers=1))
+    assert labels.rows == len(vectors) and labels.failed == vectors.null_count()
+
+
+def test_two_workers_learn_what_one_does(workspace: Workspace, tmp_path: Path) -> None:
+    """Without dropout, which each worker draws by itself, the step is that of the global batch."""
+    spoken_archive(workspace, conversations=20)
+    folder = tiny_encoder(tmp_path / "tiny")
+    text = (folder / "config.json").read_text()
+    (folder / "config.json").write_text(text.replace('_dropout_prob": 0.1', '_dropout_prob": 0.0'))
+    report = finetune(config(workspace, folder, epochs=1, workers=2, dropout=0.0))
+    alone = finetune_epoch(build_finetuner(planned(workspace, str(folder), epochs=1, dropout=0.0), CPU), 0)
+    for name, value in scores(workspace, report.encoder_id).items():
+        if name in alone:
+            assert value == pytest.approx(alone[name], abs=1e-4), name
+
+
+def scores(workspace: Workspace, encoder_id: str) -> dict[str, float]:
+    content = workspace.read_bytes(f"encoders/{encoder_id}/encoder.json")
+    return EncoderDescription.model_validate_json(content).scores[0]
+
+
+def dies_once(settings: dict[str, Any]) -> None:
+    """The real loop, in a worker that is killed before its second epoch."""
+    marker, epoch = Path(settings["plan"]["workspace"], "killed"), Finetuner.epoch
+
+    def fatal(finetuner: Finetuner, number: int) -> dict[str, float]:
+        if number == 1 and not marker.exists():
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return epoch(finetuner, number)
+
+    Finetuner.epoch = fatal  # type: ignore[method-assign]
+    finetune_worker(settings)
+
+
+def test_it_goes_on_from_the_last_checkpoint_after_a_worker_dies(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoken_archive(workspace)
+    undisturbed = Workspace(f"{workspace.url}-undisturbed")
+    shutil.copytree(workspace.url, undisturbed.url)
+    settings = config(workspace, tiny_encoder(tmp_path / "tiny"))
+    monkeypatch.setattr(finetune_module, "finetune_worker", dies_once)
+    report = finetune(settings)
+    assert Path(workspace.url, "killed").exists()
+    monkeypatch.setattr(finetune_module, "finetune_worker", finetune_worker)
+    assert finetune(settings.model_copy(update={"workspace": undisturbed.url})) == report
+    weights = f"{report.path}/0/model.safetensors"
+    assert workspace.read_bytes(weights) == undisturbed.read_bytes(weights)
