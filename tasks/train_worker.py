@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from sdt_model.bundle import Bundle
 from sdt_model.calibration import Calibration, calibrate
 from sdt_model.config import Frozen
+from sdt_model.memory import keep_freed_memory
 from sdt_model.model import SDT
 from sdt_model.objective import Objective
 from sdt_model.predict import predict
@@ -89,6 +90,7 @@ def train_worker(settings: dict[str, Any]) -> None:
     plan = TrainPlan.model_validate(settings["plan"])
     optim = plan.bundle.training.optim
     torch.set_num_threads(plan.threads)
+    keep_freed_memory()
     with tempfile.TemporaryDirectory(prefix="sdt-train-") as scratch:
         trainer = build_trainer(plan, Path(scratch), get_device(), prepare_model)
         progress, best = _restore(trainer)
