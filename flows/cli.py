@@ -166,7 +166,7 @@ def finetune_text(
     with _errors_in_one_block(debug):
         given = Given(workspace, config, assign)
         settings = _run("finetune_text", FinetuneConfig, given, {"archive": archive, "seed": seed})
-        _next(f"sdt extract {archive} --set extractors.text=finetuned:ID, with the ID above", settings)
+        _next(f"sdt extract {archive} --set extractors.text=finetuned:ID", settings)
 
 
 @app.command(epilog=_fields(LabelConfig))

@@ -6,10 +6,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer
+from transformers.utils import logging as library_logging
 
 from sdt_model.windows import Special, WindowBatch
 
 HEAD = "head.safetensors"
+
+library_logging.disable_progress_bar()  # a bar for every file would stand between the stage's own lines
 
 
 class TextEncoder(nn.Module):
