@@ -35,24 +35,28 @@ def calibrate(splits: dict[str, tuple[Floats, Ints]]) -> Calibration:
 
 
 def fit_temperature(probabilities: Floats, label: Ints) -> float:
-    """The temperature that makes labels (N,) likeliest under probabilities (N, K), in [`LOWEST`, `HIGHEST`].
+    """The temperature in [`LOWEST`, `HIGHEST`] whose probabilities (N, K) have the least Brier score on labels (N,).
 
-    The likelihood is convex in 1 / temperature, so the sign of its slope leads there by halving. With nothing to fit
-    on, or nothing that a temperature changes, it is 1.
+    Guo et al. take the likelihood. Its loss has no bound: a few utterances of which the model is all but sure, and
+    wrong, would make it unsure of all others. The Brier score (1950) is proper as well, and at most 2 an utterance.
+    With nothing to fit on, or nothing that a temperature betters, it is 1.
     """
-    scores = _logarithm(probabilities)
-    right = scores[np.arange(len(label)), label]
-
-    def slope(inverse: float) -> float:
-        return float(((_softmax(inverse * scores) * scores).sum(axis=-1) - right).mean())
-
-    if not len(label) or abs(slope(1.0)) < 1e-12:
+    if not len(label):
         return 1.0
-    low, high = 1 / HIGHEST, 1 / LOWEST
-    for _ in range(50):
-        middle = float(np.sqrt(low * high))
-        low, high = (middle, high) if slope(middle) < 0 else (low, middle)
-    return 1 / high
+    scores, truth = _logarithm(probabilities), np.eye(probabilities.shape[-1])[label]
+
+    def brier(temperature: float) -> float:
+        return float(((_softmax(scores / temperature) - truth) ** 2).sum(axis=-1).mean())
+
+    best = 1.0
+    for step in (1.05, 1.002):  # a search through the whole range, and a finer one around what it found
+        reach = HIGHEST if step > 1.01 else 1.05
+        grid = np.geomspace(
+            max(LOWEST, best / reach), min(HIGHEST, best * reach), round(2 * np.log(reach) / np.log(step))
+        )
+        found = min(map(float, grid), key=brier)
+        best = found if brier(found) < brier(best) - 1e-12 else best
+    return best
 
 
 def tempered(probabilities: Floats, temperature: float) -> Floats:

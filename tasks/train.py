@@ -18,7 +18,7 @@ from tasks.workspace import Workspace
 
 log = logging.getLogger("sdt.train")
 
-CODE_VERSION = 2
+CODE_VERSION = 3
 
 
 class TrainReport(Frozen):
