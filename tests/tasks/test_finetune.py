@@ -36,9 +36,9 @@ def config(workspace: Workspace, encoder: Path, **more: Any) -> FinetuneConfig:
 
 def test_folds_with_context_then_extract_train_and_label(workspace: Workspace, tmp_path: Path) -> None:
     spoken_archive(workspace)
-    settings = config(workspace, tiny_encoder(tmp_path / "tiny"), epochs=5, folds=2, context=2)
+    settings = config(workspace, tiny_encoder(tmp_path / "tiny"), epochs=6, learning_rate=1e-2, folds=2, context=2)
     report = finetune(settings)
-    assert report.epochs == 10 and report.metrics["dev_weighted_f1"] > 0.45, "three emotions: guessing gives a third"
+    assert report.epochs == 12 and report.metrics["dev_weighted_f1"] > 0.6
     names = {path.rsplit("/", 1)[-1] for path in workspace.files(report.path)}
     assert {"encoder.json", "seen.json", "model.safetensors", "head.safetensors", "tokenizer.json"} <= names
     assert not any(name.endswith((".bin", ".pt", ".pkl")) for name in names)
