@@ -4,7 +4,6 @@ Every row alternates its three measurements (a matrix product, ours, the baselin
 machine hurts all alike. Ours is what training and labelling run: `Trainer.step`, and the packed forward pass.
 """
 
-import resource
 import statistics
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
 
 import torch
 
@@ -101,7 +101,9 @@ def alone(what: str, whose: str, dialogues: int, width: int) -> int:
     run = RUNS[what, whose](data, width)
     for chosen in batches(data, dialogues, 3):
         run(chosen)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    # Not getrusage: its maximum is inherited from the process that started this one.
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) // 1024
 
 
 def our_training(data: Conversations, width: int) -> Run:
