@@ -3,11 +3,12 @@
 Pages hold counts, scores and places; nothing that anyone said.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from prefect.artifacts import create_markdown_artifact
 
+from flows.markdown import place, table, together
 from sdt_model.config import Modality
 from tasks.config import RunSettings
 from tasks.finetune import FinetuneReport
@@ -49,8 +50,8 @@ def ingest_page(config: RunSettings, manifest: Manifest) -> str:
     counts = manifest.counts
     blocks = [
         f"## Ingest: archive {config.archive}",
-        _table(("rows in", "accepted", "rejected"), [[counts[name] for name in ("rows_in", "accepted", "rejected")]]),
-        _table(
+        table(("rows in", "accepted", "rejected"), [[counts[name] for name in ("rows_in", "accepted", "rejected")]]),
+        table(
             ("text", "audio", "video", "annotated", "shards"),
             [[*(counts[name] for name in ("text", "audio", "video", "labelled")), len(manifest.shards)]],
         ),
@@ -59,8 +60,8 @@ def ingest_page(config: RunSettings, manifest: Manifest) -> str:
         reasons = rejection_reasons(Workspace(config.workspace), config.archive)
         shown = list(reasons.items())[:_MOST_REASONS]
         rest = sum(reasons.values()) - sum(count for _, count in shown)
-        blocks.append(_table(("rejected because", "rows"), [*shown, *([("other reasons", rest)] if rest else [])]))
-    return _page([*blocks, _place("Archive", config, f"archives/{config.archive}")])
+        blocks.append(table(("rejected because", "rows"), [*shown, *([("other reasons", rest)] if rest else [])]))
+    return together([*blocks, place("Archive", config, f"archives/{config.archive}")])
 
 
 def extract_page(config: RunSettings, features: Features) -> str:
@@ -68,7 +69,7 @@ def extract_page(config: RunSettings, features: Features) -> str:
     rows = [_features_row(modality, manifest) for modality, manifest in features.items()]
     header = ("modality", "extractor", "dimension", "present", "absent", "failed")
     title = f"## Extract: archive {config.archive}"
-    return _page([title, _table(header, rows), _place("Features", config, f"features/{config.archive}")])
+    return together([title, table(header, rows), place("Features", config, f"features/{config.archive}")])
 
 
 def train_page(config: RunSettings, report: TrainReport) -> str:
@@ -78,7 +79,7 @@ def train_page(config: RunSettings, report: TrainReport) -> str:
     if report.epochs and best is not None:
         epochs += f", the best on dev was epoch {int(best) + 1}"
     title = f"## Train: model {report.model_id}"
-    return _page([title, _scores(report.metrics), f"Trained: {epochs}", _place("Model", config, report.path)])
+    return together([title, _scores(report.metrics), f"Trained: {epochs}", place("Model", config, report.path)])
 
 
 def finetune_text_page(config: RunSettings, report: FinetuneReport) -> str:
@@ -87,25 +88,25 @@ def finetune_text_page(config: RunSettings, report: FinetuneReport) -> str:
     title = f"## Fine-tune: text encoder {report.encoder_id}"
     trained = f"Trained: {report.epochs} epochs" if report.epochs else "Trained: it was there already"
     use = f"As an extractor: `extractors.text=finetuned:{report.encoder_id}`"
-    place = _place("Encoder", config, report.path)
-    return _page([title, *([encoders] if report.folds > 1 else []), _scores(report.metrics), trained, use, place])
+    where = place("Encoder", config, report.path)
+    return together([title, *([encoders] if report.folds > 1 else []), _scores(report.metrics), trained, use, where])
 
 
 def label_page(config: RunSettings, report: LabelReport) -> str:
     """Rows by status and by emotion, and where they lie."""
-    status = _table(
+    status = table(
         ("utterances", "ok", "degraded", "failed"), [[report.rows, report.ok, report.degraded, report.failed]]
     )
     labelled = max(1, sum(report.emotions.values()))
     most = sorted(report.emotions.items(), key=lambda pair: (-pair[1], pair[0]))
-    emotions = _table(("emotion", "utterances", "share"), [(name, n, f"{n / labelled:.1%}") for name, n in most])
+    emotions = table(("emotion", "utterances", "share"), [(name, n, f"{n / labelled:.1%}") for name, n in most])
     title = f"## Label: archive {config.archive}, model {report.model_id}"
-    return _page([title, status, emotions, _place("Labels", config, report.folder)])
+    return together([title, status, emotions, place("Labels", config, report.folder)])
 
 
 def pipeline_page(config: RunSettings, report: PipelineReport) -> str:
     """The four stages on one page."""
-    return _page(
+    return together(
         [
             f"# Pipeline: archive {config.archive}",
             ingest_page(config, report.archive),
@@ -118,7 +119,7 @@ def pipeline_page(config: RunSettings, report: PipelineReport) -> str:
 
 def demo_page(config: RunSettings, report: PipelineReport) -> str:
     """The pipeline's page, and what its scores are worth."""
-    return _page([pipeline_page(config, report), _SYNTHETIC])
+    return together([pipeline_page(config, report), _SYNTHETIC])
 
 
 def _features_row(modality: Modality, manifest: Manifest | None) -> Sequence[object]:
@@ -134,31 +135,4 @@ def _scores(metrics: Mapping[str, float]) -> str:
         for split, what in _SPLITS.items()
         if f"{split}_{_SCORES[0]}" in metrics
     ]
-    return _table(("split", "weighted F1", "macro F1", "accuracy"), rows)
-
-
-def _place(what: str, config: RunSettings, path: str) -> str:
-    return f"{what}: `{Workspace(config.workspace).uri(path)}`"
-
-
-def _page(blocks: Iterable[str]) -> str:
-    return "\n\n".join(blocks)
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A Markdown table whose columns also line up as plain text; numbers stand to the right."""
-    written = [[_cell(value) for value in row] for row in rows]
-    widths = [max(3, *(len(row[i]) for row in (header, *written))) for i in range(len(header))]
-    right = [all(row[i][:1].isdigit() for row in written if row[i]) for i in range(len(header))]
-
-    def line(cells: Sequence[str]) -> str:
-        padded = (c.rjust(w) if r else c.ljust(w) for c, w, r in zip(cells, widths, right, strict=True))
-        return f"| {' | '.join(padded)} |"
-
-    rule = [f"{'-' * (width - 1)}{':' if flag else '-'}" for width, flag in zip(widths, right, strict=True)]
-    return "\n".join([line(header), line(rule), *(line(row) for row in written)])
-
-
-def _cell(value: object) -> str:
-    text = f"{value:,}" if isinstance(value, int) else str(value)
-    return text.replace("|", "\\|").replace("\n", " ")
+    return table(("split", "weighted F1", "macro F1", "accuracy"), rows)

@@ -3,19 +3,15 @@
 Nothing heavy is imported up here: a flow is imported when its command runs, so help and queries come at once.
 """
 
-import logging
-import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
+from typing import Annotated
 
 import typer
-from pydantic import BaseModel
 
+from flows.commands import Given, errors_in_one_block, fields, run, say_next, show_query
 from flows.options import (
+    AgainstOption,
     ArchiveArgument,
     ArchiveOption,
     DebugOption,
@@ -28,10 +24,10 @@ from flows.options import (
     SetOption,
     WorkspaceOption,
 )
-from flows.runtime import prepare_environment, show_progress
-from flows.settings import assignments_layer, build_config, describe_fields, file_layer, options_layer, recipe_layer
 from tasks.config import (
+    AblateConfig,
     DemoConfig,
+    EvaluateConfig,
     ExtractConfig,
     FinetuneConfig,
     IngestConfig,
@@ -40,18 +36,10 @@ from tasks.config import (
     RunSettings,
     TrainConfig,
 )
-from tasks.errors import WorkflowError
-
-if TYPE_CHECKING:
-    import polars as pl
-
-Settings = TypeVar("Settings", bound=RunSettings)
-
-log = logging.getLogger("sdt.cli")
 
 app = typer.Typer(
     name="sdt",
-    help="Emotion labels for large conversation archives: ingest, extract, train, label, query.",
+    help="Emotion labels for large conversation archives: ingest, extract, train, evaluate, label, query.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -68,15 +56,6 @@ _BY_EMOTION = (
 )
 
 
-class Given(NamedTuple):
-    """Where a configuration may come from, besides a command's own options."""
-
-    workspace: str | None
-    config: Path | None
-    assign: list[str] | None
-    recipe: str | None = None
-
-
 def main() -> None:
     """Run the command line; a wrong option is an error like any other, with exit code 1."""
     try:
@@ -85,27 +64,7 @@ def main() -> None:
         sys.exit(1 if ending.code == 2 else ending.code)
 
 
-@contextmanager
-def _errors_in_one_block(debug: bool) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        if debug:
-            raise
-        unexpected = f"{type(error).__name__}: {error}\n  the traceback is shown with --debug"
-        print(f"error: {error if isinstance(error, WorkflowError) else unexpected}", file=sys.stderr)
-        raise typer.Exit(1) from None
-
-
-def _fields(kind: type[BaseModel]) -> str:
-    """The end of a command's help: every field for --set and --config."""
-    lines = [
-        f"  {path} = {default or '(required)'}\n      {meaning}" for path, default, meaning in describe_fields(kind)
-    ]
-    return "\b\n" + "\n".join(["Fields for --set and --config:", *lines])
-
-
-@app.command(epilog=_fields(IngestConfig))
+@app.command(epilog=fields(IngestConfig))
 def ingest(
     kind: KindArgument,
     path: PathArgument,
@@ -116,13 +75,13 @@ def ingest(
     debug: DebugOption = False,
 ) -> None:
     """Bring source files in as an archive of utterances."""
-    with _errors_in_one_block(debug):
+    with errors_in_one_block(debug):
         source = {"kind": kind, "path": path, "archive": archive}
-        settings = _run("ingest", IngestConfig, Given(workspace, config, assign), source)
-        _next(f"sdt extract {archive}", settings)
+        settings = run("ingest", IngestConfig, Given(workspace, config, assign), source)
+        say_next(f"sdt extract {archive}", settings)
 
 
-@app.command(epilog=_fields(ExtractConfig))
+@app.command(epilog=fields(ExtractConfig))
 def extract(
     archive: ArchiveArgument,
     workspace: WorkspaceOption = None,
@@ -131,12 +90,12 @@ def extract(
     debug: DebugOption = False,
 ) -> None:
     """Make the features of every utterance of an archive."""
-    with _errors_in_one_block(debug):
-        settings = _run("extract", ExtractConfig, Given(workspace, config, assign), {"archive": archive})
-        _next(f"sdt train {archive}", settings)
+    with errors_in_one_block(debug):
+        settings = run("extract", ExtractConfig, Given(workspace, config, assign), {"archive": archive})
+        say_next(f"sdt train {archive}", settings)
 
 
-@app.command(epilog=_fields(TrainConfig))
+@app.command(epilog=fields(TrainConfig))
 def train(
     archive: ArchiveArgument,
     recipe: RecipeOption = None,
@@ -147,13 +106,13 @@ def train(
     debug: DebugOption = False,
 ) -> None:
     """Train a model on the annotated conversations of an archive."""
-    with _errors_in_one_block(debug):
+    with errors_in_one_block(debug):
         given = Given(workspace, config, assign, recipe)
-        settings = _run("train", TrainConfig, given, {"archive": archive, "training.optim.seed": seed})
-        _next(f"sdt label {archive}", settings)
+        settings = run("train", TrainConfig, given, {"archive": archive, "training.optim.seed": seed})
+        say_next(f"sdt label {archive}", settings)
 
 
-@app.command(name="finetune-text", epilog=_fields(FinetuneConfig))
+@app.command(name="finetune-text", epilog=fields(FinetuneConfig))
 def finetune_text(
     archive: ArchiveArgument,
     seed: SeedOption = None,
@@ -163,13 +122,13 @@ def finetune_text(
     debug: DebugOption = False,
 ) -> None:
     """Fine-tune a text encoder on the annotated conversations of an archive."""
-    with _errors_in_one_block(debug):
+    with errors_in_one_block(debug):
         given = Given(workspace, config, assign)
-        settings = _run("finetune_text", FinetuneConfig, given, {"archive": archive, "seed": seed})
-        _next(f"sdt extract {archive} --set extractors.text=finetuned:ID", settings)
+        settings = run("finetune_text", FinetuneConfig, given, {"archive": archive, "seed": seed})
+        say_next(f"sdt extract {archive} --set extractors.text=finetuned:ID", settings)
 
 
-@app.command(epilog=_fields(LabelConfig))
+@app.command(epilog=fields(LabelConfig))
 def label(
     archive: ArchiveArgument,
     model: ModelOption = None,
@@ -179,12 +138,43 @@ def label(
     debug: DebugOption = False,
 ) -> None:
     """Label every utterance of an archive."""
-    with _errors_in_one_block(debug):
-        settings = _run("label", LabelConfig, Given(workspace, config, assign), {"archive": archive, "model": model})
-        _next(f'sdt query --archive {archive} "{_BY_EMOTION}"', settings)
+    with errors_in_one_block(debug):
+        settings = run("label", LabelConfig, Given(workspace, config, assign), {"archive": archive, "model": model})
+        say_next(f'sdt query --archive {archive} "{_BY_EMOTION}"', settings)
 
 
-@app.command(epilog=_fields(PipelineConfig))
+@app.command(epilog=fields(EvaluateConfig))
+def evaluate(
+    archive: ArchiveArgument,
+    recipe: RecipeOption = None,
+    against: AgainstOption = None,
+    workspace: WorkspaceOption = None,
+    config: FileOption = None,
+    assign: SetOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Train models of several seeds and say how good they are, and how sure that is."""
+    with errors_in_one_block(debug):
+        given = Given(workspace, config, assign, recipe)
+        run("evaluate", EvaluateConfig, given, {"archive": archive, "against": against}, pages="evaluation_pages")
+
+
+@app.command(epilog=fields(AblateConfig))
+def ablate(
+    archive: ArchiveArgument,
+    recipe: RecipeOption = None,
+    workspace: WorkspaceOption = None,
+    config: FileOption = None,
+    assign: SetOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Train the model without one part at a time and say what each part is worth."""
+    with errors_in_one_block(debug):
+        given = Given(workspace, config, assign, recipe)
+        run("ablate", AblateConfig, given, {"archive": archive}, pages="evaluation_pages")
+
+
+@app.command(epilog=fields(PipelineConfig))
 def pipeline(
     kind: KindArgument,
     path: PathArgument,
@@ -197,14 +187,14 @@ def pipeline(
     debug: DebugOption = False,
 ) -> None:
     """Ingest, extract, train and label in turn."""
-    with _errors_in_one_block(debug):
+    with errors_in_one_block(debug):
         given = Given(workspace, config, assign, recipe)
         options = {"kind": kind, "path": path, "archive": archive, "training.optim.seed": seed}
-        settings = _run("pipeline", PipelineConfig, given, options)
-        _next(f'sdt query --archive {archive} "{_BY_EMOTION}"', settings)
+        settings = run("pipeline", PipelineConfig, given, options)
+        say_next(f'sdt query --archive {archive} "{_BY_EMOTION}"', settings)
 
 
-@app.command(epilog=_fields(DemoConfig))
+@app.command(epilog=fields(DemoConfig))
 def demo(
     workspace: WorkspaceOption = None,
     config: FileOption = None,
@@ -212,11 +202,11 @@ def demo(
     debug: DebugOption = False,
 ) -> None:
     """Make a small synthetic archive and run the whole pipeline over it."""
-    with _errors_in_one_block(debug):
-        settings = _run("demo", DemoConfig, Given(workspace, config, assign, "demo"), {})
+    with errors_in_one_block(debug):
+        settings = run("demo", DemoConfig, Given(workspace, config, assign, "demo"), {})
         print()
-        _query(_DEMO_ROWS, settings.workspace, settings.archive, limit=8)
-        _next(f'sdt query "{_BY_EMOTION}"', settings)
+        show_query(_DEMO_ROWS, settings.workspace, settings.archive, limit=8)
+        say_next(f'sdt query "{_BY_EMOTION}"', settings)
 
 
 @app.command()
@@ -234,46 +224,5 @@ def query(
 
     A label's scores are reached with a dot: SELECT probabilities.joy FROM labels.
     """
-    with _errors_in_one_block(debug):
-        _query(sql, workspace or RunSettings.model_fields["workspace"].default, archive, limit, out)
-
-
-def _run(flow: str, kind: type[Settings], given: Given, options: dict[str, Any]) -> Settings:
-    """Add up the configuration, run the flow with it, print its page."""
-    layers = recipe_layer(given.recipe), file_layer(given.config), assignments_layer(given.assign or ())
-    settings = build_config(kind, *layers, options_layer(options | {"workspace": given.workspace}))
-    prepare_environment()
-    show_progress()
-    log.info("starting")
-    result = getattr(import_module(f"flows.{flow}"), f"{flow}_flow")(settings)
-    page = getattr(import_module("flows.artifacts"), f"{flow}_page")
-    print(page(settings, result))
-    return settings
-
-
-def _next(command: str, settings: RunSettings) -> None:
-    elsewhere = settings.workspace != RunSettings.model_fields["workspace"].default
-    print(f"\nNext: {command}{f' --workspace {shlex.quote(settings.workspace)}' if elsewhere else ''}")
-
-
-def _query(sql: str, workspace: str, archive: str | None, limit: int, out: Path | None = None) -> None:
-    from tasks.query import run_query, write_result
-    from tasks.workspace import Workspace
-
-    result = run_query(Workspace(workspace), sql, archive)
-    if out is None:
-        _print_table(result, limit)
-    else:
-        write_result(result, out)
-        print(f"written to {out}")
-
-
-def _print_table(rows: "pl.LazyFrame", limit: int) -> None:
-    import polars as pl
-
-    found = rows.head(limit + 1).collect(engine="streaming")
-    whole = pl.Config(tbl_rows=-1, tbl_cols=-1, tbl_width_chars=-1, fmt_table_cell_list_len=-1, fmt_str_lengths=60)
-    with whole, pl.Config(tbl_hide_dataframe_shape=True):
-        print(found.head(limit))
-    if len(found) > limit:
-        print(f"the first {limit} rows; see more with --limit N, or write all with --out FILE", file=sys.stderr)
+    with errors_in_one_block(debug):
+        show_query(sql, workspace or RunSettings.model_fields["workspace"].default, archive, limit, out)

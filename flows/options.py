@@ -18,6 +18,9 @@ SeedOption = Annotated[int | None, typer.Option("--seed", help="Seeds the traini
 ModelOption = Annotated[
     str | None, typer.Option("--model", metavar="ID", help="Model to label with; absent: the one in production.")
 ]
+AgainstOption = Annotated[
+    str | None, typer.Option("--against", metavar="ID", help="A second model, or `production`, to compare with.")
+]
 WorkspaceOption = Annotated[
     str | None,
     typer.Option(

@@ -29,8 +29,12 @@ class ModelConfig(Frozen):
     """Rows of the speaker table. The n-th speaker to appear in a conversation takes row n modulo this."""
     window: int = Field(512, ge=2)
     """Most turns seen at once; a longer conversation is scored in overlapping windows."""
-    unimodal_gates: Literal["learned", "identity"] = "learned"
-    """`identity` freezes the nine unimodal gates to gate = sigmoid(x), as the published MELD run does."""
+    transformers: Literal["all", "intra", "inter"] = "all"
+    """`intra`: only those from a modality to itself; `inter`: only those from one to another."""
+    unimodal_gates: Literal["learned", "identity", "none"] = "learned"
+    """`identity` freezes them to gate = sigmoid(x), as the published MELD run does; `none` lets all through."""
+    multimodal_gate: Literal["learned", "none"] = "learned"
+    """`none` fuses by the plain mean of the modalities that are present."""
 
     @model_validator(mode="after")
     def _heads_divide(self) -> "ModelConfig":

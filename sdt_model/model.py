@@ -9,6 +9,7 @@ their weights are stacked along the first axis, and one batched product does the
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import cast
 
 import torch
@@ -103,7 +104,11 @@ class SDT(nn.Module):
     """The network: features of M modalities to emotions, one head a modality (students) and one fused (teacher)."""
 
     def __init__(self, config: ModelConfig, dims: Mapping[Modality, int], classes: int) -> None:
-        """``dims``: the feature dimension of each modality the model takes."""
+        """``dims``: the feature dimension of each modality the model takes.
+
+        Raises:
+            ValueError: there is one modality, and only transformers to another are wanted.
+        """
         super().__init__()
         self.config = config
         self.modalities = tuple(name for name in MODALITIES if name in dims)
@@ -114,16 +119,19 @@ class SDT(nn.Module):
             self.register_buffer(f"scale_{name}", torch.ones(dims[name]))
         self.project = nn.ModuleList([nn.Linear(dims[name], width, bias=False) for name in self.modalities])
         self.speaker = nn.Embedding(config.speakers + 1, width, padding_idx=config.speakers)
-        self.transformers = Transformers(config, count * count)
+        wanted = {"all": (True, False), "intra": (True,), "inter": (False,)}[config.transformers]
+        pairs = [(target, source) for target, source in product(range(count), repeat=2) if (target == source) in wanted]
+        if not pairs:
+            raise ValueError(f"a model of {self.modalities[0]} alone has no transformers from one modality to another")
+        self.transformers = Transformers(config, len(pairs))
         learned = config.unimodal_gates == "learned"
-        self.unimodal_gate = Linears(count * count, width, width, bias=False) if learned else None
-        self.reduce = Linears(count, count * width, width)
-        self.multimodal_gate = nn.Linear(width, width, bias=False)
+        self.unimodal_gate = Linears(len(pairs), width, width, bias=False) if learned else None
+        self.reduce = Linears(count, len(pairs) // count * width, width)
+        self.multimodal_gate = nn.Linear(width, width, bias=False) if config.multimodal_gate == "learned" else None
         self.students = Linears(count, width, classes)
         self.teacher = nn.Linear(width, classes)
-        pairs = torch.arange(count * count)
-        self.register_buffer("target_of", pairs // count, persistent=False)
-        self.register_buffer("source_of", pairs % count, persistent=False)
+        self.register_buffer("target_of", torch.tensor([target for target, _ in pairs]), persistent=False)
+        self.register_buffer("source_of", torch.tensor([source for _, source in pairs]), persistent=False)
 
     def set_statistics(self, mean: Mapping[Modality, Tensor], deviation: Mapping[Modality, Tensor]) -> None:
         """Standardise features (C,) by these from now on; a dimension that never varies is left unscaled."""
@@ -142,9 +150,7 @@ class SDT(nn.Module):
         pairwise = self.transformers(source, target, seen, batch)  # (P, N, H)
         if seen is not None:
             pairwise = pairwise * self._conversation_has(seen, batch).unsqueeze(-1)
-        gate = pairwise if self.unimodal_gate is None else self.unimodal_gate(pairwise)
-        gated = pairwise * torch.sigmoid(gate)  # unimodal-level gated fusion
-        modal = self._by_target(gated)  # (M, N, H)
+        modal = self._by_target(self._gated(pairwise))  # (M, N, H)
         fused, weights = self._fuse(modal, present)
         students = self.students(self._drop(F.relu(modal)))
         return Output(students, self.teacher(fused), weights)
@@ -168,15 +174,21 @@ class SDT(nn.Module):
         row = torch.where(known, batch.speaker % self.config.speakers, self.config.speakers)
         return position + cast(Tensor, self.speaker(row))
 
+    def _gated(self, pairwise: Tensor) -> Tensor:
+        """(P, N, H) -> (P, N, H): unimodal-level gated fusion."""
+        if self.config.unimodal_gates == "none":
+            return pairwise
+        return pairwise * torch.sigmoid(pairwise if self.unimodal_gate is None else self.unimodal_gate(pairwise))
+
     def _by_target(self, gated: Tensor) -> Tensor:
         """(P, N, H) -> (M, N, H): what every source says of a target, side by side, reduced."""
-        count = len(self.modalities)
-        by_target = gated.view(count, count, *gated.shape[1:]).transpose(1, 2)  # (M target, N, M source, H)
+        by_target = gated.view(len(self.modalities), -1, *gated.shape[1:]).transpose(1, 2)  # (M target, N, sources, H)
         return cast(Tensor, self.reduce(by_target.flatten(2)))
 
     def _fuse(self, modal: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
         """(M, N, H) -> fused (N, H), mean weights (M, N): multimodal-level gated fusion, a softmax by channel."""
-        scores = self.multimodal_gate(modal).masked_fill(~present, -1e9)
+        scores = torch.zeros_like(modal) if self.multimodal_gate is None else self.multimodal_gate(modal)
+        scores = scores.masked_fill(~present, -1e9)
         share = torch.softmax(scores, dim=0)
         return (share * modal).sum(dim=0), share.mean(dim=-1)
 

@@ -112,12 +112,15 @@ def pack_windows(chosen: list[Window], padding: int) -> WindowBatch:
 
 
 def batches_by_tokens(chosen: list[Window], most_tokens: int) -> Iterator[list[Window]]:
-    """Windows of like length together, at most ``most_tokens`` with padding; a longer one goes alone."""
+    """Windows of like length together: at most ``most_tokens``, a longer one alone; at most a quarter is padding."""
     batch: list[Window] = []
+    filled = 0
     for window in sorted(chosen, key=lambda window: len(window.tokens)):
-        if batch and (len(batch) + 1) * len(window.tokens) > most_tokens:
+        padded = (len(batch) + 1) * len(window.tokens)
+        filled += len(window.tokens)
+        if batch and (padded > most_tokens or filled < 0.75 * padded):
             yield batch
-            batch = []
+            batch, filled = [], len(window.tokens)
         batch.append(window)
     if batch:
         yield batch

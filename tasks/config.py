@@ -2,7 +2,7 @@
 
 from typing import Literal, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import Field, NonNegativeInt, field_validator, model_validator
 
 from sdt_model.config import Frozen, Modality, TrainingConfig, demo
 
@@ -94,6 +94,11 @@ class Fitting(Frozen):
     """Share of conversations without a split that become dev."""
     test_fraction: float = Field(0.1, ge=0, lt=0.5)
     """Share of conversations without a split that become test."""
+
+
+class Promoting(Frozen):
+    """What becomes of a model once it is trained."""
+
     promote: bool = True
     """Make the new model the production one."""
 
@@ -107,8 +112,8 @@ def _shared_out(config: Fitted, workers: int) -> Fitted:
     return config
 
 
-class TrainConfig(Fitting, RunSettings):
-    """From features of annotated conversations to a bundle."""
+class Training(Fitting, RunSettings):
+    """On which features of annotated conversations training runs, and on how many workers."""
 
     extractors: ExtractorNames = ExtractorNames()
     """Whose features to train on."""
@@ -122,7 +127,7 @@ class TrainConfig(Fitting, RunSettings):
     """How often training goes on from its last checkpoint after a worker dies."""
 
     @model_validator(mode="after")
-    def _every_worker_has_work(self) -> "TrainConfig":
+    def _every_worker_has_work(self) -> "Training":
         return _shared_out(self, self.workers)
 
 
@@ -168,6 +173,46 @@ class FinetuneConfig(RunSettings):
     """How often training goes on from its last checkpoint after a worker dies."""
 
 
+class TrainConfig(Promoting, Training):
+    """From features of annotated conversations to a bundle."""
+
+
+class RepeatConfig(Training):
+    """A training with several seeds, scored on the test split; none of the models goes into production."""
+
+    seeds: tuple[NonNegativeInt, ...] = Field((0, 1, 2), min_length=1)
+    """One model for each; `training.optim.seed` is passed over."""
+
+    @field_validator("seeds")
+    @classmethod
+    def _each_seed_once(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) < len(seeds):
+            raise ValueError(f"a seed is given twice: {list(seeds)}")
+        return seeds
+
+    def one(self, training: TrainingConfig, modalities: tuple[Modality, ...] | None, seed: int) -> TrainConfig:
+        """A single training among the repeated ones."""
+        fields = {name: getattr(self, name) for name in Training.model_fields} | {"promote": False}
+        seeded = training.model_copy(update={"optim": training.optim.model_copy(update={"seed": seed})})
+        return TrainConfig.model_validate(fields | {"training": seeded, "modalities": modalities})
+
+
+class EvaluateConfig(RepeatConfig):
+    """From features of annotated conversations to scores that say how far they could be off."""
+
+    against: str | None = None
+    """Model id, or `production`, to compare with on the same test conversations."""
+    draws: int = Field(1000, ge=1)
+    """Bootstrap draws, each of as many conversations as the test split has."""
+
+
+class AblateConfig(RepeatConfig):
+    """From features of annotated conversations to what each part of the model is worth."""
+
+    variants: tuple[str, ...] | None = None
+    """Names of the variants to train beside the full model, such as `without unimodal gates`; absent: all."""
+
+
 class Labelling(Frozen):
     """How labels are computed, whichever model makes them."""
 
@@ -185,7 +230,7 @@ class LabelConfig(Labelling, StageConfig):
 Config = TypeVar("Config", bound=RunSettings)
 
 
-class PipelineConfig(Labelling, Fitting, ExtractConfig, IngestConfig):
+class PipelineConfig(Labelling, Promoting, Fitting, ExtractConfig, IngestConfig):
     """All four stages in turn, over one archive; labels come from the model that the run trains."""
 
     train_workers: int = Field(1, ge=1)

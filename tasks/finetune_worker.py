@@ -21,6 +21,7 @@ from torch import Tensor
 from sdt_model.config import Frozen
 from sdt_model.encoder import TextEncoder, Words, load_body
 from sdt_model.finetuner import FinetuneOptim, Finetuner, Texts
+from sdt_model.memory import keep_freed_memory
 from sdt_model.windows import Window, windows
 from tasks.archive import read_archive
 from tasks.encoders import fold_of, local_folder
@@ -57,6 +58,7 @@ def finetune_worker(settings: dict[str, Any]) -> None:
     """Ray Train's entry point; ``settings``: the plan as JSON data, and a queue for the epoch lines."""
     plan = FinetunePlan.model_validate(settings["plan"])
     torch.set_num_threads(plan.threads)
+    keep_freed_memory()
     finetuner = build_finetuner(plan, get_device())
     progress, best = _restore(finetuner)
     while len(progress.history) < plan.optim.epochs:

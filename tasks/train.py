@@ -5,7 +5,7 @@ import logging
 from sdt_model.bundle import Bundle, FeatureSource, to_files
 from sdt_model.config import MODALITIES, Frozen, Modality
 from tasks.archive import features_folder, read_archive
-from tasks.config import TrainConfig
+from tasks.config import TrainConfig, Training
 from tasks.errors import WorkflowError
 from tasks.extractors import extractor_spec
 from tasks.features import complete_features
@@ -54,7 +54,7 @@ def train(config: TrainConfig) -> TrainReport:
     return TrainReport(model_id=model_id, path=f"models/{model_id}", metrics=bundle.metrics, epochs=epochs)
 
 
-def plan_training(workspace: Workspace, config: TrainConfig) -> TrainPlan:
+def plan_training(workspace: Workspace, config: Training) -> TrainPlan:
     """Everything the workers need to know, and the name of the model that will come of it."""
     archive = read_archive(workspace, config.archive)
     sources, manifests = _sources(workspace, archive, config)
@@ -83,7 +83,7 @@ def plan_training(workspace: Workspace, config: TrainConfig) -> TrainPlan:
 
 
 def _sources(
-    workspace: Workspace, archive: Manifest, config: TrainConfig
+    workspace: Workspace, archive: Manifest, config: Training
 ) -> tuple[dict[Modality, FeatureSource], list[Manifest]]:
     sources: dict[Modality, FeatureSource] = {}
     manifests: list[Manifest] = []

@@ -29,6 +29,8 @@ def folder(tmp_path: Path) -> Path:
         ["--help"],
         ["train", "--help"],
         ["finetune-text", "--help"],
+        ["evaluate", "--help"],
+        ["ablate", "--help"],
         ["demo", "--help"],
         ["query", "SELECT 1 AS one FROM labels"],
     ],
@@ -83,6 +85,8 @@ def test_query_prints_a_table_and_says_when_there_is_more(folder: Path) -> None:
         (["ingest", "zip", "somewhere", "--archive", "x"], "kind: Input should be 'table' or 'meld'"),
         (["label", "x", "--config", "none.toml"], "none.toml cannot be read: No such file"),
         (["label"], "Missing argument"),
+        (["evaluate", "x", "--set", "seeds=[1, 1]"], "seeds: a seed is given twice: [1, 1]"),
+        (["evaluate", "x", "--set", "promote=true"], "promote: there is no such field"),
         (["nonsense"], "No such command"),
     ],
 )
@@ -119,6 +123,28 @@ def test_label_runs_without_a_server_and_writes_nothing_outside(folder: Path) ->
     command = done.stdout.split("Next: sdt ")[1]
     asked = subprocess.run(f"{SDT} {command}", shell=True, cwd=folder, capture_output=True, text=True)
     assert asked.returncode == 0 and "emotion" in asked.stdout
+
+
+@pytest.mark.slow
+def test_evaluate_shows_scores_and_writes_them_down(folder: Path) -> None:
+    workspace = Workspace(str(folder / "workspace"))
+    made.archive(workspace)
+    few = ["training.optim.epochs=1", "training.model.hidden=16", "seeds=[5]", "draws=50", "ray.cpus=2"]
+    other = model(workspace).model_id
+    done = sdt("evaluate", "made", "--against", other, *(f"--set={field}" for field in few), cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "## Evaluate: archive made, seeds 5" in done.stdout and f"Beside {other}" in done.stdout
+    (report,) = (path for path in workspace.files("evaluations") if path.endswith(".json"))
+    assert f"`{workspace.uri(report)}`" in done.stdout
+    assert "evaluate: seed 5 (1 of 1)" in done.stderr and "epoch 1/1" in done.stderr
+
+
+@pytest.mark.slow
+def test_ablate_refuses_an_unknown_variant_and_names_those_there_are(folder: Path) -> None:
+    made.archive(Workspace(str(folder / "workspace")))
+    done = sdt("ablate", "made", "--set", 'variants=["without luck"]', "--set", "ray.cpus=1", cwd=folder)
+    assert done.returncode == 1 and "there is no variant 'without luck'" in done.stderr
+    assert "without self-distillation" in done.stderr and "only text+audio" in done.stderr
 
 
 @pytest.mark.slow

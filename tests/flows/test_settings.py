@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 
 from flows.settings import assignments_layer, build_config, describe_fields, file_layer, options_layer, recipe_layer
 from sdt_model.config import OptimConfig, demo, iemocap
-from tasks.config import DemoConfig, ExtractConfig, IngestConfig, LabelConfig, PipelineConfig, TrainConfig
+from tasks.config import (
+    AblateConfig,
+    DemoConfig,
+    EvaluateConfig,
+    ExtractConfig,
+    IngestConfig,
+    LabelConfig,
+    PipelineConfig,
+    TrainConfig,
+)
 from tasks.errors import WorkflowError
 
 ARCHIVE = {"archive": "a"}
@@ -80,7 +89,10 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         file_layer(tmp_path)
 
 
-@pytest.mark.parametrize("kind", [IngestConfig, ExtractConfig, TrainConfig, LabelConfig, PipelineConfig, DemoConfig])
+@pytest.mark.parametrize(
+    "kind",
+    [IngestConfig, ExtractConfig, TrainConfig, EvaluateConfig, AblateConfig, LabelConfig, PipelineConfig, DemoConfig],
+)
 def test_every_field_that_is_described_can_be_set_to_its_default(kind: type) -> None:
     required = {"archive": "a", "path": "p", "kind": "table"}
     needed = {name: required[name] for name, field in kind.model_fields.items() if field.is_required()}

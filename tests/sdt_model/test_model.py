@@ -116,6 +116,51 @@ def test_statistics_standardise_and_a_constant_dimension_is_left_unscaled() -> N
     assert scores(model, moved, [0]).teacher.isfinite().all()
 
 
+SWITCHES = [
+    {"transformers": "intra"}, {"transformers": "inter"}, {"unimodal_gates": "none"}, {"multimodal_gate": "none"}
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("switch", SWITCHES, ids=str)
+@pytest.mark.parametrize("subset", SUBSETS, ids="+".join)
+def test_parts_can_be_left_out(switch: dict[str, str], subset: tuple[str, ...]) -> None:
+    data = without(made.conversations([5, 1, 3]), set(MODALITIES) - set(subset))
+    published, model = network(), network(**switch)
+    output = scores(model, data, [0, 1, 2])
+    assert output.teacher.isfinite().all() and (output.teacher - scores(published, data, [0, 1, 2]).teacher).any()
+    torch.testing.assert_close(output.weights.sum(dim=0), torch.ones(9))
+    size = sum(parameter.numel() for parameter in model.parameters())
+    assert size < sum(parameter.numel() for parameter in published.parameters())
+
+
+def test_without_inter_modal_transformers_a_student_sees_its_own_modality_alone() -> None:
+    data = made.conversations([6])
+    blind = without(data, {"audio", "visual"})
+    alone, seeing = network(transformers="intra"), network()
+    torch.testing.assert_close(scores(alone, data, [0]).students[0], scores(alone, blind, [0]).students[0])
+    assert (scores(seeing, data, [0]).students[0] - scores(seeing, blind, [0]).students[0]).abs().max() > 1e-3
+
+
+def test_without_intra_modal_transformers_a_student_sees_its_own_modality_as_query_alone() -> None:
+    data = made.conversations([6])
+    other_turns = without(data, {"text"}, slice(1, None))
+    model = network(transformers="inter")
+    now, then = scores(model, data, [0]).students[0, 0], scores(model, other_turns, [0]).students[0, 0]
+    torch.testing.assert_close(now, then)  # what it said in other turns is the key and value of no transformer to it
+
+
+def test_without_the_multimodal_gate_present_modalities_weigh_alike() -> None:
+    data = without(made.conversations([4]), {"audio"}, slice(0, 2))
+    weights = scores(network(multimodal_gate="none"), data, [0]).weights
+    torch.testing.assert_close(weights[:, 0], torch.tensor([0.5, 0.0, 0.5]))
+    torch.testing.assert_close(weights[:, 3], torch.full((3,), 1 / 3))
+
+
+def test_one_modality_has_no_inter_modal_transformers() -> None:
+    with pytest.raises(ValueError, match="a model of text alone has no transformers from one modality to another"):
+        SDT(ModelConfig(hidden=16, heads=2, transformers="inter"), {"text": 12}, 3)
+
+
 def test_noise_is_added_in_training_alone() -> None:
     data = made.conversations([4])
     quiet, noisy = network(), network(noise=0.5)

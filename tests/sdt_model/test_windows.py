@@ -44,3 +44,6 @@ def test_batches_keep_to_their_tokens_and_lose_nothing() -> None:
     batches = list(batches_by_tokens(found, most_tokens=24))
     assert sorted(row for batch in batches for window in batch for row in window.rows) == list(range(30))
     assert all(len(batch) * max(len(window.tokens) for window in batch) <= 24 for batch in batches)
+    for batch in batches:
+        sizes = [len(window.tokens) for window in batch]
+        assert sum(sizes) >= 0.75 * len(sizes) * max(sizes)

@@ -1,0 +1,95 @@
+"""What every command of `sdt` does: add up its configuration, run its flow, print its page, or one block of error."""
+
+import logging
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import typer
+from pydantic import BaseModel
+
+from flows.runtime import prepare_environment, show_progress
+from flows.settings import assignments_layer, build_config, describe_fields, file_layer, options_layer, recipe_layer
+from tasks.config import RunSettings
+from tasks.errors import WorkflowError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Settings = TypeVar("Settings", bound=RunSettings)
+
+log = logging.getLogger("sdt.cli")
+
+
+class Given(NamedTuple):
+    """Where a configuration may come from, besides a command's own options."""
+
+    workspace: str | None
+    config: Path | None
+    assign: list[str] | None
+    recipe: str | None = None
+
+
+@contextmanager
+def errors_in_one_block(debug: bool) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if debug:
+            raise
+        unexpected = f"{type(error).__name__}: {error}\n  the traceback is shown with --debug"
+        print(f"error: {error if isinstance(error, WorkflowError) else unexpected}", file=sys.stderr)
+        raise typer.Exit(1) from None
+
+
+def fields(kind: type[BaseModel]) -> str:
+    """The end of a command's help: every field for --set and --config."""
+    lines = [
+        f"  {path} = {default or '(required)'}\n      {meaning}" for path, default, meaning in describe_fields(kind)
+    ]
+    return "\b\n" + "\n".join(["Fields for --set and --config:", *lines])
+
+
+def run(flow: str, kind: type[Settings], given: Given, options: dict[str, Any], pages: str = "artifacts") -> Settings:
+    """Add up the configuration, run the flow with it, print its page."""
+    layers = recipe_layer(given.recipe), file_layer(given.config), assignments_layer(given.assign or ())
+    settings = build_config(kind, *layers, options_layer(options | {"workspace": given.workspace}))
+    prepare_environment()
+    show_progress()
+    log.info("starting")
+    result = getattr(import_module(f"flows.{flow}"), f"{flow}_flow")(settings)
+    page = getattr(import_module(f"flows.{pages}"), f"{flow}_page")
+    print(page(settings, result))
+    return settings
+
+
+def say_next(command: str, settings: RunSettings) -> None:
+    elsewhere = settings.workspace != RunSettings.model_fields["workspace"].default
+    print(f"\nNext: {command}{f' --workspace {shlex.quote(settings.workspace)}' if elsewhere else ''}")
+
+
+def show_query(sql: str, workspace: str, archive: str | None, limit: int, out: Path | None = None) -> None:
+    from tasks.query import run_query, write_result
+    from tasks.workspace import Workspace
+
+    result = run_query(Workspace(workspace), sql, archive)
+    if out is None:
+        _print_table(result, limit)
+    else:
+        write_result(result, out)
+        print(f"written to {out}")
+
+
+def _print_table(rows: "pl.LazyFrame", limit: int) -> None:
+    import polars as pl
+
+    found = rows.head(limit + 1).collect(engine="streaming")
+    whole = pl.Config(tbl_rows=-1, tbl_cols=-1, tbl_width_chars=-1, fmt_table_cell_list_len=-1, fmt_str_lengths=60)
+    with whole, pl.Config(tbl_hide_dataframe_shape=True):
+        print(found.head(limit))
+    if len(found) > limit:
+        print(f"the first {limit} rows; see more with --limit N, or write all with --out FILE", file=sys.stderr)

@@ -1,0 +1,25 @@
+"""Flow `sdt-evaluate`: models of several seeds, their scores on test, and how far those could be off."""
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+
+from flows.artifacts import publish
+from flows.evaluation_pages import evaluate_page
+from tasks.cluster import connected
+from tasks.config import EvaluateConfig
+from tasks.evaluate import EvaluationReport, evaluate
+
+
+@task(name="evaluate", persist_result=False, cache_policy=NO_CACHE)
+def evaluate_task(config: EvaluateConfig) -> EvaluationReport:
+    """The evaluate stage."""
+    return evaluate(config)
+
+
+@flow(name="sdt-evaluate", persist_result=False)
+def evaluate_flow(config: EvaluateConfig) -> EvaluationReport:
+    """Train models of several seeds on an archive, and score them on its test split."""
+    with connected(config.ray):
+        report = evaluate_task(config)
+    publish("sdt-evaluate", evaluate_page(config, report))
+    return report

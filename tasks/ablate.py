@@ -1,0 +1,154 @@
+"""Ablate: the published model without one part at a time, each trained with the same seeds, in one table.
+
+The variants are those of the paper (Ma et al. 2023, ablation studies). Beside them stands what one trained model says
+at inference when modalities are taken away.
+"""
+
+import logging
+from itertools import combinations
+from typing import Any
+
+from sdt_model.batch import Ints
+from sdt_model.config import MODALITIES, Frozen, TrainingConfig
+from sdt_model.confusion import weighted_f1
+from tasks.config import AblateConfig
+from tasks.errors import WorkflowError
+from tasks.manifest import fingerprint
+from tasks.scoring import Scored, Subset, score_models
+from tasks.seeds import Spread, spread, train_seeds
+from tasks.train import plan_training
+from tasks.workspace import Workspace
+
+log = logging.getLogger("sdt.ablate")
+
+CODE_VERSION = 1
+FULL = "full model"
+Variant = tuple[TrainingConfig, Subset]
+
+_WITHOUT: dict[str, dict[str, dict[str, Any]]] = {
+    "without self-distillation": {"objective": {"gamma_ce": 0.0, "gamma_kl": 0.0}},
+    "without hard labels": {"objective": {"gamma_ce": 0.0}},
+    "without soft labels": {"objective": {"gamma_kl": 0.0}},
+    "without intra-modal transformers": {"model": {"transformers": "inter"}},
+    "without inter-modal transformers": {"model": {"transformers": "intra"}},
+    "without unimodal gates": {"model": {"unimodal_gates": "none"}},
+    "without the multimodal gate": {"model": {"multimodal_gate": "none"}},
+}
+_OF_SEVERAL = ("without intra-modal transformers", "without inter-modal transformers", "without the multimodal gate")
+
+
+class VariantScores(Frozen):
+    """One line of the table."""
+
+    name: str
+    """What the variant lacks, or the modalities that it takes."""
+    models: tuple[str, ...]
+    """Its models, one a seed."""
+    score: Spread
+    """Weighted F1 on test, at the epoch chosen on dev, over the seeds."""
+    difference: float
+    """Its mean minus the full model's."""
+
+
+class SubsetScores(Frozen):
+    """What one model says with some of its modalities."""
+
+    modalities: Subset
+    """Those that it is given."""
+    utterances: int
+    """Annotated test utterances that have any of them."""
+    heads: dict[str, float]
+    """Weighted F1 on test: `fused` over these utterances, each student over those that have its modality."""
+
+
+class AblationReport(Frozen):
+    """What the ablation found."""
+
+    archive: str
+    """Archive that was trained and scored on."""
+    path: str
+    """This report as JSON, relative to the workspace."""
+    seeds: tuple[int, ...]
+    """Of every variant."""
+    variants: tuple[VariantScores, ...]
+    """The full model first."""
+    subset_model: str
+    """The model that `subsets` speaks of: the full one of the first seed."""
+    subsets: tuple[SubsetScores, ...]
+    """It with each subset of its modalities, at inference."""
+
+
+def ablate(config: AblateConfig) -> AblationReport:
+    """Train every variant with every seed and score them on the test split.
+
+    Raises:
+        WorkflowError: training is impossible, there is no test split, or no such variant.
+    """
+    workspace = Workspace(config.workspace)
+    modalities = tuple(plan_training(workspace, config).bundle.features)
+    chosen = _chosen(variants(config.training, modalities), config)
+    scores: dict[str, tuple[list[str], list[float]]] = {}
+    for number, (name, (training, taken)) in enumerate(chosen.items()):
+        what = f"ablate: {name} (variant {number + 1} of {len(chosen)})"
+        bundles = train_seeds(what, config, training, taken)
+        if name == FULL:
+            first = bundles[0]
+        scores[name] = [b.model_id for b in bundles], [b.metrics["test_weighted_f1"] for b in bundles]
+    (scored,) = score_models([first], config, subsets_of(modalities))
+    identity = fingerprint(CODE_VERSION, {name: models for name, (models, _) in scores.items()}, scored.fingerprint)
+    full = spread(scores[FULL][1])
+    report = AblationReport(
+        archive=config.archive,
+        path=f"evaluations/{config.archive}/ablation-{identity}.json",
+        seeds=config.seeds,
+        variants=tuple(
+            VariantScores(
+                name=name, models=tuple(models), score=spread(values), difference=spread(values).mean - full.mean
+            )
+            for name, (models, values) in scores.items()
+        ),
+        subset_model=first.model_id,
+        subsets=_subsets(scored),
+    )
+    if not workspace.exists(report.path):
+        workspace.write_json(report.path, report.model_dump(mode="json"))
+    return report
+
+
+def variants(training: TrainingConfig, modalities: Subset) -> dict[str, Variant]:
+    """Every variant by name, the full model first; a model of one modality has no inter-modal part to lose."""
+    found: dict[str, Variant] = {FULL: (training, modalities)}
+    for name, parts in _WITHOUT.items():
+        if len(modalities) > 1 or name not in _OF_SEVERAL:
+            changed = {part: getattr(training, part).model_copy(update=values) for part, values in parts.items()}
+            found[name] = training.model_copy(update=changed), modalities
+    for subset in subsets_of(modalities)[:-1]:
+        found[f"only {'+'.join(subset)}"] = training, subset
+    return found
+
+
+def subsets_of(modalities: Subset) -> tuple[Subset, ...]:
+    """Every subset but the empty one, smaller ones first."""
+    ordered = [name for name in MODALITIES if name in modalities]
+    return tuple(subset for size in range(1, len(ordered) + 1) for subset in combinations(ordered, size))
+
+
+def _chosen(there: dict[str, Variant], config: AblateConfig) -> dict[str, Variant]:
+    wanted = config.variants if config.variants is not None else tuple(there)
+    if unknown := sorted(set(wanted) - set(there)):
+        raise WorkflowError(f"there is no variant {', '.join(map(repr, unknown))}; there are: {', '.join(there)}")
+    return {name: variant for name, variant in there.items() if name == FULL or name in wanted}
+
+
+def _subsets(scored: Scored) -> tuple[SubsetScores, ...]:
+    def score(counts: Ints) -> float:
+        return float(weighted_f1(counts.sum(axis=0)))
+
+    return tuple(
+        SubsetScores(
+            modalities=subset,
+            utterances=int(heads["fused"].sum()),
+            heads={name: score(counts) for name, counts in heads.items() if name == "fused" or name in subset},
+        )
+        for subset, heads in scored.subsets.items()
+    )

@@ -1,0 +1,152 @@
+"""What models say of the test split, as one confusion matrix a conversation: one shard a model, fanned out over Ray.
+
+The matrices are small, whatever the archive's size, and every score and every bootstrap draw comes from them.
+"""
+
+import tempfile
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from sdt_model.batch import Conversations, Ints
+from sdt_model.bundle import Bundle
+from sdt_model.config import Modality
+from sdt_model.confusion import conversation_confusions
+from sdt_model.model import SDT
+from sdt_model.predict import predict
+from sdt_model.trainer import EVALUATION_UTTERANCES
+from tasks.archive import read_archive
+from tasks.config import Resources, StageConfig, Training
+from tasks.errors import WorkflowError
+from tasks.features import FeatureFolder
+from tasks.label import feature_folders
+from tasks.manifest import fingerprint
+from tasks.models import read_network
+from tasks.splits import SplitRule, gather_splits, split_rule
+from tasks.stage import Shard, ShardFunction, ShardOutput, fan_out
+from tasks.workspace import Workspace
+
+CODE_VERSION = 1
+
+Subset = tuple[Modality, ...]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What one model says of the test split.
+
+    Attributes:
+        fingerprint: of all that the counts depend on.
+        subsets: for each subset of modalities, by `fused` or a modality's name, (conversations, K, K) counts of
+            annotated utterances that have any modality of the subset, or that one.
+    """
+
+    fingerprint: str
+    subsets: dict[Subset, dict[str, Ints]]
+
+    @property
+    def whole(self) -> dict[str, Ints]:
+        """With the most modalities that were asked for."""
+        return self.subsets[max(self.subsets, key=len)]
+
+
+@dataclass(frozen=True)
+class ScoringPlan:
+    """What every worker is told."""
+
+    workspace: Workspace
+    archive: str
+    rule: SplitRule
+
+
+def score_models(bundles: list[Bundle], config: Training, subsets: tuple[Subset, ...] | None = None) -> list[Scored]:
+    """For each bundle what it says of the archive's test split, with all its modalities or with each of ``subsets``.
+
+    Raises:
+        WorkflowError: the archive has no complete features by a bundle's extractors, or no test split.
+    """
+    workspace = Workspace(config.workspace)
+    archive = read_archive(workspace, config.archive)
+    plan = ScoringPlan(workspace, config.archive, split_rule(archive, config.dev_fraction, config.test_fraction))
+    shards = []
+    for index, bundle in enumerate(bundles):
+        folders, made_from = feature_folders(workspace, archive, bundle, config.archive)
+        wanted = subsets or (tuple(bundle.features),)
+        of = fingerprint(CODE_VERSION, archive.fingerprint, made_from, plan.rule, bundle.model_id, wanted)
+        path = f"evaluations/{config.archive}/scores/{bundle.model_id}-{of}.parquet"
+        shards.append(Shard(index, path, {"fingerprint": of, "bundle": bundle, "folders": folders, "subsets": wanted}))
+    fan_out("score", shards, partial(prepare, plan), _stage(config))
+    return [_read(workspace, shard) for shard in shards]
+
+
+def prepare(plan: ScoringPlan) -> ShardFunction:
+    """The function that scores a model."""
+    return partial(score, plan)
+
+
+def score(plan: ScoringPlan, shard: Shard) -> ShardOutput:
+    """One row for each subset of modalities and test conversation: a flat confusion matrix of each head."""
+    bundle: Bundle = shard.payload["bundle"]
+    network = read_network(plan.workspace, bundle)
+    if torch.cuda.is_available():
+        network.cuda()
+    with tempfile.TemporaryDirectory(prefix="sdt-score-") as scratch:
+        test = _test_split(plan, bundle, shard.payload["folders"], Path(scratch))
+        tables = [_scored(network, test, subset) for subset in shard.payload["subsets"]]
+    return ShardOutput(pa.concat_tables(tables))
+
+
+def _test_split(plan: ScoringPlan, bundle: Bundle, folders: tuple[FeatureFolder, ...], scratch: Path) -> Conversations:
+    archive = read_archive(plan.workspace, plan.archive)
+    test = gather_splits(plan.workspace, archive, list(folders), bundle.emotions, plan.rule, scratch).test
+    if not len(test.lengths):
+        raise WorkflowError(
+            f"archive {plan.archive!r} has no annotated conversation in its test split, so nothing can be scored\n"
+            "  give the `split` column test, or set test_fraction"
+        )
+    return test
+
+
+def _scored(network: SDT, test: Conversations, subset: Subset) -> pa.Table:
+    kept = np.array([name in subset for name in network.modalities])
+    masked = replace(test, present=test.present & kept[:, None])  # absent vectors cannot be seen, whatever they hold
+    found = predict(network, masked, EVALUATION_UTTERANCES)
+    heads = {"fused": (found.probabilities, masked.present.any(axis=0))}
+    heads |= {n: (found.students[m], masked.present[m]) for m, n in enumerate(network.modalities)}
+    columns: dict[str, Any] = {"subset": pa.repeat("+".join(subset), len(test.lengths))}
+    for name, (scores, has) in heads.items():
+        label = np.where(has, test.label, -1)
+        counts = conversation_confusions(label, scores.argmax(axis=-1), test.offset, network.classes)
+        columns[name] = pa.FixedSizeListArray.from_arrays(pa.array(counts.ravel(), pa.int64()), network.classes**2)
+    return pa.table(columns)
+
+
+def _read(workspace: Workspace, shard: Shard) -> Scored:
+    table, bundle = workspace.read_table(shard.path), shard.payload["bundle"]
+    subset, classes = np.array(table["subset"].to_pylist()), len(bundle.emotions)
+    heads = {
+        name: table[name].combine_chunks().flatten().to_numpy().reshape(-1, classes, classes)
+        for name in ("fused", *bundle.features)
+    }
+    return Scored(
+        shard.payload["fingerprint"],
+        {
+            wanted: {name: counts[subset == "+".join(wanted)] for name, counts in heads.items()}
+            for wanted in shard.payload["subsets"]
+        },
+    )
+
+
+def _stage(config: Training) -> StageConfig:
+    return StageConfig(
+        workspace=config.workspace,
+        archive=config.archive,
+        ray=config.ray,
+        resources=config.resources or Resources(),
+        retries=config.retries,
+    )
