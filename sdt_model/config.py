@@ -25,6 +25,8 @@ class ModelConfig(Frozen):
     """Dropout on transformer inputs, attention, feed-forward and the students' heads."""
     noise: float = Field(0.0, ge=0)
     """Deviation of the noise added in training to features, which have deviation 1 here; 0: none, as published."""
+    clip: float | None = Field(10.0, gt=0)
+    """Largest size of a feature, in deviations from its mean in training; absent: any, as published."""
     speakers: int = Field(9, ge=1)
     """Rows of the speaker table. The n-th speaker to appear in a conversation takes row n modulo this."""
     window: int = Field(512, ge=2)

@@ -160,6 +160,8 @@ class SDT(nn.Module):
         columns = []
         for name, project, x in zip(self.modalities, self.project, batch.features, strict=True):
             standard = (x - self.get_buffer(f"mean_{name}")) * self.get_buffer(f"scale_{name}")
+            if self.config.clip is not None:  # a dimension that hardly varied in training may be thousands off later
+                standard = standard.clamp(-self.config.clip, self.config.clip)
             if self.training and self.config.noise:
                 standard = standard + self.config.noise * torch.randn_like(standard)
             columns.append(project(standard))

@@ -26,7 +26,7 @@ from tasks.workspace import Workspace
 
 log = logging.getLogger("sdt.label")
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 UNDATED = "__HIVE_DEFAULT_PARTITION__"  # what Hive calls the partition of a null
 
 

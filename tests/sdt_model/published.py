@@ -65,6 +65,7 @@ def model() -> SDT:
         dropout=0.0,
         speakers=vectors.config["speakers"],
         unimodal_gates="identity",
+        clip=None,
     )
     network = SDT(config, vectors.config["dims"], vectors.config["classes"])
     with torch.no_grad():

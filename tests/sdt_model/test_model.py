@@ -116,6 +116,19 @@ def test_statistics_standardise_and_a_constant_dimension_is_left_unscaled() -> N
     assert scores(model, moved, [0]).teacher.isfinite().all()
 
 
+def test_one_wild_dimension_does_not_decide_alone() -> None:
+    data = made.conversations([4])
+    wild = {name: values.copy() for name, values in data.features.items()}
+    bounded = {name: values.copy() for name, values in data.features.items()}
+    wild["audio"][1, 3], bounded["audio"][1, 3] = 4000, 10
+    of = {"wild": wild, "bounded": bounded}
+    found = {
+        name: scores(network(), Conversations(x, data.present, data.speaker, data.label, data.offset), [0]).teacher
+        for name, x in of.items()
+    }
+    torch.testing.assert_close(found["wild"], found["bounded"])
+
+
 SWITCHES = [
     {"transformers": "intra"}, {"transformers": "inter"}, {"unimodal_gates": "none"}, {"multimodal_gate": "none"}
 ]  # fmt: skip
