@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.speed import Row, row, table
+from benchmarks.workers import rate
 from sdt_model.memory import keep_freed_memory
 
 # What is measured at which width, on how many dialogues a batch.
@@ -21,6 +22,8 @@ CURVES = (
     ("infer", 512, (32,)),
     ("infer", 256, (32,)),
 )
+# Processes that share the cores, at this width and global batch.
+WORKERS, WORKERS_WIDTH, WORKERS_DIALOGUES = (1, 2), 1024, 16
 OUT = Path(__file__).with_name("speed.json")
 
 
@@ -35,9 +38,12 @@ def main() -> None:
         for size in sizes:
             rows.append(row(what, size, width, given.steps))
             print(f"{what}, width {width}, {size} dialogues: {rows[-1].ours:.0f} utterances/s", flush=True)
+    shared = {str(count): rate(count, WORKERS_DIALOGUES, WORKERS_WIDTH, given.steps) for count in WORKERS}
     machine = {"threads": torch.get_num_threads(), "torch": torch.__version__, "processor": platform.machine()}
-    given.out.write_text(json.dumps({"machine": machine, "rows": table(rows)}, indent=1) + "\n")
+    given.out.write_text(json.dumps({"machine": machine, "rows": table(rows), "workers": shared}, indent=1) + "\n")
     Console(width=150).print(shown(rows, f"torch {machine['torch']}, {machine['threads']} threads, float32"))
+    for count, found in shared.items():
+        print(f"train, width {WORKERS_WIDTH}, {WORKERS_DIALOGUES} dialogues, {count} workers: {found:.0f} utterances/s")
     print(f"written to {given.out}")
 
 

@@ -101,6 +101,11 @@ def alone(what: str, whose: str, dialogues: int, width: int) -> int:
     run = RUNS[what, whose](data, width)
     for chosen in batches(data, dialogues, 3):
         run(chosen)
+    return peak_memory_mib()
+
+
+def peak_memory_mib() -> int:
+    """This process's largest resident memory, MiB."""
     # Not getrusage: its maximum is inherited from the process that started this one.
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) // 1024

@@ -48,7 +48,8 @@ def ablate_page(config: RunSettings, report: AblationReport) -> str:
             f"## Ablate: archive {report.archive}, seeds {seeds}",
             "Weighted F1 on test at the epoch chosen on dev, mean ± deviation over the seeds.",
             table(("variant", "weighted F1", "difference"), rows),
-            f"{report.subset_model} when it is given only some modalities, weighted F1 on test:",
+            f"{report.subset_model} when it is given only some modalities, weighted F1 on test, "
+            "and a 95% interval of the difference by bootstrap:",
             _subsets(report),
             place("Report", config, report.path),
         ]
@@ -62,10 +63,13 @@ def _subsets(report: AblationReport) -> str:
             "+".join(subset.modalities),
             subset.utterances,
             *(f"{subset.heads[head]:.4f}" if head in subset.heads else "" for head in ("fused", *students)),
+            _interval(subset.over_best, "+.4f"),
         )
         for subset in report.subsets
     ]
-    return table(("given", "utterances", "fused", *(f"student: {name}" for name in students)), rows)
+    return table(
+        ("given", "utterances", "fused", *(f"student: {name}" for name in students), "fused - best student"), rows
+    )
 
 
 def _scores(report: EvaluationReport) -> str:

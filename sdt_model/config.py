@@ -135,7 +135,7 @@ def demo() -> TrainingConfig:
     return TrainingConfig(
         model=ModelConfig(hidden=96, heads=4, dropout=0.3),
         objective=ObjectiveConfig(temperature=2.0),
-        optim=OptimConfig(learning_rate=1e-3, batch_conversations=8, epochs=30, patience=6),
+        optim=OptimConfig(learning_rate=1e-3, batch_conversations=8, epochs=30, patience=6, modality_dropout=0.1),
     )
 
 

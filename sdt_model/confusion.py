@@ -13,6 +13,7 @@ from sdt_model.batch import Ints
 from sdt_model.config import Frozen
 
 Scores = npt.NDArray[np.float64]
+BOOTSTRAP_SEED = 0  # one for all, so that any two models meet the same draws
 _DRAWS_AT_ONCE = 64
 
 

@@ -9,8 +9,8 @@ from itertools import combinations
 from typing import Any
 
 from sdt_model.batch import Ints
-from sdt_model.config import MODALITIES, Frozen, TrainingConfig
-from sdt_model.confusion import weighted_f1
+from sdt_model.config import MODALITIES, Frozen, Modality, TrainingConfig
+from sdt_model.confusion import BOOTSTRAP_SEED, Interval, bootstrap, interval, weighted_f1
 from tasks.config import AblateConfig
 from tasks.errors import WorkflowError
 from tasks.manifest import fingerprint
@@ -21,7 +21,7 @@ from tasks.workspace import Workspace
 
 log = logging.getLogger("sdt.ablate")
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 FULL = "full model"
 Variant = tuple[TrainingConfig, Subset]
 
@@ -59,6 +59,10 @@ class SubsetScores(Frozen):
     """Annotated test utterances that have any of them."""
     heads: dict[str, float]
     """Weighted F1 on test: `fused` over these utterances, each student over those that have its modality."""
+    best_student: Modality
+    """The student with the best score."""
+    over_best: Interval
+    """95% interval of the fused score minus the best student's, over draws of test conversations."""
 
 
 class AblationReport(Frozen):
@@ -95,7 +99,8 @@ def ablate(config: AblateConfig) -> AblationReport:
             first = bundles[0]
         scores[name] = [b.model_id for b in bundles], [b.metrics["test_weighted_f1"] for b in bundles]
     (scored,) = score_models([first], config, subsets_of(modalities))
-    identity = fingerprint(CODE_VERSION, {name: models for name, (models, _) in scores.items()}, scored.fingerprint)
+    trained = {name: models for name, (models, _) in scores.items()}
+    identity = fingerprint(CODE_VERSION, trained, scored.fingerprint, config.draws)
     full = spread(scores[FULL][1])
     report = AblationReport(
         archive=config.archive,
@@ -108,7 +113,7 @@ def ablate(config: AblateConfig) -> AblationReport:
             for name, (models, values) in scores.items()
         ),
         subset_model=first.model_id,
-        subsets=_subsets(scored),
+        subsets=_subsets(scored, config.draws),
     )
     if not workspace.exists(report.path):
         workspace.write_json(report.path, report.model_dump(mode="json"))
@@ -140,15 +145,18 @@ def _chosen(there: dict[str, Variant], config: AblateConfig) -> dict[str, Varian
     return {name: variant for name, variant in there.items() if name == FULL or name in wanted}
 
 
-def _subsets(scored: Scored) -> tuple[SubsetScores, ...]:
-    def score(counts: Ints) -> float:
-        return float(weighted_f1(counts.sum(axis=0)))
+def _subsets(scored: Scored, draws: int) -> tuple[SubsetScores, ...]:
+    return tuple(_subset(subset, heads, draws) for subset, heads in scored.subsets.items())
 
-    return tuple(
-        SubsetScores(
-            modalities=subset,
-            utterances=int(heads["fused"].sum()),
-            heads={name: score(counts) for name, counts in heads.items() if name == "fused" or name in subset},
-        )
-        for subset, heads in scored.subsets.items()
+
+def _subset(subset: Subset, counts: dict[str, Ints], draws: int) -> SubsetScores:
+    heads = {name: float(weighted_f1(counts[name].sum(axis=0))) for name in ("fused", *subset)}
+    best = max(subset, key=heads.__getitem__)
+    fused, student = (bootstrap([counts[name]], draws, BOOTSTRAP_SEED)["weighted_f1"] for name in ("fused", best))
+    return SubsetScores(
+        modalities=subset,
+        utterances=int(counts["fused"].sum()),
+        heads=heads,
+        best_student=best,
+        over_best=interval(fused - student),
     )

@@ -182,6 +182,8 @@ class RepeatConfig(Training):
 
     seeds: tuple[NonNegativeInt, ...] = Field((0, 1, 2), min_length=1)
     """One model for each; `training.optim.seed` is passed over."""
+    draws: int = Field(1000, ge=1)
+    """Bootstrap draws, each of as many conversations as the test split has."""
 
     @field_validator("seeds")
     @classmethod
@@ -202,8 +204,6 @@ class EvaluateConfig(RepeatConfig):
 
     against: str | None = None
     """Model id, or `production`, to compare with on the same test conversations."""
-    draws: int = Field(1000, ge=1)
-    """Bootstrap draws, each of as many conversations as the test split has."""
 
 
 class AblateConfig(RepeatConfig):

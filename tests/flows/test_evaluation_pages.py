@@ -53,8 +53,14 @@ def test_ablate_shows_each_variant_beside_the_full_model_and_each_subset(workspa
     def variant(name: str, score: float) -> VariantScores:
         return VariantScores(name=name, models=("a", "b"), score=spread([score, score]), difference=score - 0.6)
 
-    text = SubsetScores(modalities=("text",), utterances=1200, heads={"fused": 0.4, "text": 0.41})
-    both = SubsetScores(modalities=("text", "audio"), utterances=1300, heads={"fused": 0.6, "text": 0.5, "audio": 0.3})
+    text = SubsetScores(
+        modalities=("text",), utterances=1200, heads={"fused": 0.4, "text": 0.41},
+        best_student="text", over_best=Interval(low=-0.03, high=0.01),
+    )  # fmt: skip
+    both = SubsetScores(
+        modalities=("text", "audio"), utterances=1300, heads={"fused": 0.6, "text": 0.5, "audio": 0.3},
+        best_student="text", over_best=Interval(low=0.05, high=0.15),
+    )  # fmt: skip
     found = AblationReport(
         archive="made", path="evaluations/made/ablation-1.json", seeds=(0, 1), subset_model="sdt-1",
         variants=(variant(FULL, 0.6), variant("without unimodal gates", 0.55)), subsets=(text, both),
@@ -63,6 +69,6 @@ def test_ablate_shows_each_variant_beside_the_full_model_and_each_subset(workspa
     rows = cells(page)
     assert ["full model", "0.6000 ± 0.0000", ""] in rows
     assert ["without unimodal gates", "0.5500 ± 0.0000", "-0.0500"] in rows
-    assert ["text", "1,200", "0.4000", "0.4100", ""] in rows
-    assert ["text+audio", "1,300", "0.6000", "0.5000", "0.3000"] in rows
+    assert ["text", "1,200", "0.4000", "0.4100", "", "-0.0300 to +0.0100"] in rows
+    assert ["text+audio", "1,300", "0.6000", "0.5000", "0.3000", "+0.0500 to +0.1500"] in rows
     assert "sdt-1 when it is given only some modalities" in page and workspace.uri(found.path) in page

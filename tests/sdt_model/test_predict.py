@@ -46,6 +46,14 @@ def test_any_length_gets_finite_scores(turns: int) -> None:
     np.testing.assert_allclose(found.probabilities.sum(axis=1), 1, atol=1e-5)
 
 
+@pytest.mark.parametrize("speakers", [1, 60])
+def test_any_number_of_speakers_gets_finite_scores(speakers: int) -> None:
+    data = made.conversations([70, 3])
+    data.speaker[:] = np.arange(73) % speakers
+    found = predict(network(), data, 64)
+    np.testing.assert_allclose(found.probabilities.sum(axis=1), 1, atol=1e-5)
+
+
 def stretch(data: Conversations, begin: int, end: int) -> Conversations:
     return Conversations(
         {name: values[begin:end] for name, values in data.features.items()},

@@ -60,4 +60,8 @@ def test_variants_are_trained_and_stand_beside_the_full_model(
     whole, text = report.subsets[-1], report.subsets[0]
     assert whole.heads["fused"] == pytest.approx(full.score.mean, abs=1e-6) and len(whole.heads) == 4
     assert set(text.heads) == {"fused", "text"} and 0 < text.utterances < whole.utterances
+    assert text.best_student == "text" and whole.heads[whole.best_student] == max(
+        score for name, score in whole.heads.items() if name != "fused"
+    )
+    assert whole.over_best.low <= whole.heads["fused"] - whole.heads[whole.best_student] <= whole.over_best.high
     assert AblationReport.model_validate(workspace.read_json(report.path)) == report
