@@ -81,6 +81,8 @@ class OptimConfig(Frozen):
     """Utterances in a global batch, of conversations of like length; absent: `batch_conversations` conversations."""
     modality_dropout: float = Field(0.0, ge=0, lt=1)
     """Chance, in training, that a conversation loses a modality, and that an utterance does; one is always left."""
+    compile: bool = False
+    """Have torch compile what it can of the network: needs a C++ compiler, and pays off on a GPU."""
     epochs: int = Field(100, ge=1)
     """At most this many passes over the training split."""
     patience: int = Field(10, ge=1)

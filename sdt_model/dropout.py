@@ -15,7 +15,7 @@ def dropout(x: Tensor, probability: float, training: bool) -> Tensor:
     """``x`` with each element zero with this probability and otherwise scaled up; ``x`` itself outside of training."""
     if not training or not probability:
         return x
-    if x.device.type != "cpu":
+    if x.device.type != "cpu" or torch.compiler.is_compiling():  # the compiler has its own generator
         return F.dropout(x, probability, training=True)
     return x * _kept(x.shape, probability).to(x.dtype)
 

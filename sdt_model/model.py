@@ -66,7 +66,10 @@ class Transformers(nn.Module):
     def forward(self, source: Tensor, target: Tensor, seen: Tensor | None, batch: Batch) -> Tensor:
         """(P, N, H), (P, N, H), which sources can be seen (P, N) or None for all -> (P, N, H)."""
         key, value = self.key_value(source).chunk(2, dim=-1)
-        mixed = self._attend(self.query(target), key, value, seen, batch)
+        return self._after(self._attend(self.query(target), key, value, seen, batch), target)
+
+    def _after(self, mixed: Tensor, target: Tensor) -> Tensor:
+        """(P, N, H), (P, N, H) -> (P, N, H): all that follows attention."""
         x = target + self._drop(self.attended(mixed))
         normed = F.layer_norm(x, x.shape[-1:], eps=1e-6) * self.norm_weight + self.norm_bias
         inner = self._drop(F.gelu(self.inner(normed), approximate="tanh"))
@@ -153,7 +156,13 @@ class SDT(nn.Module):
         modal = self._by_target(self._gated(pairwise))  # (M, N, H)
         fused, weights = self._fuse(modal, present)
         students = self.students(self._drop(F.relu(modal)))
-        return Output(students, self.teacher(fused), weights)
+        return Output(students.float(), self.teacher(fused).float(), weights.float())
+
+    def compile_parts(self, backend: str = "inductor") -> None:
+        """Have the parts compiled that do not care which conversations are in a batch; attention stays as it is."""
+        parts = ((self.transformers, "_after"), (self, "_gated"), (self, "_by_target"), (self, "_fuse"))
+        for owner, name in parts:
+            setattr(owner, name, torch.compile(getattr(owner, name), backend=backend, dynamic=True, fullgraph=True))
 
     def _inputs(self, batch: Batch) -> Tensor:
         """(M, N, H): standardised features, projected."""

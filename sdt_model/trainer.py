@@ -19,6 +19,7 @@ from sdt_model.config import TrainingConfig
 from sdt_model.metrics import classification_scores, computed
 from sdt_model.model import SDT, Output
 from sdt_model.objective import Objective
+from sdt_model.precision import training_precision
 from sdt_model.sampling import cut, scoring_batches, training_batches
 
 EVALUATION_UTTERANCES = 2048
@@ -87,7 +88,9 @@ class Trainer:
         rows = train.rows(conversations)
         totals = self.objective.totals(train.label[rows], train.present[:, rows])
         batch = pack(train, conversations[self.rank :: self.workers]).to(self.device)
-        terms = self.objective.terms(self.network(batch), batch, totals)
+        with training_precision(self.device):
+            output = self.network(batch)
+        terms = self.objective.terms(output, batch, totals)
         loss = self.objective.total(terms)
         self.optimizer.zero_grad()
         torch.autograd.backward(loss * self.workers)

@@ -23,6 +23,7 @@ from sdt_model.config import Frozen
 from sdt_model.memory import keep_freed_memory
 from sdt_model.model import SDT
 from sdt_model.objective import Objective
+from sdt_model.precision import prepare_precision
 from sdt_model.predict import predict
 from sdt_model.trainer import EVALUATION_UTTERANCES, Trainer
 from tasks.archive import features_folder, read_archive
@@ -132,8 +133,12 @@ def build_trainer(
     network = bundle.network()
     network.set_statistics(*statistics(splits.train))
     plain = network.to(device)
+    prepare_precision(device)
     objective = Objective(bundle.training.objective, plain.modalities, bundle.emotions, splits.train.label)
-    return Trainer(wrap(plain), plain, objective, splits, bundle.training)
+    trainer = Trainer(wrap(plain), plain, objective, splits, bundle.training)
+    if bundle.training.optim.compile:  # last: a copy of the network that the trainer keeps must be plain
+        plain.compile_parts()
+    return trainer
 
 
 def train_epoch(trainer: Trainer, number: int) -> dict[str, float]:

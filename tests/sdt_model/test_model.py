@@ -129,6 +129,21 @@ def test_one_wild_dimension_does_not_decide_alone() -> None:
     torch.testing.assert_close(found["wild"], found["bounded"])
 
 
+def test_compiled_parts_give_the_same_scores_for_any_batch() -> None:
+    torch.compiler.reset()
+    data, model, compiled = made.conversations([4, 7, 1, 7]), network(), network(dropout=0.3)
+    compiled.load_state_dict(model.state_dict())
+    compiled.compile_parts(backend="aot_eager")
+    for chosen in ([0, 1], [1, 3, 0], [2, 1]):
+        torch.testing.assert_close(
+            scores(compiled, data, chosen).teacher, scores(model, data, chosen).teacher, atol=1e-5, rtol=1e-5
+        )
+    compiled.train()
+    output = compiled(pack(data, [0, 1, 3]))
+    output.teacher.sum().backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in compiled.parameters())
+
+
 SWITCHES = [
     {"transformers": "intra"}, {"transformers": "inter"}, {"unimodal_gates": "none"}, {"multimodal_gate": "none"}
 ]  # fmt: skip
