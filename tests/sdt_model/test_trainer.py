@@ -86,7 +86,7 @@ def test_a_long_conversation_is_trained_on_in_pieces_and_scored_in_windows() -> 
 
 def test_a_non_finite_loss_stops_with_step_batch_and_gradient() -> None:
     run = trainer(made.training())
-    run.data.train.features["audio"][4, 2] = float("inf")
+    run.data.train.features["audio"][4, 2] = float("nan")
     with pytest.raises(
         NonFiniteLoss, match=r"the loss is nan at epoch 3, step \d+, conversations \[.*largest gradient: "
     ):

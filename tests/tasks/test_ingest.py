@@ -147,7 +147,7 @@ records = st.lists(
 
 
 @given(records, st.integers(1, 3))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_rows_in_are_rows_accepted_and_rejected_and_keys_are_unique(
     tmp_path: Path, records: list[dict], shards: int
 ) -> None:

@@ -227,7 +227,7 @@ damage = st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 25
 
 
 @given(st.sampled_from(LOSSLESS + LOSSY), damage, st.floats(0, 1, exclude_max=True), st.booleans())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_damaged_bytes_give_a_vector_or_a_reason_and_twice_the_same(
     recordings: Path, smile: OpenSmile, ending: str, damage: list[tuple[float, int]], cut: float, whole: bool
 ) -> None:

@@ -172,7 +172,7 @@ damage = st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 25
 
 
 @given(st.sampled_from(ENDINGS), damage, st.floats(0, 1, exclude_max=True), st.booleans())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_damaged_bytes_give_a_vector_or_a_reason_and_twice_the_same(
     videos: MediaRoot, ending: str, damage: list[tuple[float, int]], cut: float, whole: bool
 ) -> None:
