@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from sdt_model.config import MODALITIES, RECIPES, Modality, OptimConfig, TrainingConfig
+from sdt_model.trainer import Trainer
 from tasks.config import Resources, TrainConfig
 from tasks.train import plan_training
 from tasks.train_worker import Progress, build_trainer, train_epoch
@@ -30,12 +31,17 @@ def trained(workspace: Workspace, archive: str, modalities: tuple[Modality, ...]
         modalities=modalities,
         resources=Resources(cpus=threads),
     )
-    progress = Progress()
     with tempfile.TemporaryDirectory() as scratch:
         trainer = build_trainer(plan_training(workspace, config), Path(scratch), torch.device("cpu"))
-        while not progress.finished(training.optim.epochs, training.optim.patience):
-            progress = Progress(history=(*progress.history, train_epoch(trainer, len(progress.history))))
-    return progress.metrics()[SCORE]
+        return train_alone(trainer, training)[SCORE]
+
+
+def train_alone(trainer: Trainer, training: TrainingConfig) -> dict[str, float]:
+    """Train to the end in this process; the scores of the epoch chosen on dev."""
+    progress = Progress()
+    while not progress.finished(training.optim.epochs, training.optim.patience):
+        progress = Progress(history=(*progress.history, train_epoch(trainer, len(progress.history))))
+    return progress.metrics()
 
 
 def seeded(training: TrainingConfig, seed: int) -> TrainingConfig:
