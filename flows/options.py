@@ -1,15 +1,18 @@
 """Arguments and options of the command line, each defined once and shared by the commands that take it."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
 from sdt_model.config import RECIPES
+from tasks.config import SourceKind
 
 ArchiveArgument = Annotated[str, typer.Argument(metavar="NAME", help="Archive in the workspace.")]
 ArchiveOption = Annotated[str, typer.Option("--archive", metavar="NAME", help="What the archive is to be called.")]
-KindArgument = Annotated[str, typer.Argument(metavar="KIND", help="What the source is: `table` or `meld`.")]
+KindArgument = Annotated[
+    str, typer.Argument(metavar="KIND", help=f"What the source is: {', '.join(get_args(SourceKind))}.")
+]
 PathArgument = Annotated[str, typer.Argument(metavar="PATH", help="Its file or folder, any fsspec URL.")]
 RecipeOption = Annotated[
     str | None, typer.Option("--recipe", metavar="NAME", help=f"Training settings: {', '.join(RECIPES)}.")

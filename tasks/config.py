@@ -47,19 +47,34 @@ class StageConfig(RunSettings):
     """How often a failing shard is tried again before it is set aside."""
 
 
+SourceKind = Literal["table", "meld", "iemocap", "whisperx", "srt", "vtt"]
+Column = Literal["conversation_id", "turn", "speaker", "text", "audio", "video", "start_s", "end_s", "emotion", "split",
+                 "occurred_at"]  # fmt: skip
+
+
 class IngestConfig(StageConfig):
     """From source files to utterance shards."""
 
-    kind: Literal["table", "meld"]
-    """What the source is: a `table` (CSV, JSONL, Parquet with the canonical columns) or the `meld` release."""
+    kind: SourceKind
+    """What the source is: a `table` (CSV, JSONL, Parquet), the release of `meld` or `iemocap`, or transcripts beside
+    their recordings: `whisperx` (JSON), `srt`, `vtt`."""
     path: str
     """A file or folder, any fsspec URL."""
+    columns: dict[Column, str] | None = None
+    """Of a table: which of its columns a canonical one is, such as {"text": "utterance"}; the others keep their
+    names."""
     media_root: str | None = None
     """Folder that audio and video URIs are relative to; absent: the source folder."""
     shards: int | None = Field(None, ge=1, le=100_000)
     """Number of utterance shards; absent: by the size of the source."""
     shard_mb: float = Field(8.0, gt=0)
     """Source megabytes a shard when `shards` is absent; there are never fewer than 4 shards."""
+
+    @model_validator(mode="after")
+    def _columns_are_a_tables(self) -> "IngestConfig":
+        if self.columns and self.kind != "table":
+            raise ValueError(f"columns are named for a table, not for {self.kind}")
+        return self
 
 
 class ExtractorNames(Frozen):

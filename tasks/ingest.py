@@ -7,7 +7,7 @@ batch by the shard its conversations belong to; `ingest` collects each shard's r
 import hashlib
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,7 +19,7 @@ import pyarrow.dataset as ds
 from fsspec.implementations.local import LocalFileSystem
 
 from tasks.archive import archive_manifest_path, conversation_days, rejected_folder, utterances_folder
-from tasks.config import IngestConfig
+from tasks.config import Column, IngestConfig
 from tasks.errors import WorkflowError
 from tasks.manifest import MANIFEST, Manifest, fingerprint, read_manifest
 from tasks.rows import SCANNED, typed_rows
@@ -33,6 +33,9 @@ log = logging.getLogger("sdt.ingest")
 CODE_VERSION = 1
 _FEWEST_SHARDS = 4
 _CHUNK_ROWS = 4 * BATCH_ROWS  # scanned rows ordered by shard at a time
+# Small source files are scanned together: every shard opens each scanned file.
+_SCAN_FILES, _SCAN_BYTES = 64, 32 * 2**20
+_SCANNED = SCANNED.append(pa.field("order", pa.int32()))  # the source file's place among all
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class IngestPlan:
     media_root: str | None
     shards: int
     identity: str
+    columns: Mapping[Column, str] | None = None
 
     @property
     def scan_folder(self) -> str:
@@ -59,7 +63,7 @@ def ingest(config: IngestConfig) -> Manifest:
         StageFailed: some files or shards could not be done.
     """
     workspace = Workspace(config.workspace)
-    files = source(config.kind).files(config.path)
+    files = source(config.kind, config.columns).files(config.path, config.media_root)
     plan = _plan(workspace, config, files)
     path = archive_manifest_path(config.archive)
     found = read_manifest(workspace, path)
@@ -75,9 +79,12 @@ def ingest(config: IngestConfig) -> Manifest:
 def _plan(workspace: Workspace, config: IngestConfig, files: list[SourceFile]) -> IngestPlan:
     size = sum(file.size for file in files)
     shards = config.shards or max(_FEWEST_SHARDS, math.ceil(size / (config.shard_mb * 2**20)))
-    content = [(file.name, file.size, _content(file)) for file in files]
-    identity = fingerprint(CODE_VERSION, config.kind, config.media_root, shards, content)
-    return IngestPlan(workspace, config.kind, config.archive, config.media_root, shards, identity)
+    content = [
+        (file.name, file.size, _content(file), file.audio, file.video, file.companion and _content(file.companion))
+        for file in files
+    ]
+    identity = fingerprint(CODE_VERSION, config.kind, config.columns, config.media_root, shards, content)
+    return IngestPlan(workspace, config.kind, config.archive, config.media_root, shards, identity, config.columns)
 
 
 def _content(file: SourceFile) -> str:
@@ -99,20 +106,34 @@ def _media_root(config: IngestConfig) -> str:
     return str(folder if isinstance(fs, LocalFileSystem) else fs.unstrip_protocol(folder))
 
 
+def _scan_groups(files: list[SourceFile]) -> list[list[tuple[int, SourceFile]]]:
+    """Files that are scanned by one task, each with its place among all."""
+    groups: list[list[tuple[int, SourceFile]]] = []
+    size = 0
+    for place, file in enumerate(files):
+        if not groups or len(groups[-1]) == _SCAN_FILES or size + file.size > _SCAN_BYTES:
+            groups.append([])
+            size = 0
+        groups[-1].append((place, file))
+        size += file.size
+    return groups
+
+
 def _ingest(plan: IngestPlan, files: list[SourceFile], config: IngestConfig) -> Manifest:
+    groups = _scan_groups(files)
     scan = Stage(
         name="scan",
         fingerprint=plan.identity,
         manifest_path=f"{plan.scan_folder}/{MANIFEST}",
         shards=tuple(
-            Shard(i, f"{plan.scan_folder}/part-{i:05d}.parquet", {"file": file}) for i, file in enumerate(files)
+            Shard(i, f"{plan.scan_folder}/part-{i:05d}.parquet", {"files": group}) for i, group in enumerate(groups)
         ),
         prepare=partial(_prepare_scan, plan),
     )
     scanned = run_stage(scan, config)
     folder = utterances_folder(plan.archive, plan.identity)
     shards = [Shard(i, f"{folder}/part-{i:05d}.parquet") for i in range(plan.shards)]
-    records = fan_out("ingest", shards, partial(_prepare_shard, plan, len(files)), config)
+    records = fan_out("ingest", shards, partial(_prepare_shard, plan, len(groups)), config)
     manifest = Manifest(
         stage="ingest",
         fingerprint=plan.identity,
@@ -134,16 +155,22 @@ def _check(rows: int, manifest: Manifest) -> None:
 
 
 def _prepare_scan(plan: IngestPlan) -> ShardFunction:
-    return partial(scan_file, plan)
+    return partial(scan_files, plan)
 
 
-def scan_file(plan: IngestPlan, shard: Shard) -> ShardOutput:
-    """Type one source file's rows: schema `SCANNED`, each chunk ordered by bucket, many row groups a chunk."""
-    file: SourceFile = shard.payload["file"]
-    batches = source(plan.kind).batches(file, plan.media_root)
-    chunks = _chunks(typed_rows(batch, file.name, plan.shards) for batch in batches)
+def scan_files(plan: IngestPlan, shard: Shard) -> ShardOutput:
+    """Type source files' rows: schema `_SCANNED`, each chunk ordered by bucket, many row groups a chunk."""
+    chunks = _chunks(_typed_files(plan, shard.payload["files"]))
     # A row group holds about one bucket of a chunk, so that reading a shard passes over most of the file.
-    return ShardOutput(Stream(SCANNED, chunks, row_group_size=max(1024, _CHUNK_ROWS // plan.shards)))
+    return ShardOutput(Stream(_SCANNED, chunks, row_group_size=max(1024, _CHUNK_ROWS // plan.shards)))
+
+
+def _typed_files(plan: IngestPlan, files: list[tuple[int, SourceFile]]) -> Iterator[pa.Table]:
+    way_in = source(plan.kind, plan.columns)
+    for place, file in files:
+        for batch in way_in.batches(file, plan.media_root):
+            table = typed_rows(batch, file.name, plan.shards)
+            yield table.append_column("order", pa.repeat(pa.scalar(place, pa.int32()), table.num_rows))
 
 
 def _chunks(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
@@ -157,13 +184,13 @@ def _chunks(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
         yield pa.concat_tables(waiting).sort_by("bucket")
 
 
-def _prepare_shard(plan: IngestPlan, files: int) -> ShardFunction:
-    return partial(collect_shard, plan, files)
+def _prepare_shard(plan: IngestPlan, parts: int) -> ShardFunction:
+    return partial(collect_shard, plan, parts)
 
 
-def collect_shard(plan: IngestPlan, files: int, shard: Shard) -> ShardOutput:
+def collect_shard(plan: IngestPlan, parts: int, shard: Shard) -> ShardOutput:
     """One utterance shard: its rows from every scanned file, sorted by the key, each key once."""
-    rows = pl.DataFrame(pl.from_arrow(_scanned(plan, files, shard.index)))
+    rows = pl.DataFrame(pl.from_arrow(_scanned(plan, parts, shard.index)))
     rows = _reject_duplicates(rows)
     accepted = rows.filter(pl.col("reason").is_null()).sort(KEY)
     rejected = rows.filter(pl.col("reason").is_not_null()).sort("order", "row")
@@ -175,14 +202,13 @@ def collect_shard(plan: IngestPlan, files: int, shard: Shard) -> ShardOutput:
     return ShardOutput(table, _counts(accepted, rejected), _facts(accepted), beside)
 
 
-def _scanned(plan: IngestPlan, files: int, bucket: int) -> pa.Table:
-    """A bucket's rows from all scanned files, with ``order``: the file's place among them."""
+def _scanned(plan: IngestPlan, parts: int, bucket: int) -> pa.Table:
+    """A bucket's rows from all that was scanned: schema `_SCANNED`."""
     found = []
-    for i in range(files):
+    for i in range(parts):
         path = plan.workspace.path(f"{plan.scan_folder}/part-{i:05d}.parquet")
-        dataset = ds.dataset(path, format="parquet", filesystem=plan.workspace.fs, schema=SCANNED)
-        table = dataset.to_table(filter=pc.field("bucket") == bucket)
-        found.append(table.append_column("order", pa.repeat(pa.scalar(i, pa.int32()), table.num_rows)))
+        dataset = ds.dataset(path, format="parquet", filesystem=plan.workspace.fs, schema=_SCANNED)
+        found.append(dataset.to_table(filter=pc.field("bucket") == bucket))
     return pa.concat_tables(found)
 
 

@@ -4,7 +4,7 @@ A new kind of source is one file here and one line in `SOURCES`. Typing the valu
 used, is the same for all (`tasks.rows`).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,18 +12,28 @@ import fsspec
 import polars as pl
 from fsspec.implementations.local import LocalFileSystem
 
+from tasks.config import Column
 from tasks.errors import WorkflowError
+from tasks.schema import UTTERANCES
 
 BATCH_ROWS = 50_000
+CANONICAL = tuple(UTTERANCES.names)
+ROW = {**dict.fromkeys(CANONICAL, pl.String), "row": pl.Int64, "problem": pl.String, "content": pl.String}
 
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One file of a source: where it is, and its name below the source's folder."""
+    """One file of a source: where it is, its name below the source's folder, and what belongs to it."""
 
     url: str
     name: str
     size: int
+    audio: str | None = None
+    """The recording of all its rows: a URI relative to the media root."""
+    video: str | None = None
+    """Likewise."""
+    companion: "SourceFile | None" = None
+    """A second file that its rows are completed from."""
 
     @property
     def filesystem(self) -> tuple[Any, str]:
@@ -35,12 +45,12 @@ class SourceFile:
 class Source(Protocol):
     """A way in."""
 
-    def files(self, path: str) -> list[SourceFile]:
+    def files(self, path: str, media_root: str | None) -> list[SourceFile]:
         """The source's files in a fixed order. Raises: WorkflowError: none there; says what was expected."""
         ...
 
     def batches(self, file: SourceFile, media_root: str | None) -> Iterator[pl.DataFrame]:
-        """Rows of a file, in their order: canonical columns as text, and
+        """Rows of a file, each once: canonical columns as text, and
 
         - ``row``: 1 for the first data row;
         - ``problem``: why the row could not be read, else null;
@@ -54,8 +64,10 @@ class Source(Protocol):
 def find_files(path: str, endings: tuple[str, ...], expected: str) -> list[SourceFile]:
     """The file at ``path``, or every file below that folder, with one of the endings; sorted by name.
 
+    Hidden files of a folder are passed over: archives packed on a Mac hold a `._x.csv` beside each `x.csv`.
+
     Raises:
-        WorkflowError: nothing there, or nothing with such an ending.
+        WorkflowError: nothing there, or nothing with such an ending, or a name that cannot be written down.
     """
     fs, root = fsspec.core.url_to_fs(path)
     if not fs.exists(root):
@@ -63,7 +75,9 @@ def find_files(path: str, endings: tuple[str, ...], expected: str) -> list[Sourc
     details = fs.find(root, detail=True) if fs.isdir(root) else {root: fs.info(root)}
     found = []
     for name, info in sorted(details.items()):
-        if name.lower().endswith(endings):
+        hidden = name != root and name.rsplit("/", 1)[-1].startswith(".")
+        if name.lower().endswith(endings) and not hidden:
+            _check_name(name)
             url = name if isinstance(fs, LocalFileSystem) else fs.unstrip_protocol(name)
             found.append(SourceFile(url, name.removeprefix(root).strip("/") or name.rsplit("/", 1)[-1], info["size"]))
     if not found:
@@ -71,10 +85,27 @@ def find_files(path: str, endings: tuple[str, ...], expected: str) -> list[Sourc
     return found
 
 
-def source(kind: str) -> Source:
-    """The way in with this name."""
-    from tasks.sources.meld import Meld
-    from tasks.sources.table import Table
+def _check_name(name: str) -> None:
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise WorkflowError(f"{name!a} is a file name that is not UTF-8\n  give it another one") from error
 
-    sources: dict[str, Callable[[], Source]] = {"table": Table, "meld": Meld}
+
+def source(kind: str, columns: Mapping[Column, str] | None = None) -> Source:
+    """The way in with this name; ``columns`` says which column of a table each canonical one is."""
+    from tasks.sources.iemocap import Iemocap
+    from tasks.sources.meld import Meld
+    from tasks.sources.subtitles import Subtitles
+    from tasks.sources.table import Table
+    from tasks.sources.whisperx import WhisperX
+
+    sources: dict[str, Callable[[], Source]] = {
+        "table": lambda: Table(columns or {}),
+        "meld": Meld,
+        "iemocap": Iemocap,
+        "whisperx": WhisperX,
+        "srt": lambda: Subtitles("srt"),
+        "vtt": lambda: Subtitles("vtt"),
+    }
     return sources[kind]()

@@ -9,13 +9,15 @@ from itertools import islice
 import polars as pl
 
 from tasks.errors import WorkflowError
-from tasks.sources import BATCH_ROWS, SourceFile
+from tasks.sources import BATCH_ROWS, ROW, SourceFile
 
 _LARGEST_FIELD = 2**24  # characters; an open quote would otherwise swallow the rest of the file
 
 
-def csv_batches(file: SourceFile, required: tuple[str, ...]) -> Iterator[pl.DataFrame]:
-    """Batches with every column of the header, and ``row``, ``problem``, ``content``; UTF-8, with or without a mark.
+def csv_batches(file: SourceFile, required: tuple[str, ...]) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+    """Batches: the header's columns, and ``row``, ``problem``, ``content`` apart, since a column may be called so.
+
+    UTF-8, with or without a mark.
 
     Raises:
         WorkflowError: the header lacks a required column, or the file cannot be split into rows.
@@ -30,7 +32,7 @@ def csv_batches(file: SourceFile, required: tuple[str, ...]) -> Iterator[pl.Data
             _check_header(file, header, required)
             rows = enumerate(reader, start=1)
             while batch := list(islice(rows, BATCH_ROWS)):
-                yield _frame(header, batch)
+                yield _frames(header, batch)
         except csv.Error as error:
             raise WorkflowError(
                 f"{file.url}: not readable as CSV at line {reader.line_num}: {error}\n"
@@ -50,7 +52,7 @@ def _check_header(file: SourceFile, header: list[str], required: tuple[str, ...]
         raise WorkflowError(f"{file.url}: the header names a column twice: {', '.join(header)}")
 
 
-def _frame(header: list[str], batch: list[tuple[int, list[str]]]) -> pl.DataFrame:
+def _frames(header: list[str], batch: list[tuple[int, list[str]]]) -> tuple[pl.DataFrame, pl.DataFrame]:
     problems = [_problem(fields, len(header)) for _, fields in batch]
     blank = [""] * len(header)
     readable = [fields if problem is None else blank for (_, fields), problem in zip(batch, problems, strict=True)]
@@ -59,9 +61,10 @@ def _frame(header: list[str], batch: list[tuple[int, list[str]]]) -> pl.DataFram
         for (_, fields), problem in zip(batch, problems, strict=True)
     ]
     columns = dict(zip(header, zip(*readable, strict=True), strict=True))
-    return pl.DataFrame(
-        {**columns, "row": [number for number, _ in batch], "problem": problems, "content": content},
-        schema={**dict.fromkeys(header, pl.String), "row": pl.Int64, "problem": pl.String, "content": pl.String},
+    about = {"row": [number for number, _ in batch], "problem": problems, "content": content}
+    return (
+        pl.DataFrame(columns, schema=dict.fromkeys(header, pl.String)),
+        pl.DataFrame(about, schema={name: ROW[name] for name in about}),
     )
 
 

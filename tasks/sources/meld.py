@@ -6,9 +6,8 @@ import fsspec
 import polars as pl
 
 from tasks.errors import WorkflowError
-from tasks.sources import SourceFile, find_files
+from tasks.sources import CANONICAL, SourceFile, find_files
 from tasks.sources.delimited import csv_batches
-from tasks.sources.table import CANONICAL
 
 COLUMNS = ("Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID")
 EXPECTED = "a folder with train_sent_emo.csv, dev_sent_emo.csv or test_sent_emo.csv, as in the MELD release"
@@ -23,7 +22,7 @@ _CLIPS = {
 class Meld:
     """The three CSV files; a clip is one utterance, so there are no spans."""
 
-    def files(self, path: str) -> list[SourceFile]:
+    def files(self, path: str, media_root: str | None) -> list[SourceFile]:  # noqa: ARG002
         found = {_split(file): file for file in find_files(path, ("_sent_emo.csv",), EXPECTED)}
         unknown = sorted(set(found) - set(_CLIPS))
         if unknown:
@@ -45,8 +44,8 @@ class Meld:
             "split": pl.lit(split),
         }
         absent = {name: pl.lit(None, pl.String) for name in CANONICAL if name not in columns}
-        for batch in csv_batches(file, COLUMNS):
-            yield batch.select(**columns, **absent, row="row", problem="problem", content="content")
+        for values, about in csv_batches(file, COLUMNS):
+            yield values.select(**columns, **absent).hstack(about)
 
 
 def _split(file: SourceFile) -> str:

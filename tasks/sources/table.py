@@ -1,7 +1,8 @@
-"""Tables with the canonical columns: CSV, JSON Lines or Parquet, a file or a folder of them."""
+"""Tables with the canonical columns, or with others that stand for them: CSV, JSON Lines or Parquet."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -10,54 +11,95 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from tasks.config import Column
 from tasks.errors import WorkflowError
-from tasks.schema import KEY, UTTERANCES
-from tasks.sources import BATCH_ROWS, SourceFile, find_files
+from tasks.schema import KEY
+from tasks.sources import BATCH_ROWS, CANONICAL, ROW, SourceFile, find_files
 from tasks.sources.delimited import csv_batches
 
-CANONICAL = tuple(UTTERANCES.names)
 EXPECTED = f"CSV, JSONL or Parquet with the columns {', '.join(KEY)} and any of {', '.join(CANONICAL[2:])}"
-_ROW = {**dict.fromkeys(CANONICAL, pl.String), "row": pl.Int64, "problem": pl.String, "content": pl.String}
 
 
+@dataclass(frozen=True)
 class Table:
-    """CSV, JSON Lines or Parquet by the file's ending; other columns than the canonical ones are passed over."""
+    """A file or a folder of them, each read by its ending; columns that nothing asks for are passed over."""
 
-    def files(self, path: str) -> list[SourceFile]:
+    columns: Mapping[Column, str]
+    """Which of the table's columns a canonical one is; one that is not named here keeps its name."""
+
+    def files(self, path: str, media_root: str | None) -> list[SourceFile]:  # noqa: ARG002
         return find_files(path, (".csv", ".jsonl", ".ndjson", ".parquet"), EXPECTED)
 
     def batches(self, file: SourceFile, media_root: str | None) -> Iterator[pl.DataFrame]:  # noqa: ARG002
         ending = file.name.lower().rsplit(".", 1)[-1]
-        read = {"csv": _csv, "parquet": _parquet}.get(ending, _json_lines)
+        read = {"csv": self._csv, "parquet": self._parquet}.get(ending, self._json_lines)
         return read(file)
 
+    @property
+    def _names(self) -> dict[str, str]:
+        """The table's name of every canonical column."""
+        return {name: name for name in CANONICAL} | {str(name): own for name, own in self.columns.items()}
 
-def _csv(file: SourceFile) -> Iterator[pl.DataFrame]:
-    for batch in csv_batches(file, KEY):
-        absent = [pl.lit(None, pl.String).alias(name) for name in CANONICAL if name not in batch.columns]
-        yield batch.with_columns(absent).select(*_ROW)
+    @property
+    def _required(self) -> tuple[str, ...]:
+        """The table's names of the columns that it must have: the key, and what is said to be there."""
+        return tuple(dict.fromkeys([*(self._names[name] for name in KEY), *self.columns.values()]))
+
+    def _csv(self, file: SourceFile) -> Iterator[pl.DataFrame]:
+        for values, about in csv_batches(file, self._required):
+            there = [
+                (pl.col(own) if own in values.columns else pl.lit(None, pl.String)).alias(name)
+                for name, own in self._names.items()
+            ]
+            yield values.select(there).hstack(about)
+
+    def _json_lines(self, file: SourceFile) -> Iterator[pl.DataFrame]:
+        fs, path = file.filesystem
+        names, missing, rows = self._names, set(self.columns.values()), 0
+        with fs.open(path, "rb") as lines:
+            numbered = ((row, line) for row, line in enumerate(lines, start=1) if line.strip())
+            while batch := [_json_row(file, row, line, names, missing) for row, line in islice(numbered, BATCH_ROWS)]:
+                rows += len(batch)
+                yield pl.DataFrame(batch, schema=ROW, orient="row")
+        if rows and missing:
+            raise WorkflowError(
+                f"{file.url}: no row has {', '.join(sorted(missing))}\n  `columns` says that the table has it"
+            )
+
+    def _parquet(self, file: SourceFile) -> Iterator[pl.DataFrame]:
+        fs, path = file.filesystem
+        try:
+            parquet = pq.ParquetFile(path, filesystem=fs)
+        except pa.ArrowInvalid as error:
+            raise WorkflowError(f"{file.url}: not a whole Parquet file: {error}\n  expected: {EXPECTED}") from error
+        with parquet:
+            found = parquet.schema_arrow.names
+            missing = [name for name in self._required if name not in found]
+            if missing:
+                raise WorkflowError(
+                    f"{file.url}: lacks {', '.join(missing)}\n  found: {', '.join(found)}\n  expected: {EXPECTED}"
+                )
+            there = {name: own for name, own in self._names.items() if own in found}
+            first = 1
+            for batch in parquet.iter_batches(BATCH_ROWS, columns=sorted(set(there.values()))):
+                yield _arrow_rows(pa.table({name: batch.column(own) for name, own in there.items()}), first)
+                first += batch.num_rows
 
 
-def _json_lines(file: SourceFile) -> Iterator[pl.DataFrame]:
-    fs, path = file.filesystem
-    with fs.open(path, "rb") as lines:
-        numbered = ((row, line) for row, line in enumerate(lines, start=1) if line.strip())
-        while batch := [_json_row(file, row, line) for row, line in islice(numbered, BATCH_ROWS)]:
-            yield pl.DataFrame(batch, schema=_ROW, orient="row")
-
-
-def _json_row(file: SourceFile, row: int, line: bytes) -> dict[str, Any]:
+def _json_row(file: SourceFile, row: int, line: bytes, names: Mapping[str, str], missing: set[str]) -> dict[str, Any]:
+    """A line's row; the columns that it has are taken out of ``missing``."""
     try:
         record = json.loads(line)
         problem = None if isinstance(record, dict) else f"is a JSON {type(record).__name__}, not an object"
-    except ValueError as error:  # malformed JSON, or not UTF-8
+    except (ValueError, RecursionError) as error:  # malformed JSON, not UTF-8, or nested without end
         record, problem = None, f"is not JSON: {error}"
     if problem is not None and row == 1:
         raise WorkflowError(f"{file.url}: line 1 {problem}\n  expected: one JSON object a line")
     values: dict[str, Any] = dict.fromkeys(CANONICAL)
     if problem is None:
-        values = {name: record.get(name) for name in CANONICAL}
-        odd = [f"{name} holds a {type(v).__name__}" for name, v in values.items() if isinstance(v, list | dict)]
+        missing.difference_update(record)
+        values = {name: record.get(own) for name, own in names.items()}
+        odd = [f"{names[n]} holds a {type(v).__name__}" for n, v in values.items() if isinstance(v, list | dict)]
         problem = f"column {', '.join(odd)}" if odd else _unwritable(values)
     if problem is not None:
         return {
@@ -79,25 +121,6 @@ def _unwritable(values: dict[str, Any]) -> str | None:
     return None
 
 
-def _parquet(file: SourceFile) -> Iterator[pl.DataFrame]:
-    fs, path = file.filesystem
-    try:
-        parquet = pq.ParquetFile(path, filesystem=fs)
-    except pa.ArrowInvalid as error:
-        raise WorkflowError(f"{file.url}: not a whole Parquet file: {error}\n  expected: {EXPECTED}") from error
-    with parquet:
-        names = parquet.schema_arrow.names
-        missing = [name for name in KEY if name not in names]
-        if missing:
-            raise WorkflowError(
-                f"{file.url}: lacks {', '.join(missing)}\n  found: {', '.join(names)}\n  expected: {EXPECTED}"
-            )
-        first = 1
-        for batch in parquet.iter_batches(BATCH_ROWS, columns=[name for name in CANONICAL if name in names]):
-            yield _arrow_rows(pa.Table.from_batches([batch]), first)
-            first += batch.num_rows
-
-
 def _arrow_rows(table: pa.Table, first: int) -> pl.DataFrame:
     texts, odd = {}, []
     for name in table.column_names:
@@ -115,7 +138,7 @@ def _arrow_rows(table: pa.Table, first: int) -> pl.DataFrame:
     absent = [pl.lit(None, pl.String).alias(name) for name in CANONICAL if name not in frame.columns]
     frame = frame.with_columns(*absent, row=pl.int_range(first, first + len(frame), dtype=pl.Int64), problem=problem)
     as_read = pl.when(pl.col("problem").is_not_null()).then(pl.struct(*CANONICAL).struct.json_encode())
-    return frame.with_columns(content=as_read).select(*_ROW)
+    return frame.with_columns(content=as_read).select(*ROW)
 
 
 def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray | None:

@@ -1,0 +1,118 @@
+"""Subtitles beside a video or a sound file: SubRip (.srt) and WebVTT (.vtt), one conversation a file, one cue an
+utterance.
+
+The parsers that there are pass over a cue that they cannot read, or make its times up; here it is a rejected row.
+
+Who speaks is taken from WebVTT's voice tag, `<v Ann>`, or from what a cue's text begins with, where only one of its
+lines does: `[Ann]:`, `Speaker 1:`, `SPEAKER_01:`, or a name in capitals before text that is not, `ANN: Hello`, all of
+them also after a dash. `Ann: Hello` may as well be a sentence, and stays one.
+"""
+
+import html
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Literal
+
+import polars as pl
+
+from tasks.sources import SourceFile, find_files
+from tasks.sources.recordings import with_recordings
+from tasks.sources.transcript import Spoken, Unreadable, conversation, is_unicode, read_text, rejected, stem, unreadable
+
+_TIME = r"(?:(\d{1,4}):)?([0-5]\d):([0-5]\d)[.,](\d{3})"
+_TIMING = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}(?:\s.*)?", re.ASCII)
+_TAG = re.compile(r"</?[A-Za-z][^<>]*>|<[\d:.]+>|\{\\[^{}]*\}")
+_VOICE = re.compile(r"<v(?:\.[^\s<>]*)?[ \t]+([^<>]+)>")
+_DASH = re.compile(r"\s*[-‐‑–—]\s*")
+_NAMED = re.compile(r"(?:\[([^\[\]:]{1,40})\]|(speaker[ _]?\d{1,3})|([^:\[\]]{1,30})):\s+(.*)", re.IGNORECASE)
+_NO_CUE = re.compile(r"NOTE(?:\s.*)?|(?:STYLE|REGION)\s*")
+
+
+@dataclass(frozen=True)
+class Subtitles:
+    """A cue is its times in a line, below a number or a name, and its text; an empty line ends it."""
+
+    kind: Literal["srt", "vtt"]
+
+    def files(self, path: str, media_root: str | None) -> list[SourceFile]:
+        found = find_files(path, (f".{self.kind}",), f"a .{self.kind} file, or a folder of them")
+        return with_recordings(found, path, media_root)
+
+    def batches(self, file: SourceFile, media_root: str | None) -> Iterator[pl.DataFrame]:  # noqa: ARG002
+        try:
+            text = read_text(file)
+            blocks = _blocks(text) if self.kind == "srt" else _vtt_blocks(text)
+        except Unreadable as error:
+            yield unreadable(file, error)
+        else:
+            yield conversation(file, stem(file), (_cue(row, block) for row, block in enumerate(blocks, start=1)))
+
+
+def _blocks(text: str) -> list[list[str]]:
+    """Lines between empty ones."""
+    lines = re.split(r"\r\n|\r|\n", text)
+    return [list(block) for filled, block in groupby(lines, key=lambda line: bool(line.strip())) if filled]
+
+
+def _vtt_blocks(text: str) -> list[list[str]]:
+    """WebVTT's without its heading, notes and styles.
+
+    Raises:
+        Unreadable: it is no WebVTT.
+    """
+    if not re.match(r"WEBVTT(?:\s|$)", text):
+        raise Unreadable("does not begin with WEBVTT", text)
+    header, *blocks = _blocks(text)
+    cues = [block for block in blocks if _timed(block) or not _NO_CUE.fullmatch(block[0])]
+    return [header[1:], *cues] if _timed(header[1:]) else cues
+
+
+def _timed(block: list[str]) -> bool:
+    return any("-->" in line for line in block[:2])
+
+
+def _cue(row: int, block: list[str]) -> Spoken:
+    as_read = "\n".join(block)
+    at = next((i for i, line in enumerate(block[:2]) if "-->" in line), None)
+    if at is None:
+        return rejected(row, "has no times, such as 00:00:01,000 --> 00:00:02,000, in its first two lines", as_read)
+    times = _TIMING.fullmatch(block[at])
+    if times is None:
+        return rejected(row, f"times {block[at].strip()[:60]!a} are not 00:00:01,000 --> 00:00:02,000", as_read)
+    lines = block[at + 1 :]
+    if any(_TIMING.fullmatch(line) for line in lines):
+        return rejected(row, "has two lines of times: the empty line between two cues is missing", as_read)
+    if not is_unicode(as_read):
+        return rejected(row, "is not valid UTF-8", as_read)
+    speaker, text = _said(lines)
+    parts = times.groups()
+    return Spoken(row, _seconds(*parts[:4]), _seconds(*parts[4:]), speaker, text)
+
+
+def _seconds(hours: str | None, minutes: str, seconds: str, thousandths: str) -> str:
+    return f"{3600 * int(hours or 0) + 60 * int(minutes) + int(seconds)}.{thousandths}"
+
+
+def _said(lines: list[str]) -> tuple[str | None, str]:
+    """Who speaks, where the cue says so and is of one voice, and the words."""
+    voices = {html.unescape(name).strip() for line in lines for name in _VOICE.findall(line)}
+    plain = [text for line in lines if (text := html.unescape(_TAG.sub("", line)).strip())]
+    named = _named(plain[0]) if plain else None
+    others = any(_DASH.match(line) or _named(line) for line in plain[1:])
+    if voices or named is None or others:
+        return voices.pop() if len(voices) == 1 else None, " ".join(plain)
+    return named[0], " ".join([named[1], *plain[1:]]).strip()
+
+
+def _named(line: str) -> tuple[str, str] | None:
+    """The speaker that a line begins with, and what follows."""
+    found = _NAMED.fullmatch(_DASH.sub("", line, count=1) if _DASH.match(line) else line)
+    if found is None:
+        return None
+    bracketed, numbered, name, rest = found.groups()
+    if name is None:
+        return (bracketed or numbered).strip(), rest
+    # Where everything is in capitals a name is not told from a sentence.
+    return (name.strip(), rest) if name.isupper() and len(name.split()) <= 3 and not rest.isupper() else None

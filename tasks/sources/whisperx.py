@@ -1,0 +1,77 @@
+"""WhisperX: JSON with segments, words and speakers beside the recording, one conversation a file."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import polars as pl
+
+from tasks.sources import SourceFile, find_files
+from tasks.sources.recordings import with_recordings
+from tasks.sources.transcript import Spoken, Unreadable, conversation, is_unicode, read_text, rejected, stem, unreadable
+
+EXPECTED = "a JSON file with `segments`, or a folder of them, as WhisperX writes beside the recordings"
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "start": (int, float), "end": (int, float), "text": str, "speaker": (str, int), "words": list,
+}  # fmt: skip
+
+
+class WhisperX:
+    """A segment is an utterance; where it names no speaker, it is that of its words, if they agree."""
+
+    def files(self, path: str, media_root: str | None) -> list[SourceFile]:
+        return with_recordings(find_files(path, (".json",), EXPECTED), path, media_root)
+
+    def batches(self, file: SourceFile, media_root: str | None) -> Iterator[pl.DataFrame]:  # noqa: ARG002
+        try:
+            spoken = [_spoken(row, segment) for row, segment in enumerate(_segments(read_text(file)), start=1)]
+        except Unreadable as error:
+            yield unreadable(file, error)
+        except RecursionError:
+            yield unreadable(file, Unreadable("is JSON nested without end"))
+        else:
+            yield conversation(file, stem(file), spoken)
+
+
+def _segments(text: str) -> list[Any]:
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise Unreadable(f"is not JSON: {error}", text) from error
+    segments = found.get("segments") if isinstance(found, dict) else None
+    if not isinstance(segments, list):
+        raise Unreadable("is not a JSON object with a list of `segments`", text)
+    return segments
+
+
+def _spoken(row: int, segment: Any) -> Spoken:
+    problem = _problem(segment)
+    if problem is not None:
+        return rejected(row, problem, segment)
+    words = [word for word in segment.get("words") or () if isinstance(word, dict)]
+    # A word that could not be aligned has no times, and a segment may be without them for the same reason.
+    start = _first(segment.get("start"), *(word.get("start") for word in words))
+    end = _first(segment.get("end"), *(word.get("end") for word in reversed(words)))
+    if start is None or end is None:
+        return rejected(row, f"segment has no {'start' if start is None else 'end'}", segment)
+    speakers = {str(word["speaker"]) for word in words if word.get("speaker") is not None}
+    speaker = _first(segment.get("speaker"), *(speakers if len(speakers) == 1 else ()))
+    text = (segment.get("text") or "").strip()
+    if not is_unicode(f"{start}{end}{speaker}{text}"):
+        return rejected(row, "is not valid Unicode", segment)
+    return Spoken(row, str(start), str(end), None if speaker is None else str(speaker), text)
+
+
+def _problem(segment: Any) -> str | None:
+    if not isinstance(segment, dict):
+        return f"segment is a JSON {type(segment).__name__}, not an object"
+    odd = (
+        f"segment's {name} is a JSON {type(segment[name]).__name__}"
+        for name, kind in _TYPES.items()
+        if segment.get(name) is not None and not isinstance(segment[name], kind)
+    )
+    return next(odd, None)
+
+
+def _first(*values: Any) -> Any:
+    return next((value for value in values if value is not None), None)
