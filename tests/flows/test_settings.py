@@ -114,3 +114,13 @@ def test_any_optimiser_settings_survive_being_written_as_assignments(optim: Opti
 def test_the_demo_keeps_its_small_model_when_a_part_of_it_is_set() -> None:
     config = build_config(DemoConfig, recipe_layer("demo"), assignments_layer(["training.optim.epochs=2"]))
     assert config.training.model == demo().model and config.training.optim.epochs == 2
+
+
+def test_a_tables_columns_are_named_as_a_whole_or_one_by_one() -> None:
+    table = {"archive": "a", "kind": "table", "path": "p"}
+    for written in (['columns={"text": "utterance"}'], ["columns.text=utterance"]):
+        assert build_config(IngestConfig, table, assignments_layer(written)).columns == {"text": "utterance"}
+    with pytest.raises(WorkflowError, match=r"columns\.words\.\[key\]: Input should be 'conversation_id', 'turn'"):
+        build_config(IngestConfig, table, assignments_layer(["columns.words=utterance"]))
+    with pytest.raises(WorkflowError, match="columns are named for a table, not for meld"):
+        build_config(PipelineConfig, table | {"kind": "meld"}, assignments_layer(["columns.text=utterance"]))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tasks.archive import archive_manifest_path
 from tasks.config import IngestConfig
 from tasks.errors import WorkflowError
-from tasks.ingest import IngestPlan, collect_shard, ingest, scan_file
+from tasks.ingest import IngestPlan, collect_shard, ingest, scan_files
 from tasks.manifest import Manifest
 from tasks.schema import KEY
 from tasks.sources import SourceFile
@@ -157,7 +157,9 @@ def test_rows_in_are_rows_accepted_and_rejected_and_keys_are_unique(
     plan = IngestPlan(workspace, "table", "a", None, shards, "f")
     file = SourceFile(str(source), "x.jsonl", 1)
     scanned = run_shard(
-        workspace, Shard(0, f"{plan.scan_folder}/part-00000.parquet", {"file": file}), lambda s: scan_file(plan, s)
+        workspace,
+        Shard(0, f"{plan.scan_folder}/part-00000.parquet", {"files": [(0, file)]}),
+        lambda s: scan_files(plan, s),
     )
     assert scanned.rows == len(records)
     outputs = [collect_shard(plan, 1, Shard(i, f"archives/a/utterances/f/part-{i}.parquet")) for i in range(shards)]

@@ -20,7 +20,9 @@ def release(folder: Path, splits: tuple[str, ...] = ("train", "dev", "test")) ->
 
 def read(folder: Path, media: Path | None = None) -> pl.DataFrame:
     meld = source("meld")
-    return pl.concat([batch for file in meld.files(str(folder)) for batch in meld.batches(file, media and str(media))])
+    return pl.concat(
+        [batch for file in meld.files(str(folder), None) for batch in meld.batches(file, media and str(media))]
+    )
 
 
 def test_dialogues_of_a_split_are_conversations(tmp_path: Path) -> None:
@@ -43,7 +45,7 @@ def test_clips_lie_in_the_releases_folders_in_others_or_flat(tmp_path: Path) -> 
 
 
 def test_a_part_of_the_release_will_do(tmp_path: Path) -> None:
-    assert [file.name for file in source("meld").files(str(release(tmp_path, ("dev",))))] == ["dev_sent_emo.csv"]
+    assert [file.name for file in source("meld").files(str(release(tmp_path, ("dev",))), None)] == ["dev_sent_emo.csv"]
 
 
 def test_what_is_no_release_says_what_was_expected(tmp_path: Path) -> None:

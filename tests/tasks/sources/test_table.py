@@ -1,13 +1,16 @@
 import json
+import os
 from pathlib import Path
+from typing import get_args
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tasks.config import Column
 from tasks.errors import WorkflowError
-from tasks.sources import source
+from tasks.sources import CANONICAL, source
 
 ROWS = [
     {"conversation_id": "c1", "turn": 0, "speaker": "ann", "text": 'Hello, "you"\nthere', "start_s": 0.25, "extra": 1},
@@ -27,9 +30,9 @@ def write(folder: Path, ending: str, rows: list[dict]) -> Path:
     return path
 
 
-def read(path: Path) -> pl.DataFrame:
-    table = source("table")
-    return pl.concat([batch for file in table.files(str(path)) for batch in table.batches(file, None)])
+def read(path: Path, columns: dict[str, str] | None = None) -> pl.DataFrame:
+    table = source("table", columns)
+    return pl.concat([batch for file in table.files(str(path), None) for batch in table.batches(file, None)])
 
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
@@ -46,7 +49,7 @@ def test_a_folder_is_read_in_the_order_of_names(tmp_path: Path) -> None:
     write(tmp_path / "b", "csv", ROWS)
     write(tmp_path, "jsonl", ROWS)
     (tmp_path / "notes.txt").write_text("not a table")
-    assert [file.name for file in source("table").files(str(tmp_path))] == ["b/rows.csv", "rows.jsonl"]
+    assert [file.name for file in source("table").files(str(tmp_path), None)] == ["b/rows.csv", "rows.jsonl"]
     assert len(read(tmp_path)) == 4
 
 
@@ -126,4 +129,59 @@ def test_nothing_there_says_what_was_expected(tmp_path: Path) -> None:
     with pytest.raises(WorkflowError, match=r"(?s)is not there.*expected: CSV, JSONL or Parquet"):
         read(tmp_path / "gone")
     with pytest.raises(WorkflowError, match="holds no such file"):
+        read(tmp_path)
+
+
+OWN = [
+    {"call": "c1", "n": 0, "content": "Hello", "text": "not this"},
+    {"call": "c1", "n": 1, "content": None, "text": "nor this"},
+]
+COLUMNS = {"conversation_id": "call", "turn": "n", "text": "content"}
+
+
+def test_the_columns_that_can_be_named_are_the_utterances() -> None:
+    assert get_args(Column) == CANONICAL
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_a_tables_own_columns_stand_for_the_canonical_ones(tmp_path: Path, ending: str) -> None:
+    """Also one that is called as ingest's own `content` is."""
+    found = read(write(tmp_path, ending, OWN), COLUMNS)
+    assert found["conversation_id"].to_list() == ["c1", "c1"] and found["turn"].to_list() == ["0", "1"]
+    assert found["text"][0] == "Hello" and not found["text"][1]
+    assert found["content"].null_count() == found["problem"].null_count() == 2 and found["row"].to_list() == [1, 2]
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_one_column_may_stand_for_two(tmp_path: Path, ending: str) -> None:
+    found = read(write(tmp_path, ending, OWN), COLUMNS | {"speaker": "call"})
+    assert found["speaker"].to_list() == ["c1", "c1"]
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_a_named_column_that_is_not_there_is_an_error(tmp_path: Path, ending: str) -> None:
+    with pytest.raises(WorkflowError, match=r"rows\.\w+: (the header lacks|no row has|lacks) mood\n"):
+        read(write(tmp_path, ending, OWN), COLUMNS | {"emotion": "mood"})
+
+
+def test_json_lines_need_a_named_column_in_one_row_only(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_text('{"call": "c", "n": 0}\n{"call": "c", "n": 1, "content": "Hi"}\n')
+    assert read(tmp_path, COLUMNS)["text"].to_list() == [None, "Hi"]
+
+
+def test_a_line_of_brackets_without_end_is_a_rejected_row(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_text(json.dumps(ROWS[0]) + "\n" + 100_000 * "[" + "\n" + json.dumps(ROWS[1]) + "\n")
+    found = read(tmp_path)
+    assert found["problem"][1].startswith("is not JSON: maximum recursion depth") and found["turn"][2] == "2"
+
+
+def test_hidden_files_of_a_folder_are_passed_over(tmp_path: Path) -> None:
+    write(tmp_path, "csv", ROWS)
+    (tmp_path / "._rows.csv").write_bytes(b"\0\5\x16\7 Mac OS X")
+    assert len(read(tmp_path)) == 2
+
+
+def test_a_file_name_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
+    (Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.csv"))).write_text("conversation_id,turn\n")
+    with pytest.raises(WorkflowError, match=r"udcff\.csv' is a file name that is not UTF-8"):
         read(tmp_path)

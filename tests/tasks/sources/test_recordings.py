@@ -1,0 +1,65 @@
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from tasks.errors import WorkflowError
+from tasks.sources import SourceFile, source
+from tasks.sources.recordings import media_names, with_recordings
+
+
+def found(root: Path, name: str, media: tuple[str, ...], media_root: Path | None = None) -> tuple[str | None, ...]:
+    """What goes with a transcript, where these files lie below the media root."""
+    for one in (*media, name):
+        path = (media_root or root) / one
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    file = SourceFile(str(root / name), name, 1)
+    [paired] = with_recordings([file], str(root), media_root and str(media_root))
+    return paired.audio, paired.video
+
+
+@pytest.mark.parametrize(
+    ("name", "media", "expected"),
+    [
+        ("a.json", ("a.wav",), ("a.wav", None)),
+        ("d/a.json", ("d/a.MP4", "a.wav"), (None, "d/a.MP4")),
+        ("a.srt", ("a.mp3", "a.mkv", "a.wav", "a.jpg"), ("a.wav", "a.mkv")),
+        ("a.mp4.json", ("a.mp4",), (None, "a.mp4")),
+        ("a.en.srt", ("a.webm",), (None, "a.webm")),
+        ("a.pt-BR.srt", ("a.webm", "a.pt-BR.opus"), ("a.pt-BR.opus", None)),
+        ("a.1.srt", ("a.webm",), (None, None)),
+        ("a.json", ("ab.wav", "a.txt", "b/a.wav"), (None, None)),
+    ],
+)
+def test_the_same_name_with_a_known_ending(
+    tmp_path: Path, name: str, media: tuple[str, ...], expected: tuple[str | None, ...]
+) -> None:
+    assert found(tmp_path, name, media) == expected
+
+
+def test_a_media_root_of_its_own_has_the_same_folders(tmp_path: Path) -> None:
+    assert found(tmp_path / "text", "d/a.srt", ("d/a.mp4",), tmp_path / "media") == (None, "d/a.mp4")
+
+
+def test_beside_a_single_file_no_folder_is_searched(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    for name in ("a.json", "a.wav", "deep/a.mp4"):
+        (tmp_path / name).touch()
+    assert media_names(str(tmp_path / "a.json"), None) == {"a.json", "a.wav"}
+
+
+def test_on_an_object_store_as_on_disk() -> None:
+    for name in ("a.json", "d/b.json", "d/b.mp4"):
+        fsspec.filesystem("memory").pipe_file(f"/recordings/{name}", b"{}")
+    way_in = source("whisperx")
+    files = way_in.files("memory://recordings", None)
+    assert [(file.name, file.video) for file in files] == [("a.json", None), ("d/b.json", "d/b.mp4")]
+    assert way_in.files("memory://recordings/d/b.json", None)[0].video == "b.mp4"
+    assert way_in.files("memory://recordings/d", "memory://recordings/d")[0].video == "b.mp4"
+    assert next(iter(way_in.batches(files[0], None)))["problem"][0].startswith("is not a JSON object")
+
+
+def test_a_media_root_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(WorkflowError, match=r"the media root .*gone is not there"):
+        media_names(str(tmp_path), str(tmp_path / "gone"))

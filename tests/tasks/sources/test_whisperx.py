@@ -1,0 +1,121 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from tasks.errors import WorkflowError
+from tasks.sources import source
+from tasks.workspace import Workspace
+from tests.tasks.test_ingest import read as read_archive
+from tests.tasks.test_ingest import run
+
+
+def segment(begin: float, said: str, who: str | None = "SPEAKER_00", **more: Any) -> dict[str, Any]:
+    words = [
+        {"word": word, "start": begin + i / 4, "end": begin + i / 4 + 0.2, "score": 0.9}
+        for i, word in enumerate(said.split())
+    ]
+    found = {"start": begin, "end": begin + len(words) / 4, "text": f" {said}", "words": words}
+    return found | ({"speaker": who} if who else {}) | more
+
+
+def write(path: Path, *segments: Any) -> Path:
+    """A transcript of WhisperX's shape."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"segments": segments, "word_segments": [], "language": "en"}))
+    return path
+
+
+def read(path: Path) -> pl.DataFrame:
+    way_in = source("whisperx")
+    return pl.concat([batch for file in way_in.files(str(path), None) for batch in way_in.batches(file, None)])
+
+
+def test_segments_are_utterances_of_one_conversation(tmp_path: Path) -> None:
+    write(tmp_path / "day" / "call.json", segment(0.5, "Hello there"), segment(2, "Hi", "SPEAKER_01"))
+    (tmp_path / "day" / "call.mp3").touch()
+    found = read(tmp_path)
+    assert found["conversation_id"].to_list() == ["day/call"] * 2 and found["turn"].to_list() == ["0", "1"]
+    assert found["text"].to_list() == ["Hello there", "Hi"]
+    assert found["speaker"].to_list() == ["SPEAKER_00", "SPEAKER_01"]
+    assert found["start_s"].to_list() == ["0.5", "2"] and found["end_s"].to_list() == ["1.0", "2.25"]
+    assert found["audio"].to_list() == ["day/call.mp3"] * 2 and found["video"].null_count() == 2
+
+
+def test_words_say_what_their_segment_does_not(tmp_path: Path) -> None:
+    agreed = segment(1, "a b", None, start=None, end=None)
+    agreed["words"] = [{"word": "a"}, *({"speaker": "X"} | word for word in agreed["words"])]
+    mixed = segment(3, "a b", None)
+    mixed["words"] = [word | {"speaker": speaker} for word, speaker in zip(mixed["words"], "XY", strict=True)]
+    found = read(write(tmp_path / "a.json", agreed, mixed))
+    assert found["speaker"].to_list() == ["X", None]
+    assert found["start_s"][0] == "1.0" and found["end_s"][0] == "1.45"
+
+
+ODD: list[tuple[Any, str]] = [
+    ([1], "segment is a JSON list, not an object"),
+    ({"start": 1, "text": "no end"}, "segment has no end"),
+    (segment(1, "x", start="soon"), "segment's start is a JSON str"),
+    (segment(1, "x", text={"a": 1}), "segment's text is a JSON dict"),
+    (segment(1, "x", text="\ud800"), "is not valid Unicode"),
+    (segment(1, "x", None, words=[{"speaker": "\ud800"}]), "is not valid Unicode"),
+    (segment(1, "x", start=float("nan")), "start_s 'nan' is not a number of seconds"),
+    (segment(1, "x", start=None, words=[{"start": [1], "end": 2}]), "start_s '[1]' is not a number of seconds"),
+    (segment(1, ""), "neither text nor media"),
+]
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_segments_that_cannot_be_used_are_rejected_and_the_rest_goes_on(workspace: Workspace, tmp_path: Path) -> None:
+    write(tmp_path / "a.json", segment(0, "first"), *(odd for odd, _ in ODD), segment(5, "last"))
+    manifest = run(workspace, tmp_path / "a.json", kind="whisperx")
+    assert (manifest.counts["rows_in"], manifest.rows) == (len(ODD) + 2, 2)
+    rejected = read_archive(workspace, "rejected").sort("row")
+    assert rejected["reason"].to_list() == [reason for _, reason in ODD]
+    assert rejected["row"].to_list() == list(range(2, len(ODD) + 2))
+    assert all(json.loads(content) for content in rejected["content"])
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b'{"segments": [', "is not JSON: "),
+        (b"", "is not JSON: "),
+        (b'{"text": "no segments"}', "is not a JSON object with a list of `segments`"),
+        (b"[[[1]]]", "is not a JSON object with a list of `segments`"),
+        (b"[" * 100_000, "is JSON nested without end"),
+        (b'{"segments": [{"text": ' + b"[" * 900 + b"]" * 900 + b"}]}", "segment's text is a JSON list"),
+        (b"\x00\x01\x02", "is not text"),
+    ],
+)
+def test_a_file_that_cannot_be_read_costs_itself_alone(tmp_path: Path, content: bytes, reason: str) -> None:
+    write(tmp_path / "b.json", segment(0, "Hello"))
+    (tmp_path / "a.json").write_bytes(content)
+    found = read(tmp_path)
+    assert len(found) == 2 and found["problem"][0].startswith(reason) and found["text"][1] == "Hello"
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_recording_that_comes_later_is_found(workspace: Workspace, tmp_path: Path) -> None:
+    folder = write(tmp_path / "in" / "a.json", segment(0, "Hello")).parent
+    assert run(workspace, folder, kind="whisperx").counts["video"] == 0
+    (folder / "a.mp4").touch()
+    assert run(workspace, folder, kind="whisperx").counts["video"] == 1
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_many_small_files_are_scanned_in_their_order(workspace: Workspace, tmp_path: Path) -> None:
+    for n in range(150):
+        write(tmp_path / "in" / f"{n:03d}.json", segment(1, f"of {n}"), segment(0, "before"), None)
+    manifest = run(workspace, tmp_path / "in", kind="whisperx")
+    assert (manifest.rows, manifest.counts["rejected"]) == (300, 150)
+    found = read_archive(workspace, "utterances").sort("conversation_id", "turn")
+    assert found["text"].to_list() == [text for n in range(150) for text in ("before", f"of {n}")]
+    assert read_archive(workspace, "rejected")["file"].n_unique() == 150
+
+
+def test_nothing_there_says_what_was_expected(tmp_path: Path) -> None:
+    with pytest.raises(WorkflowError, match="expected: a JSON file with `segments`"):
+        read(tmp_path)
