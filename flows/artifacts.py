@@ -12,6 +12,7 @@ from flows.markdown import place, table, together
 from sdt_model.config import Modality
 from tasks.config import RunSettings
 from tasks.finetune import FinetuneReport
+from tasks.given import given_features
 from tasks.label import LabelReport
 from tasks.manifest import Manifest
 from tasks.query import rejection_reasons
@@ -56,6 +57,9 @@ def ingest_page(config: RunSettings, manifest: Manifest) -> str:
             [[*(counts[name] for name in ("text", "audio", "video", "labelled")), len(manifest.shards)]],
         ),
     ]
+    if given := given_features(manifest):
+        rows = [(found.modality, found.dim) for found in given]
+        blocks.append(table((f"features of {manifest.facts['layout']}", "dimension"), rows))
     if counts["rejected"]:
         reasons = rejection_reasons(Workspace(config.workspace), config.archive)
         shown = list(reasons.items())[:_MOST_REASONS]

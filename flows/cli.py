@@ -78,7 +78,7 @@ def ingest(
     with errors_in_one_block(debug):
         source = {"kind": kind, "path": path, "archive": archive}
         settings = run("ingest", IngestConfig, Given(workspace, config, assign), source)
-        say_next(f"sdt extract {archive}", settings)
+        say_next(f"sdt {'train' if kind == 'sdt-pickle' else 'extract'} {archive}", settings)
 
 
 @app.command(epilog=fields(ExtractConfig))

@@ -47,7 +47,7 @@ class StageConfig(RunSettings):
     """How often a failing shard is tried again before it is set aside."""
 
 
-SourceKind = Literal["table", "meld", "iemocap", "whisperx", "srt", "vtt"]
+SourceKind = Literal["table", "meld", "iemocap", "whisperx", "srt", "vtt", "sdt-pickle"]
 Column = Literal["conversation_id", "turn", "speaker", "text", "audio", "video", "start_s", "end_s", "emotion", "split",
                  "occurred_at"]  # fmt: skip
 
@@ -56,8 +56,8 @@ class IngestConfig(StageConfig):
     """From source files to utterance shards."""
 
     kind: SourceKind
-    """What the source is: a `table` (CSV, JSONL, Parquet), the release of `meld` or `iemocap`, or transcripts beside
-    their recordings: `whisperx` (JSON), `srt`, `vtt`."""
+    """What the source is: a `table` (CSV, JSONL, Parquet), the release of `meld` or `iemocap`, an `sdt-pickle`
+    (published features of these two), or transcripts beside their recordings: `whisperx` (JSON), `srt`, `vtt`."""
     path: str
     """A file or folder, any fsspec URL."""
     columns: dict[Column, str] | None = None
@@ -77,18 +77,26 @@ class IngestConfig(StageConfig):
         return self
 
 
-class ExtractorNames(Frozen):
-    """One extractor for each modality, by its registered name."""
+DEFAULT_EXTRACTORS: dict[Modality, str] = {"text": "minilm", "audio": "opensmile:eGeMAPSv02", "visual": "hog"}
 
-    text: str = "minilm"
-    """Text encoder."""
-    audio: str = "opensmile:eGeMAPSv02"
-    """Acoustic descriptor."""
-    visual: str = "hog"
-    """Visual descriptor."""
+
+class ExtractorNames(Frozen):
+    """One extractor for each modality, by its registered name; `given`: the features that the archive came with."""
+
+    text: str | None = None
+    """Text encoder; absent: `given` if there are such, else `minilm`."""
+    audio: str | None = None
+    """Acoustic descriptor; absent: `given` if there are such, else `opensmile:eGeMAPSv02`."""
+    visual: str | None = None
+    """Visual descriptor; absent: `given` if there are such, else `hog`."""
+
+    def named(self, modality: Modality) -> str | None:
+        name: str | None = getattr(self, modality)
+        return name
 
     def of(self, modality: Modality) -> str:
-        return str(getattr(self, modality))
+        """The one that makes features where none are given."""
+        return self.named(modality) or DEFAULT_EXTRACTORS[modality]
 
 
 class ExtractConfig(StageConfig):

@@ -12,6 +12,7 @@ from tasks.config import ExtractConfig
 from tasks.errors import WorkflowError
 from tasks.extractors import Extracted, Extractor, ExtractorSpec, extractor_spec
 from tasks.extractors.media import MediaRoot
+from tasks.given import chosen_given, given_manifest
 from tasks.manifest import MANIFEST, Manifest, fingerprint
 from tasks.schema import KEY, conform, features_schema
 from tasks.stage import Shard, ShardFunction, ShardOutput, Stage, run_stage
@@ -31,6 +32,8 @@ def extract(config: ExtractConfig, modality: Modality) -> Manifest | None:
     """
     workspace = Workspace(config.workspace)
     archive = read_archive(workspace, config.archive)
+    if (given := chosen_given(archive, config.archive, config.extractors, modality)) is not None:
+        return given_manifest(workspace, config.archive, given)
     spec = extractor_spec(modality, config.extractors.of(modality), workspace)
     if not has_modality(archive, modality):
         log.info("extract-%s: archive %s has none, passed over", modality, config.archive)

@@ -21,10 +21,12 @@ from fsspec.implementations.local import LocalFileSystem
 from tasks.archive import archive_manifest_path, conversation_days, rejected_folder, utterances_folder
 from tasks.config import Column, IngestConfig
 from tasks.errors import WorkflowError
-from tasks.manifest import MANIFEST, Manifest, fingerprint, read_manifest
+from tasks.given import all_there
+from tasks.lay_given import GivenPlan, lay_features
+from tasks.manifest import MANIFEST, Manifest, ShardRecord, fingerprint, read_manifest
 from tasks.rows import SCANNED, typed_rows
 from tasks.schema import KEY, REJECTED, UTTERANCES, conform
-from tasks.sources import BATCH_ROWS, SourceFile, source
+from tasks.sources import BATCH_ROWS, SourceFile, WithFeatures, source
 from tasks.stage import Shard, ShardFunction, ShardOutput, Stage, Stream, fan_out, run_stage, shard_columns
 from tasks.workspace import Workspace
 
@@ -48,6 +50,7 @@ class IngestPlan:
     media_root: str | None
     shards: int
     identity: str
+    content: str
     columns: Mapping[Column, str] | None = None
 
     @property
@@ -67,7 +70,7 @@ def ingest(config: IngestConfig) -> Manifest:
     plan = _plan(workspace, config, files)
     path = archive_manifest_path(config.archive)
     found = read_manifest(workspace, path)
-    if found is not None and found.fingerprint == plan.identity:
+    if found is not None and found.fingerprint == plan.identity and all_there(workspace, config.archive, found):
         log.info("ingest: nothing to do, %d shards and %d rows are there", len(found.shards), found.rows)
     else:
         found = _ingest(plan, files, config)
@@ -84,7 +87,16 @@ def _plan(workspace: Workspace, config: IngestConfig, files: list[SourceFile]) -
         for file in files
     ]
     identity = fingerprint(CODE_VERSION, config.kind, config.columns, config.media_root, shards, content)
-    return IngestPlan(workspace, config.kind, config.archive, config.media_root, shards, identity, config.columns)
+    return IngestPlan(
+        workspace,
+        config.kind,
+        config.archive,
+        config.media_root,
+        shards,
+        identity,
+        fingerprint(content),
+        config.columns,
+    )
 
 
 def _content(file: SourceFile) -> str:
@@ -134,15 +146,34 @@ def _ingest(plan: IngestPlan, files: list[SourceFile], config: IngestConfig) -> 
     folder = utterances_folder(plan.archive, plan.identity)
     shards = [Shard(i, f"{folder}/part-{i:05d}.parquet") for i in range(plan.shards)]
     records = fan_out("ingest", shards, partial(_prepare_shard, plan, len(groups)), config)
+    way_in = source(plan.kind)
+    given = _lay_features(plan, way_in, files, records, config) if isinstance(way_in, WithFeatures) else {}
     manifest = Manifest(
         stage="ingest",
         fingerprint=plan.identity,
         shards=tuple(records[shard.index] for shard in shards),
         columns=shard_columns(plan.workspace, shards[0].path),
-        facts={"kind": plan.kind, "media_root": _media_root(config), "sources": [file.name for file in files]},
+        facts={
+            "kind": plan.kind,
+            "media_root": _media_root(config),
+            "sources": [file.name for file in files],
+            **given,
+        },
     )
     _check(scanned.rows, manifest)
     return manifest
+
+
+def _lay_features(
+    plan: IngestPlan,
+    way_in: WithFeatures,
+    files: list[SourceFile],
+    records: dict[int, ShardRecord],
+    config: IngestConfig,
+) -> dict[str, object]:
+    """Lay the features that the one file holds beside the utterances, before the archive counts as there."""
+    given = GivenPlan(plan.workspace, plan.archive, way_in, plan.scan_folder, plan.shards, plan.identity, plan.content)
+    return lay_features(given, files[0], [records[index] for index in sorted(records)], config)
 
 
 def _check(rows: int, manifest: Manifest) -> None:

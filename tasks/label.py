@@ -98,7 +98,7 @@ def feature_folders(
     for modality, source in bundle.features.items():
         folder = features_folder(name, modality, source.fingerprint)
         manifest = complete_features(workspace, name, modality, source.fingerprint)
-        if not has_modality(archive, modality):
+        if manifest is None and not has_modality(archive, modality):
             folders.append(FeatureFolder(modality, source.dim, None))
         elif manifest is None or manifest.facts["archive_fingerprint"] != archive.fingerprint:
             others = {path.split("/")[3] for path in workspace.files(f"features/{name}/{modality}")}

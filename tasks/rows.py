@@ -69,6 +69,8 @@ def _faults(text: pl.DataFrame, typed: pl.DataFrame) -> list[pl.Expr]:
         return pl.when(gone).then(pl.format(f"{name} {{}} is not {expected}", _quoted(text[name])))
 
     nothing = pl.all_horizontal(pl.lit(text[name].is_null()) for name in ("text", "audio", "video"))
+    if "ready" in text.columns:
+        nothing &= ~pl.lit(text["ready"])
     return [
         pl.when(pl.lit(text["conversation_id"].is_null())).then(pl.lit("no conversation_id")),
         pl.when(pl.lit(text["turn"].is_null())).then(pl.lit("no turn")),
@@ -93,9 +95,13 @@ def _leaves(uri: pl.Series) -> pl.Expr:
     return pl.when(pl.lit(outside)).then(pl.format(f"{uri.name} {{}} leaves the media root", _quoted(uri)))
 
 
+def bucket(conversation_id: str, shards: int) -> int:
+    """The shard of a conversation, by a hash that is the same everywhere and always."""
+    return zlib.crc32(conversation_id.encode()) % shards
+
+
 def _bucket(text: pl.DataFrame, shards: int) -> pl.Series:
-    """The shard of each row's conversation, by a hash that is the same everywhere and always."""
     ids = text["conversation_id"].fill_null("")
     unique = ids.unique()
-    places = [zlib.crc32(value.encode()) % shards for value in unique]
+    places = [bucket(value, shards) for value in unique]
     return ids.replace_strict(unique, pl.Series(places, dtype=pl.Int32), return_dtype=pl.Int32)

@@ -10,6 +10,7 @@ from tasks.errors import WorkflowError
 from tasks.extractors import extractor_spec
 from tasks.features import complete_features
 from tasks.fitting import fit, worker_resources
+from tasks.given import GIVEN, chosen_given
 from tasks.manifest import Manifest, fingerprint
 from tasks.models import promote, read_bundle, write_bundle
 from tasks.splits import split_rule
@@ -88,21 +89,29 @@ def _sources(
     sources: dict[Modality, FeatureSource] = {}
     manifests: list[Manifest] = []
     for modality in config.modalities or MODALITIES:
-        spec = extractor_spec(modality, config.extractors.of(modality), workspace)
-        manifest = complete_features(workspace, config.archive, modality, spec.fingerprint)
+        source = _source(workspace, archive, config, modality)
+        manifest = complete_features(workspace, config.archive, modality, source.fingerprint)
         if manifest is None and config.modalities is None:
             continue
         if manifest is None or manifest.facts["archive_fingerprint"] != archive.fingerprint:
             raise WorkflowError(
-                f"archive {config.archive!r} has no complete {modality} features of {spec.name} ({spec.fingerprint})\n"
-                f"  make them with: sdt extract {config.archive}"
+                f"archive {config.archive!r} has no complete {modality} features of {source.extractor} "
+                f"({source.fingerprint})\n  make them with: sdt extract {config.archive}"
             )
-        sources[modality] = FeatureSource(extractor=spec.name, fingerprint=spec.fingerprint, dim=spec.dim)
+        sources[modality] = source
         manifests.append(manifest)
     if not sources:
         folder = features_folder(config.archive, "text", "")
         raise WorkflowError(f"no features in {workspace.uri(folder)}\n  make them with: sdt extract {config.archive}")
     return sources, manifests
+
+
+def _source(workspace: Workspace, archive: Manifest, config: Training, modality: Modality) -> FeatureSource:
+    given = chosen_given(archive, config.archive, config.extractors, modality)
+    if given is not None:
+        return FeatureSource(extractor=GIVEN, fingerprint=given.fingerprint, dim=given.dim)
+    spec = extractor_spec(modality, config.extractors.of(modality), workspace)
+    return FeatureSource(extractor=spec.name, fingerprint=spec.fingerprint, dim=spec.dim)
 
 
 def _train(workspace: Workspace, plan: TrainPlan, config: TrainConfig) -> tuple[Bundle, int]:

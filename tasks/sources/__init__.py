@@ -6,12 +6,15 @@ used, is the same for all (`tasks.rows`).
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import fsspec
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 from fsspec.implementations.local import LocalFileSystem
 
+from sdt_model.config import Modality
 from tasks.config import Column
 from tasks.errors import WorkflowError
 from tasks.schema import UTTERANCES
@@ -54,10 +57,37 @@ class Source(Protocol):
 
         - ``row``: 1 for the first data row;
         - ``problem``: why the row could not be read, else null;
-        - ``content``: the row as it stands, where there is a problem.
+        - ``content``: the row as it stands, where there is a problem;
+        - ``ready``, may be left out: whether the utterance comes with features, and needs neither text nor media.
 
         Raises: WorkflowError: the file is not of this format at all; says what was expected.
         """
+        ...
+
+
+@dataclass(frozen=True)
+class Given:
+    """Ready features in a source's file.
+
+    Attributes:
+        layout: what the file is, as a person would call it.
+        dims: the modalities, and the length of their vectors.
+        conversations: ids of the conversations, whose turns go from 0.
+        vectors: of a conversation by its id, (T, C) for each modality.
+    """
+
+    layout: str
+    dims: dict[Modality, int]
+    conversations: list[str]
+    vectors: Callable[[str], dict[Modality, npt.NDArray[np.float32]]]
+
+
+@runtime_checkable
+class WithFeatures(Protocol):
+    """A way in whose one file also holds ready features of every utterance."""
+
+    def features(self, file: SourceFile) -> Given:
+        """Raises: WorkflowError: as `Source.batches`."""
         ...
 
 
@@ -96,6 +126,7 @@ def source(kind: str, columns: Mapping[Column, str] | None = None) -> Source:
     """The way in with this name; ``columns`` says which column of a table each canonical one is."""
     from tasks.sources.iemocap import Iemocap
     from tasks.sources.meld import Meld
+    from tasks.sources.sdt_pickle import SdtPickle
     from tasks.sources.subtitles import Subtitles
     from tasks.sources.table import Table
     from tasks.sources.whisperx import WhisperX
@@ -107,5 +138,6 @@ def source(kind: str, columns: Mapping[Column, str] | None = None) -> Source:
         "whisperx": WhisperX,
         "srt": lambda: Subtitles("srt"),
         "vtt": lambda: Subtitles("vtt"),
+        "sdt-pickle": SdtPickle,
     }
     return sources[kind]()
