@@ -5,12 +5,14 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoConfig, AutoModel, AutoTokenizer
 from transformers.utils import logging as library_logging
 
 from sdt_model.windows import Special, WindowBatch
 
 HEAD = "head.safetensors"
+# What checkpoints of other tasks leave out, and nothing here reads: the pooler, and the mask that training draws.
+_UNREAD = ("pooler", "masked_spec_embed")
 
 library_logging.disable_progress_bar()  # a bar for every file would stand between the stage's own lines
 
@@ -50,16 +52,40 @@ class TextEncoder(nn.Module):
         save_file(head, folder / HEAD)
 
 
-def load_body(folder: Path) -> nn.Module:
+def load_body(folder: Path, dtype: str = "float32") -> nn.Module:
     """A pretrained encoder from a folder, safetensors alone.
 
     Raises:
         OSError: there is none.
+        ValueError: some of its weights are not there; the library would fill them in by chance.
     """
-    body: nn.Module = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True, dtype="float32")
+    body: nn.Module
+    body, found = AutoModel.from_pretrained(
+        folder, local_files_only=True, use_safetensors=True, trust_remote_code=False, dtype=dtype,
+        output_loading_info=True,
+    )  # fmt: skip
+    lacking = sorted(name for name in found["missing_keys"] if not any(part in name for part in _UNREAD))
+    if lacking:
+        raise ValueError(
+            f"{folder} lacks {len(lacking)} weights of {type(body).__name__}, such as {', '.join(lacking[:3])}\n"
+            "  it was saved from another kind of model than its config.json says"
+        )
     if (pooler := getattr(body, "pooler", None)) is not None:
         pooler.requires_grad_(False)  # nothing is read from it
     return body
+
+
+def positions(folder: Path) -> int | None:
+    """Most tokens, special ones included, that the encoder in a folder reads at once; None: it has no such limit."""
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    with torch.device("meta"):  # its shape alone
+        body = AutoModel.from_config(config, trust_remote_code=False)
+    for name, table in body.named_modules():
+        if name.endswith("position_embeddings") and isinstance(table, nn.Embedding):
+            # RoBERTa and its like count from the position after padding's.
+            return table.num_embeddings - (0 if table.padding_idx is None else table.padding_idx + 1)
+    limit: int | None = getattr(config, "max_position_embeddings", None)
+    return limit
 
 
 def load_encoder(folder: Path, classes: int) -> TextEncoder:

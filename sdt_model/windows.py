@@ -5,12 +5,15 @@ read once: the encoder sees what was said before and after, and costs about what
 begins with turns that the one before has read out already, so that its first utterance has a past as well.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -112,15 +115,20 @@ def pack_windows(chosen: list[Window], padding: int) -> WindowBatch:
 
 
 def batches_by_tokens(chosen: list[Window], most_tokens: int) -> Iterator[list[Window]]:
-    """Windows of like length together: at most ``most_tokens``, a longer one alone; at most a quarter is padding."""
-    batch: list[Window] = []
+    """Windows of like length together, as `batches_by_length` takes them."""
+    return batches_by_length(chosen, lambda window: len(window.tokens), most_tokens)
+
+
+def batches_by_length(chosen: Iterable[Item], length: Callable[[Item], int], most: int) -> Iterator[list[Item]]:
+    """Sequences of like length together: at most ``most``, a longer one alone; at most a quarter is padding."""
+    batch: list[Item] = []
     filled = 0
-    for window in sorted(chosen, key=lambda window: len(window.tokens)):
-        padded = (len(batch) + 1) * len(window.tokens)
-        filled += len(window.tokens)
-        if batch and (padded > most_tokens or filled < 0.75 * padded):
+    for sequence in sorted(chosen, key=length):
+        padded = (len(batch) + 1) * length(sequence)
+        filled += length(sequence)
+        if batch and (padded > most or filled < 0.75 * padded):
             yield batch
-            batch, filled = [], len(window.tokens)
-        batch.append(window)
+            batch, filled = [], length(sequence)
+        batch.append(sequence)
     if batch:
         yield batch

@@ -23,6 +23,13 @@ class Resources(Frozen):
     """Cores of one worker; its libraries use as many threads."""
     gpus: float = Field(0.0, ge=0)
     """GPUs (or a share of one) of one worker."""
+    memory_gb: float = Field(0.0, ge=0)
+    """Memory of one worker: no more of them run than it has room for; 0: memory is not counted."""
+
+    def asked(self) -> dict[str, float]:
+        """In Ray's names and units, without what is not asked for."""
+        amounts = {"CPU": self.cpus, "GPU": self.gpus, "memory": self.memory_gb * 1e9}
+        return {name: amount for name, amount in amounts.items() if amount}
 
 
 class RunSettings(Frozen):
@@ -41,8 +48,8 @@ class StageConfig(RunSettings):
 
     workers: int | None = Field(None, ge=1)
     """Workers of a stage; absent: as many as the cluster has room for."""
-    resources: Resources = Resources()
-    """What one worker asks for."""
+    resources: Resources | None = None
+    """What one worker asks for; absent: one core, and for extract what the extractor asks for."""
     retries: int = Field(2, ge=0)
     """How often a failing shard is tried again before it is set aside."""
 

@@ -57,7 +57,7 @@ def extract(config: ExtractConfig, modality: Modality) -> Manifest | None:
             "archive_fingerprint": archive.fingerprint,
         },
     )
-    return run_stage(stage, config)
+    return run_stage(stage, config.model_copy(update={"resources": config.resources or spec.resources}))
 
 
 def prepare(workspace: Workspace, spec: ExtractorSpec, media: MediaRoot) -> ShardFunction:

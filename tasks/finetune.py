@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from sdt_model.config import Frozen
-from sdt_model.encoder import Words
+from sdt_model.encoder import Words, positions
 from sdt_model.finetuner import FinetuneOptim
 from tasks.archive import read_archive
 from tasks.config import FinetuneConfig
@@ -59,11 +59,13 @@ def finetune(config: FinetuneConfig) -> FinetuneReport:
     """Fine-tune a text encoder; one already made from the same data and settings is left as it is.
 
     Raises:
-        WorkflowError: no such archive or encoder, nothing is annotated, or training failed.
+        WorkflowError: no such archive or encoder, one with too few positions, nothing is annotated, or training
+            failed.
     """
     workspace = Workspace(config.workspace)
     archive = read_archive(workspace, config.archive)
     base = base_folder(config.encoder)
+    _check_length(base, config)
     files = base_files(base)
     plan = plan_finetuning(workspace, archive, config, files)
     encoder_id = _name(config, archive, files)
@@ -78,6 +80,15 @@ def finetune(config: FinetuneConfig) -> FinetuneReport:
     workspace.write_json(f"{encoder_folder(encoder_id)}/{DESCRIPTION}", description.model_dump(mode="json"))
     workspace.remove_folder(f"{_RUNS}/{encoder_id}")
     return _report(description, sum(int(s["epochs"]) for s in scores))
+
+
+def _check_length(base: Path, config: FinetuneConfig) -> None:
+    limit = positions(base)
+    if limit is not None and config.max_tokens > limit:
+        raise WorkflowError(
+            f"max_tokens is {config.max_tokens}, and encoder {config.encoder!r} has {limit} positions\n"
+            f"  set max_tokens to {limit} or less"
+        )
 
 
 def plan_finetuning(

@@ -50,7 +50,7 @@ def fit(
     scaling = ScalingConfig(
         num_workers=workers,
         use_gpu=resources.gpus > 0,
-        resources_per_worker={"CPU": resources.cpus, **({"GPU": resources.gpus} if resources.gpus else {})},
+        resources_per_worker=resources.asked(),
     )
     if workspace.is_local:
         Path(workspace.path(runs)).mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,7 @@ from sdt_model.model import SDT
 from sdt_model.predict import predict
 from sdt_model.trainer import EVALUATION_UTTERANCES
 from tasks.archive import read_archive
-from tasks.config import Resources, StageConfig, Training
+from tasks.config import StageConfig, Training
 from tasks.errors import WorkflowError
 from tasks.features import FeatureFolder
 from tasks.label import feature_folders
@@ -147,6 +147,6 @@ def _stage(config: Training) -> StageConfig:
         workspace=config.workspace,
         archive=config.archive,
         ray=config.ray,
-        resources=config.resources or Resources(),
+        resources=config.resources,
         retries=config.retries,
     )

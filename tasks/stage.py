@@ -18,7 +18,7 @@ import pyarrow as pa
 import ray
 from ray.exceptions import RayActorError, RayTaskError
 
-from tasks.config import StageConfig
+from tasks.config import Resources, StageConfig
 from tasks.errors import StageFailed, WorkflowError
 from tasks.manifest import Manifest, ShardRecord, read_manifest
 from tasks.workspace import Workspace
@@ -193,19 +193,20 @@ class _FanOut:
         return self._records
 
     def _start(self, shards: int) -> list[Any]:
-        resources = self._config.resources
-        room = ray.cluster_resources()
-        fitting = int(room.get("CPU", 1) // resources.cpus)
-        if resources.gpus:
-            fitting = min(fitting, int(room.get("GPU", 0) / resources.gpus))
+        resources = self._config.resources or Resources()
+        room = {"CPU": 1.0} | ray.cluster_resources()
+        fitting = min(int(room.get(name, 0) / amount) for name, amount in resources.asked().items())
         if fitting < 1 and self._config.workers is None:
             raise WorkflowError(
-                f"{self._name}: a worker asks for {resources.cpus:g} CPUs and {resources.gpus:g} GPUs, "
-                f"and Ray has {room.get('CPU', 0):g} and {room.get('GPU', 0):g}\n"
+                f"{self._name}: a worker asks for {resources.cpus:g} CPUs, {resources.gpus:g} GPUs and "
+                f"{resources.memory_gb:g} GB, and Ray has {room['CPU']:g}, {room.get('GPU', 0):g} and "
+                f"{room.get('memory', 0) / 1e9:.1f}\n"
                 "  lower `resources`, or set `workers` if nodes are yet to come"
             )
         count = min(shards, self._config.workers or fitting)
-        actor = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus, max_restarts=-1)(_Worker)
+        actor = ray.remote(
+            num_cpus=resources.cpus, num_gpus=resources.gpus, memory=resources.memory_gb * 1e9, max_restarts=-1
+        )(_Worker)
         return [actor.remote(self._workspace, self._prepare) for _ in range(count)]
 
     def _collect(self, reference: Any, there: set[str]) -> Any:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from sdt_model.config import Modality
+from tasks.config import Resources
 from tasks.encoders import encoder_folder, find_encoder
 from tasks.errors import WorkflowError
 from tasks.extractors.media import MediaRoot
@@ -36,6 +37,14 @@ class Extracted:
     valid: npt.NDArray[np.bool_]
     reasons: list[str | None]
 
+    @classmethod
+    def none(cls, rows: int, dim: int) -> "Extracted":
+        """No vector yet, and nothing wrong yet."""
+        return cls(np.zeros((rows, dim), np.float32), np.zeros(rows, bool), [None] * rows)
+
+    def put(self, rows: int | list[int], vectors: npt.NDArray[np.floating]) -> None:
+        self.vectors[rows], self.valid[rows] = vectors, True
+
 
 class Extractor(Protocol):
     """A loaded extractor. An utterance's vector does not depend on the others of the call."""
@@ -56,6 +65,8 @@ class ExtractorSpec:
         code: version of our own code; raised when the vectors it gives change.
         packages: the installed packages that decide the vectors.
         loader: "module:function" below `tasks.extractors`; the function takes ``argument`` and returns an `Extractor`.
+        resources: what a worker asks for, unless the configuration says otherwise.
+        identity: what decides the vectors in the name's place, where the name is that of a file which may change.
     """
 
     name: str
@@ -66,12 +77,14 @@ class ExtractorSpec:
     packages: tuple[str, ...]
     loader: str
     argument: str = field(default="")
+    resources: Resources = field(default_factory=Resources)
+    identity: str = ""
 
     @property
     def fingerprint(self) -> str:
         """Equal exactly when the vectors are made in the same way."""
         versions = [f"{package} {version(package)}" for package in self.packages]
-        return fingerprint(self.name, self.dim, self.code, versions)
+        return fingerprint(self.identity or self.name, self.dim, self.code, versions)
 
     def load(self) -> Extractor:
         """Load the model, here and now."""

@@ -1,16 +1,16 @@
-"""Acoustic functionals from openSMILE, of the sound in an utterance's stretch of an audio or video file."""
+"""The sound in an utterance's stretch of an audio or video file, and its acoustic functionals from openSMILE."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import opensmile
 import pyarrow as pa
 import soundfile
 
 from tasks.extractors import OPENSMILE_DIMS, Extracted, Extractor
-from tasks.extractors.media import MediaFault, MediaFile, MediaRoot, Span, container, frames, span, track
+from tasks.extractors.each import SOUND, read_each
+from tasks.extractors.media import MediaFault, MediaFile, MediaRoot, Span, container, frames, track
 
 Samples = npt.NDArray[np.float32]
 _SOUNDFILE = (".wav", ".flac", ".ogg", ".mp3")
@@ -28,6 +28,8 @@ class OpenSmile:
     """One vector of functionals over the whole utterance, from its mono mix at the file's own rate."""
 
     def __init__(self, feature_set: str) -> None:
+        import opensmile  # the other extractors of sound work where it is not wanted
+
         self._dim = OPENSMILE_DIMS[feature_set]
         self._smile = opensmile.Smile(
             feature_set=opensmile.FeatureSet[feature_set],
@@ -36,30 +38,23 @@ class OpenSmile:
         )
 
     def __call__(self, utterances: pa.Table, media: MediaRoot) -> Extracted:
-        rows = utterances.select(["audio", "video", "start_s", "end_s"]).to_pylist()
-        found = Extracted(np.zeros((len(rows), self._dim), np.float32), np.zeros(len(rows), bool), [None] * len(rows))
-        for i, row in enumerate(rows):
-            uri = row["audio"] or row["video"]
-            if uri is None:
-                continue
-            try:
-                found.vectors[i] = self._describe(uri, span(row["start_s"], row["end_s"]), media)
-                found.valid[i] = True
-            except MediaFault as fault:
-                found.reasons[i] = str(fault)
+        found = Extracted.none(utterances.num_rows, self._dim)
+        for row, vector in read_each(utterances, SOUND, media, self._describe, found):
+            found.put(row, vector)
         return found
 
-    def _describe(self, uri: str, stretch: Span, media: MediaRoot) -> Samples:
-        with media.open(uri) as file:
-            samples, rate = read_sound(file, uri, stretch)
-        if not np.isfinite(samples).all():
-            raise MediaFault("cannot be decoded: samples that are not numbers")
+    def _describe(self, file: MediaFile, uri: str, stretch: Span) -> Samples:
+        samples, rate = read_sound(file, uri, stretch)
         # The engine takes 16-bit samples, and one past full scale would wrap round to the other side.
         samples = np.clip(samples, -1, _LOUDEST)
         vector: Samples = self._smile.process_signal(samples, rate).to_numpy(np.float32)[0]
         if not np.isfinite(vector).all():
-            raise MediaFault(f"{len(samples) / rate:.3f} s of sound are too short to describe")
+            raise too_short(len(samples), rate)
         return vector
+
+
+def too_short(samples: int, rate: int) -> MediaFault:
+    return MediaFault(f"{samples / rate:.3f} s of sound are too short to describe")
 
 
 def read_sound(file: MediaFile, name: str, stretch: Span) -> tuple[Samples, int]:
@@ -71,7 +66,17 @@ def read_sound(file: MediaFile, name: str, stretch: Span) -> tuple[Samples, int]
     samples, rate = (_by_soundfile if name.lower().endswith(_SOUNDFILE) else _by_av)(file, stretch)
     if not len(samples):
         raise stretch.past_the_end()
+    if not np.isfinite(samples).all():
+        raise MediaFault("cannot be decoded: samples that are not numbers")
     return samples, rate
+
+
+def resampled(samples: Samples, rate: int, to: int) -> Samples:
+    """The same sound at another rate, whatever either is."""
+    import soxr
+
+    found: Samples = samples if rate == to else soxr.resample(samples, rate, to)
+    return found
 
 
 def _by_soundfile(file: MediaFile, stretch: Span) -> tuple[Samples, int]:

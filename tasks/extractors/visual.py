@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from skimage.feature import hog
 
 from tasks.extractors import HOG_DIM, Extracted, Extractor
-from tasks.extractors.media import MediaFault, MediaRoot, Span, container, frames, seconds, span, track
+from tasks.extractors.each import PICTURES, read_each
+from tasks.extractors.media import MediaFault, MediaFile, MediaRoot, Span, container, frames, seconds, track
 
 Vector = npt.NDArray[np.float32]
 _SIDE = 64  # pixels
@@ -27,39 +27,37 @@ class Hog:
     """Mean and deviation over frames of HOG: 8 orientations, cells of 16 pixels, blocks of 2 x 2, on 64 x 64 grey."""
 
     def __call__(self, utterances: pa.Table, media: MediaRoot) -> Extracted:
-        rows = utterances.select(["video", "start_s", "end_s"]).to_pylist()
-        found = Extracted(np.zeros((len(rows), HOG_DIM), np.float32), np.zeros(len(rows), bool), [None] * len(rows))
-        for i, row in enumerate(rows):
-            if row["video"] is None:
-                continue
-            try:
-                found.vectors[i] = self._describe(row["video"], span(row["start_s"], row["end_s"]), media)
-                found.valid[i] = True
-            except MediaFault as fault:
-                found.reasons[i] = str(fault)
+        found = Extracted.none(utterances.num_rows, HOG_DIM)
+        for row, vector in read_each(utterances, PICTURES, media, self._describe, found):
+            found.put(row, vector)
         return found
 
-    def _describe(self, uri: str, stretch: Span, media: MediaRoot) -> Vector:
-        with media.open(uri) as file, container(file) as opened:
-            described = [_gradients(image) for image in _sampled(opened, stretch)]
-        if not described:
-            raise MediaFault(f"no frame in the span from {stretch.start:g} s")
+    def _describe(self, file: MediaFile, _: str, stretch: Span) -> Vector:
+        with container(file) as opened:
+            described = [_gradients(_square(frame)) for frame in sampled(opened, stretch, _PER_SECOND, _MOST_FRAMES)]
         return np.concatenate([np.mean(described, axis=0), np.std(described, axis=0)]).astype(np.float32)
 
 
-def _sampled(opened: Any, stretch: Span) -> Iterator[npt.NDArray[np.uint8]]:
-    """Grey squares of the frames nearest after evenly spaced times, at most `_MOST_FRAMES` of them."""
+def sampled(opened: Any, stretch: Span, per_second: float, most: int) -> Iterator[Any]:
+    """The frames nearest after evenly spaced times, which lie further apart where there would be more than ``most``.
+
+    Raises:
+        MediaFault: there is none, or one is too small or too large.
+    """
     stream = track(opened, "video")
     _check_size(stream)
     end = seconds(opened) if stretch.end is None else stretch.end
-    step = max(1 / _PER_SECOND, ((end or 0.0) - stretch.start) / _MOST_FRAMES)
+    step = max(1 / per_second, ((end or 0.0) - stretch.start) / most)
     taken = 0
     for time, frame in frames(opened, stream, stretch):
         if time >= stretch.start + taken * step:
             taken += 1
-            yield _square(frame)
-        if taken == _MOST_FRAMES:
+            _check_size(frame)
+            yield frame
+        if taken == most:
             return
+    if not taken:
+        raise MediaFault(f"no frame in the span from {stretch.start:g} s")
 
 
 def _check_size(picture: Any) -> None:
@@ -73,7 +71,6 @@ def _check_size(picture: Any) -> None:
 
 def _square(frame: Any) -> npt.NDArray[np.uint8]:
     """The middle of the frame as it is shown, scaled so that its shorter side is `_SIDE`."""
-    _check_size(frame)
     scale = _SIDE / min(frame.width, frame.height)
     width, height = max(_SIDE, round(frame.width * scale)), max(_SIDE, round(frame.height * scale))
     grey: npt.NDArray[np.uint8] = frame.reformat(width, height, "gray").to_ndarray()
@@ -83,5 +80,7 @@ def _square(frame: Any) -> npt.NDArray[np.uint8]:
 
 
 def _gradients(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+    from skimage.feature import hog  # what only samples pictures does without
+
     described: npt.NDArray[np.float64] = hog(image, orientations=8, pixels_per_cell=(16, 16), cells_per_block=(2, 2))
     return described

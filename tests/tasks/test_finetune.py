@@ -14,6 +14,7 @@ from sdt_model.finetuner import Finetuner
 from tasks import finetune as finetune_module
 from tasks.config import ExtractConfig, ExtractorNames, FinetuneConfig, LabelConfig, TrainConfig
 from tasks.encoders import EncoderDescription
+from tasks.errors import WorkflowError
 from tasks.extract import extract
 from tasks.finetune import finetune
 from tasks.finetune_worker import build_finetuner, finetune_epoch, finetune_worker
@@ -74,6 +75,16 @@ def test_two_workers_learn_what_one_does(workspace: Workspace, tmp_path: Path) -
 def scores(workspace: Workspace, encoder_id: str) -> dict[str, float]:
     content = workspace.read_bytes(f"encoders/{encoder_id}/encoder.json")
     return EncoderDescription.model_validate_json(content).scores[0]
+
+
+def test_more_tokens_than_the_encoder_has_positions_are_refused_before_training(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    spoken_archive(workspace, conversations=5)
+    tiny = tiny_encoder(tmp_path / "tiny")
+    with pytest.raises(WorkflowError, match=r"max_tokens is 65, and encoder .*tiny' has 64 positions"):
+        finetune(config(workspace, tiny, max_tokens=65))
+    assert not workspace.files("encoders")
 
 
 def dies_once(settings: dict[str, Any]) -> None:

@@ -49,10 +49,12 @@ def calls(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run(workspace: Workspace, calls: Path) -> Callable[..., object]:
-    def run(how: dict[int, str] | None = None, shards: int = 5, fingerprint: str = "f") -> object:
+    def run(
+        how: dict[int, str] | None = None, shards: int = 5, fingerprint: str = "f", resources: Resources | None = None
+    ) -> object:
         units = tuple(Shard(i, f"out/part-{i}.parquet", {"how": (how or {}).get(i, "")}) for i in range(shards))
         stage = Stage("count", fingerprint, MANIFEST, units, partial(prepare, calls))
-        return run_stage(stage, StageConfig(workspace=workspace.url, archive="a", retries=2))
+        return run_stage(stage, StageConfig(workspace=workspace.url, archive="a", retries=2, resources=resources))
 
     return run
 
@@ -119,6 +121,14 @@ def test_progress_is_one_line(run: Callable, caplog: pytest.LogCaptureFixture) -
 
 def test_asking_for_more_than_there_is_says_so(workspace: Workspace, calls: Path) -> None:
     stage = Stage("count", "f", MANIFEST, (Shard(0, "out/p.parquet"),), partial(prepare, calls))
-    config = StageConfig(workspace=workspace.url, archive="a", resources=Resources(cpus=64))
-    with pytest.raises(WorkflowError, match="a worker asks for 64 CPUs and 0 GPUs, and Ray has 2"):
-        run_stage(stage, config)
+    for resources, asked in (
+        (Resources(cpus=64), "64 CPUs, 0 GPUs and 0 GB, and Ray has 2, 0 and "),
+        (Resources(gpus=0.5), "1 CPUs, 0.5 GPUs and 0 GB"),
+        (Resources(memory_gb=5e5), "1 CPUs, 0 GPUs and 500000 GB"),
+    ):
+        with pytest.raises(WorkflowError, match=f"a worker asks for {asked}"):
+            run_stage(stage, StageConfig(workspace=workspace.url, archive="a", resources=resources))
+
+
+def test_workers_with_memory_of_their_own_run(run: Callable) -> None:
+    assert run(resources=Resources(cpus=0.5, memory_gb=0.1)).rows == 15

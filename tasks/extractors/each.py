@@ -1,0 +1,55 @@
+"""The loop of every extractor that reads media: each row's file is opened, its stretch read, what is wrong noted."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+import pyarrow as pa
+
+from tasks.extractors import Extracted
+from tasks.extractors.media import MediaFault, MediaFile, MediaRoot, Span, span
+
+Read = TypeVar("Read")
+
+SOUND = ("audio", "video")  # the columns that may name a file with sound, the first that does counts
+PICTURES = ("video",)
+
+
+def read_each(
+    utterances: pa.Table,
+    columns: tuple[str, ...],
+    media: MediaRoot,
+    read: Callable[[MediaFile, str, Span], Read],
+    found: Extracted,
+) -> Iterator[tuple[int, Read]]:
+    """Row and reading of every utterance that has a file; one whose file is at fault gets its reason in ``found``.
+
+    ``read`` is given the open file, its URI and the utterance's stretch.
+    """
+    for row, values in enumerate(utterances.select([*columns, "start_s", "end_s"]).to_pylist()):
+        uri = next((values[name] for name in columns if values[name]), None)
+        if uri is None:
+            continue
+        try:
+            stretch = span(values["start_s"], values["end_s"])
+            with media.open(uri) as file:
+                reading = read(file, uri, stretch)
+        except MediaFault as fault:
+            found.reasons[row] = str(fault)
+            continue
+        yield row, reading
+
+
+def gathered(
+    readings: Iterable[tuple[int, Read]], size: Callable[[Read], int], enough: int
+) -> Iterator[list[tuple[int, Read]]]:
+    """Readings that follow one another together, until their sizes reach ``enough``."""
+    batch: list[tuple[int, Read]] = []
+    filled = 0
+    for reading in readings:
+        batch.append(reading)
+        filled += size(reading[1])
+        if filled >= enough:
+            yield batch
+            batch, filled = [], 0
+    if batch:
+        yield batch
