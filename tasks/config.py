@@ -113,6 +113,10 @@ class ExtractConfig(StageConfig):
     """Which extractor makes each modality's features."""
     modalities: tuple[Modality, ...] = ("text", "audio", "visual")
     """Modalities to extract; one that the archive has nothing of is passed over."""
+    hung_after_s: float = Field(600.0, gt=0)
+    """Seconds after which a decoder that is still busy with one utterance counts as hung; its file is set aside."""
+    retry_set_aside: bool = False
+    """Try files again that an earlier run set aside; otherwise they stay so until their content changes."""
 
 
 class Fitting(Frozen):

@@ -9,13 +9,15 @@ import pyarrow as pa
 from sdt_model.config import Modality
 from tasks.archive import features_folder, features_path, has_modality, read_archive
 from tasks.config import ExtractConfig
+from tasks.culprits import Watch
 from tasks.errors import WorkflowError
 from tasks.extractors import Extracted, Extractor, ExtractorSpec, extractor_spec
 from tasks.extractors.media import MediaRoot
 from tasks.given import chosen_given, given_manifest
-from tasks.manifest import MANIFEST, Manifest, fingerprint
+from tasks.manifest import ASIDE, MANIFEST, Aside, Manifest, fingerprint, read_manifest
 from tasks.schema import KEY, conform, features_schema
 from tasks.stage import Shard, ShardFunction, ShardOutput, Stage, run_stage
+from tasks.usable import usable
 from tasks.workspace import Workspace
 
 log = logging.getLogger("sdt.extract")
@@ -39,6 +41,7 @@ def extract(config: ExtractConfig, modality: Modality) -> Manifest | None:
         log.info("extract-%s: archive %s has none, passed over", modality, config.archive)
         return None
     folder = features_folder(config.archive, modality, spec.fingerprint)
+    media = MediaRoot(archive.facts["media_root"])
     shards = [Shard(r.index, features_path(folder, r), {"utterances": r.path}) for r in archive.shards]
     stage = Stage(
         name=f"extract-{modality}",
@@ -47,7 +50,7 @@ def extract(config: ExtractConfig, modality: Modality) -> Manifest | None:
         ),
         manifest_path=f"{folder}/{MANIFEST}",
         shards=tuple(shards),
-        prepare=partial(prepare, workspace, spec, MediaRoot(archive.facts["media_root"])),
+        prepare=partial(prepare, workspace, spec, media),
         facts={
             "modality": modality,
             "extractor": spec.name,
@@ -56,8 +59,25 @@ def extract(config: ExtractConfig, modality: Modality) -> Manifest | None:
             "licence": spec.licence,
             "archive_fingerprint": archive.fingerprint,
         },
+        watch=Watch(config.hung_after_s, still_aside(workspace, f"{folder}/{MANIFEST}", media, config.retry_set_aside)),
     )
     return run_stage(stage, config.model_copy(update={"resources": config.resources or spec.resources}))
+
+
+def still_aside(workspace: Workspace, manifest: str, media: MediaRoot, retry: bool) -> dict[str, str]:
+    """The files that an earlier run set aside and that are as they were, with the reason.
+
+    Shards made without one that has changed since, or is to be tried again, are removed, to be made anew.
+    """
+    found = read_manifest(workspace, manifest)
+    known = found.aside if found else {}
+    stay = {name: why for name, why in known.items() if not retry and media.version(name) == why.version}
+    if again := known.keys() - stay:
+        workspace.remove(manifest)  # first: a manifest says that all its shards are there
+        for shard in found.shards if found else ():
+            if again & shard.facts.get(ASIDE, {}).keys():
+                workspace.remove(shard.path)
+    return {name: why.reason for name, why in stay.items()}
 
 
 def prepare(workspace: Workspace, spec: ExtractorSpec, media: MediaRoot) -> ShardFunction:
@@ -70,7 +90,8 @@ def extract_shard(
 ) -> ShardOutput:
     """One feature shard: a row for every utterance, in their order."""
     utterances = workspace.read_table(shard.payload["utterances"])
-    made = extractor(utterances, media)
+    given = usable(utterances, spec.modality, shard.aside)
+    made = given.answered(extractor(given.utterances, media))
     _check(made, spec, utterances.num_rows, shard.path)
     schema = features_schema(spec.dim)
     columns = {
@@ -82,7 +103,9 @@ def extract_shard(
     failed = sum(reason is not None for reason in made.reasons)
     present = int(made.valid.sum())
     counts = {"rows": table.num_rows, "present": present, "failed": failed, "absent": table.num_rows - present - failed}
-    return ShardOutput(conform(table, schema, shard.path), counts)
+    aside = {name: Aside(reason=shard.aside[name], version=media.version(name)) for name in sorted(given.aside)}
+    facts = {ASIDE: {name: why.model_dump() for name, why in aside.items()}} if aside else {}
+    return ShardOutput(conform(table, schema, shard.path), counts, facts)
 
 
 def _check(made: Extracted, spec: ExtractorSpec, rows: int, where: str) -> None:

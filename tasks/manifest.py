@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from tasks.workspace import Workspace
 
 MANIFEST = "_manifest.json"
+ASIDE = "aside"  # in a shard's facts: the files that it was made without
 
 
 def fingerprint(*parts: object) -> str:
@@ -44,6 +45,16 @@ class ShardRecord(BaseModel):
     """What later stages want to know of it without opening it, e.g. the days it holds."""
 
 
+class Aside(BaseModel):
+    """Why a file was set aside, and what it was then."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reason: str
+    version: str | None
+    """Changes with the file's content."""
+
+
 class Manifest(BaseModel):
     """What a stage finished: its shards in order, and the fingerprint of all that went into them."""
 
@@ -69,6 +80,12 @@ class Manifest(BaseModel):
             for name, value in shard.counts.items():
                 total[name] = total.get(name, 0) + value
         return total
+
+    @property
+    def aside(self) -> dict[str, Aside]:
+        """The files that were set aside, by name."""
+        found = {name: why for shard in self.shards for name, why in shard.facts.get(ASIDE, {}).items()}
+        return {name: Aside.model_validate(found[name]) for name in sorted(found)}
 
     def write(self, workspace: Workspace, path: str) -> None:
         workspace.write_json(path, self.model_dump(mode="json"))

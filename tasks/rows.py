@@ -23,7 +23,8 @@ SCANNED = pa.schema(
 
 def typed_rows(batch: pl.DataFrame, file: str, shards: int) -> pa.Table:
     """A source's batch (`tasks.sources.Source.batches`) with its values typed and judged: schema `SCANNED`."""
-    text = batch.with_columns(_blank_is_null(name) for name in CANONICAL)
+    # An empty text stays: that nothing was said is another thing than that nobody wrote it down.
+    text = batch.with_columns(_blank_is_null(name) for name in CANONICAL if name != "text")
     times = text["occurred_at"].map_elements(_time, return_dtype=pl.Datetime("us", "UTC"), skip_nulls=True)
     typed = text.with_columns(
         turn=pl.col("turn").str.replace(r"\.0+$", "").cast(pl.Int32, strict=False),
@@ -43,8 +44,7 @@ def typed_rows(batch: pl.DataFrame, file: str, shards: int) -> pa.Table:
 
 def _blank_is_null(name: str) -> pl.Expr:
     stripped = pl.col(name).str.strip_chars()
-    value = pl.col(name) if name == "text" else stripped
-    return pl.when(stripped != "").then(value).alias(name)
+    return pl.when(stripped != "").then(stripped).alias(name)
 
 
 def _number(name: str) -> pl.Expr:
@@ -68,7 +68,8 @@ def _faults(text: pl.DataFrame, typed: pl.DataFrame) -> list[pl.Expr]:
         gone = pl.lit(text[name].is_not_null() & typed[name].is_null())
         return pl.when(gone).then(pl.format(f"{name} {{}} is not {expected}", _quoted(text[name])))
 
-    nothing = pl.all_horizontal(pl.lit(text[name].is_null()) for name in ("text", "audio", "video"))
+    unsaid = pl.lit(text["text"].fill_null("").str.strip_chars() == "")
+    nothing = pl.all_horizontal(unsaid, *(pl.lit(text[name].is_null()) for name in ("audio", "video")))
     if "ready" in text.columns:
         nothing &= ~pl.lit(text["ready"])
     return [

@@ -2,7 +2,8 @@
 
 A stage says what to do with one shard: a plain function from a `Shard` to a `ShardOutput`. Here it is run for the
 shards that are missing, bounded in flight, retried, with a progress line; a shard that keeps failing is set aside
-and named; the manifest is written last.
+and named; the manifest is written last. Where a stage is watched, a file that its workers die of or hang in is set
+aside by name instead, and its shard is done without it.
 """
 
 import hashlib
@@ -11,7 +12,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -19,7 +20,9 @@ import ray
 from ray.exceptions import RayActorError, RayTaskError
 
 from tasks.config import Resources, StageConfig
+from tasks.culprits import Culprits, Watch
 from tasks.errors import StageFailed, WorkflowError
+from tasks.in_hand import Hands, report_to
 from tasks.manifest import Manifest, ShardRecord, read_manifest
 from tasks.workspace import Workspace
 
@@ -32,11 +35,15 @@ _STILL_EVERY_S = 30.0  # where nothing has been finished since the last line
 
 @dataclass(frozen=True)
 class Shard:
-    """One unit of work: its number, the file it becomes, and what its function needs to know."""
+    """One unit of work: its number, the file it becomes, and what its function needs to know.
+
+    In a watched stage ``aside`` holds the files that it must not open, and why.
+    """
 
     index: int
     path: str
     payload: dict[str, Any] = field(default_factory=dict)
+    aside: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,7 @@ class Stage:
     shards: tuple[Shard, ...]
     prepare: Callable[[], ShardFunction]
     facts: dict[str, Any] = field(default_factory=dict)
+    watch: Watch | None = None
 
 
 def run_stage(stage: Stage, config: StageConfig) -> Manifest:
@@ -84,7 +92,7 @@ def run_stage(stage: Stage, config: StageConfig) -> Manifest:
     if found is not None and found.fingerprint == stage.fingerprint:
         log.info("%s: nothing to do, %d shards and %d rows are there", stage.name, len(found.shards), found.rows)
         return found
-    records = fan_out(stage.name, stage.shards, stage.prepare, config)
+    records = fan_out(stage.name, stage.shards, stage.prepare, config, stage.watch)
     columns = shard_columns(workspace, stage.shards[0].path) if stage.shards else {}
     manifest = Manifest(
         stage=stage.name,
@@ -94,18 +102,29 @@ def run_stage(stage: Stage, config: StageConfig) -> Manifest:
         facts=stage.facts,
     )
     manifest.write(workspace, stage.manifest_path)
+    if aside := manifest.aside:
+        log.warning("%s: completed with %s", stage.name, files_aside(list(aside)))
     return manifest
 
 
+def files_aside(names: list[str]) -> str:
+    """How many files were set aside, in words."""
+    return f"{len(names)} file{'s' if len(names) != 1 else ''} set aside"
+
+
 def fan_out(
-    name: str, shards: Sequence[Shard], prepare: Callable[[], ShardFunction], config: StageConfig
+    name: str,
+    shards: Sequence[Shard],
+    prepare: Callable[[], ShardFunction],
+    config: StageConfig,
+    watch: Watch | None = None,
 ) -> dict[int, ShardRecord]:
     """Compute the shards whose files are not there; return every shard's record by its index.
 
     Raises:
         StageFailed: some shards could not be done.
     """
-    return _FanOut(name, shards, prepare, config).run()
+    return _FanOut(name, shards, prepare, config, watch).run()
 
 
 def run_shard(workspace: Workspace, shard: Shard, work: ShardFunction) -> ShardRecord:
@@ -144,14 +163,19 @@ def shard_columns(workspace: Workspace, path: str) -> dict[str, str]:
 class _Worker:
     """An actor: prepares once, when it first has a shard to compute, then does one shard after another."""
 
-    def __init__(self, workspace: Workspace, prepare: Callable[[], ShardFunction]) -> None:
+    def __init__(
+        self, workspace: Workspace, prepare: Callable[[], ShardFunction], number: int, witness: Any | None
+    ) -> None:
         self._workspace = workspace
         self._prepare = prepare
         self._work: ShardFunction | None = None
+        self._hands: Hands | None = None if witness is None else report_to(witness, number)
 
-    def do(self, shard: Shard, there: bool) -> ShardRecord:
+    def do(self, shard: Shard, there: bool, careful: bool) -> ShardRecord:
         if there:
             return describe_shard(self._workspace, shard)
+        if self._hands is not None:
+            self._hands.careful = careful
         if self._work is None:
             self._work = self._prepare()
         return run_shard(self._workspace, shard, self._work)
@@ -159,12 +183,19 @@ class _Worker:
 
 class _FanOut:
     def __init__(
-        self, name: str, shards: Sequence[Shard], prepare: Callable[[], ShardFunction], config: StageConfig
+        self,
+        name: str,
+        shards: Sequence[Shard],
+        prepare: Callable[[], ShardFunction],
+        config: StageConfig,
+        watch: Watch | None,
     ) -> None:
-        self._name, self._shards, self._prepare, self._config = name, shards, prepare, config
+        self._name, self._shards, self._prepare, self._config, self._watch = name, shards, prepare, config, watch
         self._workspace = Workspace(config.workspace)
         self._waiting: deque[tuple[Shard, int]] = deque((shard, 0) for shard in shards)
-        self._running: dict[Any, tuple[Any, Shard, int]] = {}  # reference -> actor, shard, earlier attempts
+        self._running: dict[Any, tuple[int, Shard, int]] = {}  # reference -> worker, shard, earlier attempts
+        self._workers: list[Any] = []
+        self._culprits: Culprits | None = None
         self._records: dict[int, ShardRecord] = {}
         self._set_aside: dict[str, str] = {}
         self._started = self._last_line = time.monotonic()
@@ -173,26 +204,37 @@ class _FanOut:
     def run(self) -> dict[int, ShardRecord]:
         folders = {shard.path.rsplit("/", 1)[0] for shard in self._shards}
         there = {path for folder in folders for path in self._workspace.files(folder)}
-        actors = self._start(len(self._waiting))
-        idle = deque(actors)
         try:
+            self._start(len(self._waiting))
+            idle = deque(range(len(self._workers)))
             while self._waiting or self._running:
                 while self._waiting and idle:
-                    shard, attempts = self._waiting.popleft()
-                    actor = idle.popleft()
-                    self._running[actor.do.remote(shard, shard.path in there)] = (actor, shard, attempts)
-                done, _ = ray.wait(list(self._running), num_returns=1, timeout=_PROGRESS_EVERY_S)
+                    self._submit(idle.popleft(), *self._waiting.popleft(), there)
+                done, _ = ray.wait(list(self._running), num_returns=1, timeout=self._patience())
                 for reference in done:
                     idle.append(self._collect(reference, there))
+                for worker in self._culprits.hanging() if self._culprits else ():
+                    ray.kill(self._workers[worker], no_restart=False)
                 self._progress(last=not (self._waiting or self._running))
         finally:
-            for actor in actors:  # also takes whatever is still running with it
+            for actor in self._workers:  # also takes whatever is still running with it
                 ray.kill(actor)
+            if self._culprits:
+                self._culprits.dismiss()
         if self._set_aside:
             raise StageFailed(self._report())
         return self._records
 
-    def _start(self, shards: int) -> list[Any]:
+    def _patience(self) -> float:
+        """Seconds to wait for a shard before looking after the workers."""
+        return min(_PROGRESS_EVERY_S, self._watch.hung_after_s / 2) if self._watch else _PROGRESS_EVERY_S
+
+    def _submit(self, worker: int, shard: Shard, attempts: int, there: set[str]) -> None:
+        told = replace(shard, aside=dict(self._culprits.aside)) if self._culprits else shard
+        reference = self._workers[worker].do.remote(told, shard.path in there, careful=attempts > 0)
+        self._running[reference] = worker, shard, attempts
+
+    def _start(self, shards: int) -> None:
         resources = self._config.resources or Resources()
         room = {"CPU": 1.0} | ray.cluster_resources()
         fitting = min(int(room.get(name, 0) / amount) for name, amount in resources.asked().items())
@@ -207,16 +249,21 @@ class _FanOut:
         actor = ray.remote(
             num_cpus=resources.cpus, num_gpus=resources.gpus, memory=resources.memory_gb * 1e9, max_restarts=-1
         )(_Worker)
-        return [actor.remote(self._workspace, self._prepare) for _ in range(count)]
+        if self._watch and count:
+            self._culprits = Culprits(self._watch, self._config.retries)
+        witness = self._culprits and self._culprits.witness
+        self._workers = [actor.remote(self._workspace, self._prepare, number, witness) for number in range(count)]
 
-    def _collect(self, reference: Any, there: set[str]) -> Any:
-        actor, shard, attempts = self._running.pop(reference)
+    def _collect(self, reference: Any, there: set[str]) -> int:
+        worker, shard, attempts = self._running.pop(reference)
         try:
             self._records[shard.index] = ray.get(reference)
             self._computed += shard.path not in there
         except (RayTaskError, RayActorError) as error:
             # A fault of the input is the same the next time; anything else may be the network's or the machine's.
             cause = getattr(error, "cause", None)
+            if isinstance(error, RayActorError) and self._found_culprit(worker, shard):
+                return worker
             reason = (
                 str(cause) if isinstance(cause, WorkflowError) else f"{type(cause or error).__name__}: {cause or error}"
             )
@@ -226,7 +273,19 @@ class _FanOut:
             else:
                 log.error("%s: shard %d set aside: %s", self._name, shard.index, reason)
                 self._set_aside[shard.path] = reason
-        return actor
+        return worker
+
+    def _found_culprit(self, worker: int, shard: Shard) -> bool:
+        """Whether the worker died of a file, which is now set aside; the shard is then tried without it."""
+        name = self._culprits.died(worker) if self._culprits else None
+        if self._culprits is None or name is None:
+            return False
+        log.error(
+            "%s: file %s set aside: %s; shard %d is tried without it",
+            self._name, name, self._culprits.aside[name], shard.index,
+        )  # fmt: skip
+        self._waiting.append((shard, 0))
+        return True
 
     def _progress(self, last: bool) -> None:
         now = time.monotonic()

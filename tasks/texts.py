@@ -5,7 +5,7 @@ def conversation_texts(
     speakers: list[str | None], texts: list[str | None], context: int
 ) -> tuple[list[int], list[str]]:
     """The turns that have a text, and what is read of each: the text alone, or after its speaker's name."""
-    spoken = [index for index, text in enumerate(texts) if text is not None]
+    spoken = [index for index, text in enumerate(texts) if text and text.strip()]
     return spoken, [_read(speakers[index], texts[index] or "", context) for index in spoken]
 
 

@@ -1,6 +1,7 @@
 """The sound in an utterance's stretch of an audio or video file, and its acoustic functionals from openSMILE."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -81,13 +82,13 @@ def resampled(samples: Samples, rate: int, to: int) -> Samples:
 
 def _by_soundfile(file: MediaFile, stretch: Span) -> tuple[Samples, int]:
     try:
-        with soundfile.SoundFile(file) as sound:
-            rate = _checked_rate(sound.samplerate)
-            begin, end = round(stretch.start * rate), round(stretch.limit * rate)
-            sound.seek(min(begin, sound.frames))
-            parts = list(_mixed(sound, end - begin))
-            if stretch.end is None and next(_mixed(sound, 1), None) is not None:
-                raise stretch.too_long()
+        sound = file.kept(partial(soundfile.SoundFile, file))
+        rate = _checked_rate(sound.samplerate)
+        begin, end = round(stretch.start * rate), round(stretch.limit * rate)
+        sound.seek(min(begin, sound.frames))
+        parts = list(_mixed(sound, end - begin))
+        if stretch.end is None and next(_mixed(sound, 1), None) is not None:
+            raise stretch.too_long()
     except soundfile.LibsndfileError as error:
         raise MediaFault(f"cannot be decoded: {error.error_string}") from error
     return np.concatenate([np.zeros(0, np.float32), *parts]), rate
@@ -102,7 +103,7 @@ def _mixed(sound: soundfile.SoundFile, left: int) -> Iterator[Samples]:
 
 
 def _by_av(file: MediaFile, stretch: Span) -> tuple[Samples, int]:
-    with container(file) as opened:
+    with container(file, anew=True) as opened:
         stream = track(opened, "audio")
         parts, rates = [np.zeros(0, np.float32)], set()
         for begin, frame in frames(opened, stream, stretch):

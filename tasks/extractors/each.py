@@ -1,12 +1,16 @@
-"""The loop of every extractor that reads media: each row's file is opened, its stretch read, what is wrong noted."""
+"""The loop of every extractor that reads media: each row's stretch of a file is read, what is wrong noted."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from itertools import groupby
+from operator import itemgetter
 from typing import TypeVar
 
 import pyarrow as pa
 
 from tasks.extractors import Extracted
 from tasks.extractors.media import MediaFault, MediaFile, MediaRoot, Span, span
+from tasks.in_hand import in_hand
 
 Read = TypeVar("Read")
 
@@ -23,20 +27,45 @@ def read_each(
 ) -> Iterator[tuple[int, Read]]:
     """Row and reading of every utterance that has a file; one whose file is at fault gets its reason in ``found``.
 
-    ``read`` is given the open file, its URI and the utterance's stretch.
+    ``read`` is given the open file, its URI and the utterance's stretch. Utterances of one file that follow one
+    another share its opening.
     """
+    for uri, rows in groupby(_stretches(utterances, columns, found), key=itemgetter(1)):
+        with ExitStack() as opened:
+            file: MediaFile | None = None
+            for row, _, stretch in rows:
+                try:
+                    with in_hand(uri):
+                        file = file or opened.enter_context(media.open(uri))
+                        reading = _checked(read, file, uri, stretch)
+                except MediaFault as fault:
+                    found.reasons[row] = str(fault)
+                    opened.close()  # a fault may leave a decoder anywhere
+                    file = None
+                    continue
+                yield row, reading
+
+
+def _stretches(utterances: pa.Table, columns: tuple[str, ...], found: Extracted) -> Iterator[tuple[int, str, Span]]:
+    """Row, URI and stretch of every utterance that has a file and a stretch of it."""
     for row, values in enumerate(utterances.select([*columns, "start_s", "end_s"]).to_pylist()):
         uri = next((values[name] for name in columns if values[name]), None)
         if uri is None:
             continue
         try:
             stretch = span(values["start_s"], values["end_s"])
-            with media.open(uri) as file:
-                reading = read(file, uri, stretch)
         except MediaFault as fault:
             found.reasons[row] = str(fault)
             continue
-        yield row, reading
+        yield row, uri, stretch
+
+
+def _checked(read: Callable[[MediaFile, str, Span], Read], file: MediaFile, uri: str, stretch: Span) -> Read:
+    """The reading, unless something failed below the decoder, whatever it made of that."""
+    try:
+        return read(file, uri, stretch)
+    finally:
+        file.check()
 
 
 def gathered(

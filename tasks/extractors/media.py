@@ -7,10 +7,10 @@ does not answer is no fault of the file, and goes up.
 import errno
 import math
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -18,6 +18,9 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 MAX_SECONDS = 600.0
+MAX_BYTES = 64 * 2**30  # of a file; ten hours of video have fewer
+# A store is asked for so much at a time, and the last blocks are kept: an index at a file's end, and the stretch.
+_BLOCK_BYTES, _BLOCKS = 2 * 2**20, 16
 # Decoding begins this much before a span: a codec needs what came before to give the right samples.
 _LEAD_S = 0.5
 _NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
@@ -67,6 +70,18 @@ class MediaFile:
         self._file = file
         self.tell = file.tell
         self._failure: Exception | None = None
+        self._closing = ExitStack()
+        self._kept: Any = None
+
+    def kept(self, opening: Callable[[], AbstractContextManager[Any]]) -> Any:
+        """The decoder that ``opening`` gives: one for all stretches that are read of the file while it is open."""
+        if self._kept is None:
+            self._kept = self._closing.enter_context(opening())
+        return self._kept
+
+    def close(self) -> None:
+        """Close the decoder; the file itself belongs to who opened it."""
+        self._closing.close()
 
     def read(self, size: int = -1) -> bytes:
         try:
@@ -85,7 +100,8 @@ class MediaFile:
     def check(self) -> None:
         """Raise what has failed, whatever the decoder made of it."""
         if self._failure is not None:
-            raise self._failure
+            failure, self._failure = self._failure, None
+            raise failure
 
 
 @dataclass(frozen=True)
@@ -104,15 +120,25 @@ class MediaRoot:
         """Open a file by its URI relative to the root.
 
         Raises:
-            MediaFault: it leaves the root, by itself or through a link, is not there, or is damaged.
+            MediaFault: it leaves the root, by itself or through a link, is not there, is too large, or is damaged.
             OSError: the store failed, now or while the file was read.
         """
-        with self._root[0].open(self._find(uri), "rb") as opened:
+        fs, path = self._root[0], self._find(uri)
+        cache = {"block_size": _BLOCK_BYTES, "cache_type": "blockcache", "cache_options": {"maxblocks": _BLOCKS}}
+        with fs.open(path, "rb", **({} if isinstance(fs, LocalFileSystem) else cache)) as opened:
             file = MediaFile(opened)
             try:
                 yield file
             finally:
+                file.close()
                 file.check()
+
+    def version(self, uri: str) -> str | None:
+        """A text that changes with the file's content, or None where no such file can be opened."""
+        try:
+            return str(self._root[0].ukey(self._find(uri)))
+        except MediaFault:
+            return None
 
     def _find(self, uri: str) -> str:
         fs, root = self._root
@@ -124,24 +150,35 @@ class MediaRoot:
             if not Path(path).is_relative_to(os.path.realpath(root or "/")):
                 raise MediaFault("leaves the media root through a link")
         try:
-            kind = fs.info(path)["type"]
+            info = fs.info(path)
         except OSError as error:
             if isinstance(error, FileNotFoundError) or error.errno in _NOT_THERE:
                 raise MediaFault("no such file") from error
             raise
-        if kind != "file":
+        if info["type"] != "file":
             raise MediaFault("is not a file")
+        if (info.get("size") or 0) > MAX_BYTES:
+            raise MediaFault(f"{info['size'] / 1e9:.1f} GB are more than the limit of {MAX_BYTES / 1e9:.1f} GB")
         return path
 
 
 @contextmanager
-def container(file: MediaFile) -> Iterator[Any]:
-    """A PyAV container over an open file; what FFmpeg cannot read is a `MediaFault`."""
+def container(file: MediaFile, anew: bool = False) -> Iterator[Any]:
+    """A PyAV container over an open file; what FFmpeg cannot read is a `MediaFault`.
+
+    It is the same one for all stretches of the file, unless it is wanted ``anew``: pictures do not depend on what was
+    decoded before, but some decoders of sound keep more than a seek makes them forget.
+    """
     import av
 
+    # A playlist could name other files: nothing but this one is ever opened. Tags may be in any encoding.
+    opening = partial(av.open, file, options={"protocol_whitelist": "none"}, metadata_errors="replace")
     try:
-        # A playlist could name other files: nothing but this one is ever opened. Tags may be in any encoding.
-        with av.open(file, options={"protocol_whitelist": "none"}, metadata_errors="replace") as opened:
+        if not anew:
+            yield file.kept(opening)
+            return
+        file.seek(0)
+        with opening() as opened:
             yield opened
     except av.error.FFmpegError as error:
         raise MediaFault(f"cannot be decoded: {error.strerror}") from error
@@ -158,7 +195,8 @@ def track(opened: Any, kind: Literal["audio", "video"]) -> Any:
         raise MediaFault(f"no {kind} track")
     if streams[0].codec_context is None:
         raise MediaFault(f"cannot be decoded: {kind} track of an unknown codec")
-    streams[0].codec_context.thread_count = 1
+    if streams[0].codec_context.thread_count != 1:  # set before the first frame only
+        streams[0].codec_context.thread_count = 1
     return streams[0]
 
 
@@ -196,7 +234,7 @@ def _decoded_before(opened: Any, stream: Any, start: float) -> Iterator[tuple[fl
             yield from found
             return
         lead *= 4  # a broadcast has no index: decoding began at the next whole picture only
-    if lead > _LEAD_S:
+    if lead > _LEAD_S or stream.type == "video":  # other pictures may have been decoded before
         opened.seek(int((origin - lead) * 1e6), backward=True)
     yield from _timed(opened, stream, origin)
 
