@@ -15,6 +15,7 @@ HEAD = "head.safetensors"
 _UNREAD = ("pooler", "masked_spec_embed")
 
 library_logging.disable_progress_bar()  # a bar for every file would stand between the stage's own lines
+library_logging.set_verbosity_error()  # as would its reports of weights, which are checked here
 
 
 class TextEncoder(nn.Module):
@@ -62,9 +63,10 @@ def load_body(folder: Path, dtype: str = "float32") -> nn.Module:
     body: nn.Module
     body, found = AutoModel.from_pretrained(
         folder, local_files_only=True, use_safetensors=True, trust_remote_code=False, dtype=dtype,
-        output_loading_info=True,
+        output_loading_info=True, ignore_mismatched_sizes=True,
     )  # fmt: skip
-    lacking = sorted(name for name in found["missing_keys"] if not any(part in name for part in _UNREAD))
+    names = {*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])}
+    lacking = sorted(name for name in names if not any(part in name for part in _UNREAD))
     if lacking:
         raise ValueError(
             f"{folder} lacks {len(lacking)} weights of {type(body).__name__}, such as {', '.join(lacking[:3])}\n"
@@ -75,16 +77,25 @@ def load_body(folder: Path, dtype: str = "float32") -> nn.Module:
     return body
 
 
-def positions(folder: Path) -> int | None:
-    """Most tokens, special ones included, that the encoder in a folder reads at once; None: it has no such limit."""
+def blank_body(folder: Path) -> nn.Module:
+    """An encoder's shape, with no weights behind it.
+
+    Raises:
+        OSError, ValueError: the library knows no model by this config.json.
+    """
     config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    with torch.device("meta"):  # its shape alone
-        body = AutoModel.from_config(config, trust_remote_code=False)
+    with torch.device("meta"):
+        body: nn.Module = AutoModel.from_config(config, trust_remote_code=False)
+    return body
+
+
+def positions(body: nn.Module) -> int | None:
+    """Most tokens, special ones included, that an encoder reads at once; None: it has no such limit."""
     for name, table in body.named_modules():
         if name.endswith("position_embeddings") and isinstance(table, nn.Embedding):
             # RoBERTa and its like count from the position after padding's.
             return table.num_embeddings - (0 if table.padding_idx is None else table.padding_idx + 1)
-    limit: int | None = getattr(config, "max_position_embeddings", None)
+    limit: int | None = getattr(body.config, "max_position_embeddings", None)
     return limit
 
 
@@ -100,6 +111,8 @@ class Words:
 
     def __init__(self, folder: Path) -> None:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        if not any((folder / name).is_file() for name in tokenizer.vocab_files_names.values()):
+            raise ValueError(f"{folder} has no tokenizer, such as tokenizer.json")  # the library makes an empty one up
         begin = tokenizer.bos_token_id if tokenizer.cls_token_id is None else tokenizer.cls_token_id
         end = tokenizer.eos_token_id if tokenizer.sep_token_id is None else tokenizer.sep_token_id
         if None in (begin, end, tokenizer.pad_token_id):

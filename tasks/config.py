@@ -91,11 +91,13 @@ class ExtractorNames(Frozen):
     """One extractor for each modality, by its registered name; `given`: the features that the archive came with."""
 
     text: str | None = None
-    """Text encoder; absent: `given` if there are such, else `minilm`."""
+    """Text encoder: `minilm`, `hf:` and a folder or hub id, or `finetuned:` and the id of one in the workspace; absent:
+    `given` if there are such, else `minilm`."""
     audio: str | None = None
-    """Acoustic descriptor; absent: `given` if there are such, else `opensmile:eGeMAPSv02`."""
+    """Descriptor of sound: `opensmile:` and a feature set, `logmel`, or `hf:` and a folder or hub id; absent: `given`
+    if there are such, else `opensmile:eGeMAPSv02`."""
     visual: str | None = None
-    """Visual descriptor; absent: `given` if there are such, else `hog`."""
+    """Descriptor of pictures: `hog`, or `hf:` and a folder or hub id; absent: `given` if there are such, else `hog`."""
 
     def named(self, modality: Modality) -> str | None:
         name: str | None = getattr(self, modality)

@@ -5,7 +5,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -97,7 +97,7 @@ def minilm_folder() -> Path:
 
 
 def base_folder(name: str) -> Path:
-    """The folder of a pretrained encoder: ``minilm``, a local path, or a hub id, which is then downloaded.
+    """The folder of a pretrained encoder: ``minilm``, a local path, or a hub id: from the local cache, else the hub.
 
     Raises:
         WorkflowError: there is no such encoder, or it has no safetensors.
@@ -116,13 +116,21 @@ def base_folder(name: str) -> Path:
 
 def _download(name: str) -> Path:
     from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
+    kept = [f"*{kind}" for kind in _KEPT]
+    # What lies here already is taken without asking: a new revision on the hub is not another encoder overnight.
+    with suppress(LocalEntryNotFoundError):
+        cached = Path(snapshot_download(name, allow_patterns=kept, ignore_patterns=["*/*"], local_files_only=True))
+        if list(cached.glob("*.safetensors")):
+            return cached
     try:
-        return Path(snapshot_download(name, allow_patterns=[f"*{kind}" for kind in _KEPT], ignore_patterns=["*/*"]))
+        return Path(snapshot_download(name, allow_patterns=[*kept, "README.md"], ignore_patterns=["*/*"]))
     except Exception as error:  # the hub's client raises its own, the network's and the file system's
         raise WorkflowError(
             f"encoder {name!r} is no local folder, and the hub does not give it: {type(error).__name__}\n"
-            "  use minilm, or the path of a folder with config.json, tokenizer and safetensors"
+            f"  get it where there is a network, with `hf download {name}`, or give the path of a folder with\n"
+            "  config.json, tokenizer or preprocessor, and safetensors"
         ) from error
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from sdt_model.config import Frozen
-from sdt_model.encoder import Words, positions
+from sdt_model.encoder import Words, blank_body, positions
 from sdt_model.finetuner import FinetuneOptim
 from tasks.archive import read_archive
 from tasks.config import FinetuneConfig
@@ -83,7 +83,7 @@ def finetune(config: FinetuneConfig) -> FinetuneReport:
 
 
 def _check_length(base: Path, config: FinetuneConfig) -> None:
-    limit = positions(base)
+    limit = positions(blank_body(base))
     if limit is not None and config.max_tokens > limit:
         raise WorkflowError(
             f"max_tokens is {config.max_tokens}, and encoder {config.encoder!r} has {limit} positions\n"

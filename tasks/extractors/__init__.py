@@ -104,6 +104,7 @@ OPENSMILE_DIMS = {
 }  # fmt: skip
 OPENSMILE_LICENCE = "audEERING research licence: commercial use needs one of theirs"
 HOG_DIM = 576
+LOGMEL_DIM = 231
 
 
 def _opensmile(feature_set: str) -> ExtractorSpec:
@@ -120,6 +121,20 @@ def _hog(_: str) -> ExtractorSpec:
     return ExtractorSpec("hog", "visual", HOG_DIM, "BSD-3-Clause", 2, packages, "tasks.extractors.visual:load")
 
 
+def _logmel(_: str) -> ExtractorSpec:
+    packages = ("torch", "transformers", "av", "soundfile", "soxr")
+    return ExtractorSpec("logmel", "audio", LOGMEL_DIM, "Apache-2.0", 1, packages, "tasks.extractors.logmel:load")
+
+
+def _hf(modality: Modality) -> Callable[[str], ExtractorSpec]:
+    def spec(argument: str) -> ExtractorSpec:
+        from tasks.extractors.hf import spec_of  # needs the library of the encoders, which takes seconds to import
+
+        return spec_of(modality, argument)
+
+    return spec
+
+
 def _finetuned(encoder_id: str, workspace: Workspace) -> ExtractorSpec:
     """The id holds the fingerprint of all that made the encoder, so the name decides the vectors wherever it lies."""
     found = find_encoder(workspace, encoder_id)
@@ -131,8 +146,12 @@ def _finetuned(encoder_id: str, workspace: Workspace) -> ExtractorSpec:
 
 _REGISTRY: dict[tuple[Modality, str], Callable[[str], ExtractorSpec]] = {
     ("text", "minilm"): _minilm,
+    ("text", "hf"): _hf("text"),
     ("audio", "opensmile"): _opensmile,
+    ("audio", "logmel"): _logmel,
+    ("audio", "hf"): _hf("audio"),
     ("visual", "hog"): _hog,
+    ("visual", "hf"): _hf("visual"),
 }
 
 

@@ -60,6 +60,11 @@ def sampled(opened: Any, stretch: Span, per_second: float, most: int) -> Iterato
         raise MediaFault(f"no frame in the span from {stretch.start:g} s")
 
 
+def upright(picture: npt.NDArray[np.uint8], frame: Any) -> npt.NDArray[np.uint8]:
+    """As it is shown: a phone held upright films lying pictures and notes that they are to be turned."""
+    return np.rot90(picture, frame.rotation // 90)
+
+
 def _check_size(picture: Any) -> None:
     """A track says its size before anything is decoded, but a frame may differ from it."""
     if not all(_SIDES[0] <= side <= _SIDES[1] for side in (picture.width, picture.height)):
@@ -75,8 +80,7 @@ def _square(frame: Any) -> npt.NDArray[np.uint8]:
     width, height = max(_SIDE, round(frame.width * scale)), max(_SIDE, round(frame.height * scale))
     grey: npt.NDArray[np.uint8] = frame.reformat(width, height, "gray").to_ndarray()
     top, left = (height - _SIDE) // 2, (width - _SIDE) // 2
-    # A phone held upright films lying pictures and notes that they are to be turned.
-    return np.rot90(grey[top : top + _SIDE, left : left + _SIDE], frame.rotation // 90)
+    return upright(grey[top : top + _SIDE, left : left + _SIDE], frame)
 
 
 def _gradients(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:

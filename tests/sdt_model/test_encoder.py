@@ -16,7 +16,7 @@ from transformers import (
     RobertaModel,
 )
 
-from sdt_model.encoder import load_body, positions
+from sdt_model.encoder import blank_body, load_body, positions
 
 NARROW: dict[str, Any] = {
     "vocab_size": 20, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32,
@@ -35,12 +35,13 @@ NARROW: dict[str, Any] = {
 )
 def test_positions_are_those_that_tokens_can_take(config: Any, limit: int, tmp_path: Path) -> None:
     config.save_pretrained(tmp_path)
-    assert positions(tmp_path) == limit
+    assert positions(blank_body(tmp_path)) == limit
 
 
 def test_roberta_reads_as_many_tokens_and_not_one_more(tmp_path: Path) -> None:
     RobertaModel(RobertaConfig(**NARROW, max_position_embeddings=42, pad_token_id=1)).save_pretrained(tmp_path)
-    body, limit = load_body(tmp_path), positions(tmp_path)
+    body = load_body(tmp_path)
+    limit = positions(body)
     assert limit == 40
     body(input_ids=torch.full((1, limit), 5))
     with pytest.raises((IndexError, RuntimeError)):

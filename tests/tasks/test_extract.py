@@ -23,7 +23,8 @@ from tasks.ingest import ingest
 from tasks.manifest import MANIFEST, Manifest
 from tasks.schema import features_schema
 from tasks.workspace import Workspace
-from tests.tasks.extractors.made import sound, write_sound
+from tests.tasks.extractors.made import sound, write_sound, write_video
+from tests.tasks.extractors.tiny import tiny_speech, tiny_text, tiny_vit
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -172,6 +173,54 @@ def test_a_wrong_name_fails_before_anything_is_written(spoken: Workspace) -> Non
     with pytest.raises(WorkflowError, match="no audio extractor is called 'ears'"):
         run(spoken, "audio", audio="ears")
     assert not spoken.files("features")
+
+
+@pytest.fixture(scope="module")
+def filmed(tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> Path:  # noqa: ARG001
+    """A table of eight utterances with text, sound and pictures, one of whose recordings is damaged."""
+    folder = tmp_path_factory.mktemp("filmed")
+    with (folder / "table.jsonl").open("w") as table:
+        for number in range(4):
+            write_sound(folder / f"{number}.wav", sound(2, seed=number))
+            write_video(folder / f"{number}.mp4")
+            for turn in range(2):
+                row = {"conversation_id": f"c{number}", "turn": turn, "text": "so " * (number + 3 * turn + 1)}
+                media = {"audio": f"{number}.wav", "video": f"{number}.mp4", "start_s": turn / 2, "end_s": turn + 0.7}
+                table.write(json.dumps(row | media) + "\n")
+    (folder / "3.mp4").write_bytes(b"damaged")
+    (folder / "3.wav").write_bytes(b"damaged")
+    return folder
+
+
+@pytest.mark.parametrize("modality", MODALITIES)
+def test_pretrained_encoders_give_the_same_whatever_the_shards_and_workers(
+    filmed: Path, tmp_path: Path, modality: Modality
+) -> None:
+    make = {"text": tiny_text, "audio": tiny_speech, "visual": tiny_vit}[modality]
+    names = ExtractorNames.model_validate({modality: f"hf:{make(tmp_path / 'encoder')}"})
+    found = []
+    for shards, workers in ((1, 1), (3, 2)):
+        workspace = Workspace(str(tmp_path / f"workspace-{shards}"))
+        ingest(IngestConfig(workspace=workspace.url, archive="a", kind="table", path=f"{filmed}/table.jsonl", shards=shards))
+        config = ExtractConfig(workspace=workspace.url, archive="a", extractors=names, workers=workers)
+        manifest = extract(config, modality)
+        assert manifest is not None and manifest.rows == 8
+        assert manifest.counts["failed"] == (0 if modality == "text" else 2)
+        found.append(read(workspace, manifest).sort("conversation_id", "turn"))
+    one, other = (np.array(table["vector"].drop_nulls().to_list()) for table in found)
+    assert one.shape == other.shape and np.abs(one - other).max() < 1e-5
+    assert found[0]["reason"].to_list() == found[1]["reason"].to_list()
+
+
+def test_a_worker_asks_for_what_the_extractor_does_unless_configured(filmed: Path, tmp_path: Path) -> None:
+    workspace = Workspace(str(tmp_path / "workspace"))
+    ingest(IngestConfig(workspace=workspace.url, archive="a", kind="table", path=f"{filmed}/table.jsonl", shards=1))
+    encoder = tiny_text(tmp_path / "encoder")
+    with (encoder / "more.safetensors").open("wb") as weights:
+        weights.truncate(4 * 10**12)  # no bytes on the disk
+    names = ExtractorNames(text=f"hf:{encoder}")
+    with pytest.raises(WorkflowError, match=r"asks for 1 CPUs, 0 GPUs and 8001 GB, and Ray has"):
+        extract(ExtractConfig(workspace=workspace.url, archive="a", extractors=names), "text")
 
 
 class Odd:
