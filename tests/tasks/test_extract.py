@@ -13,7 +13,7 @@ import pytest
 from sdt_model.config import MODALITIES, Modality
 from tasks import extractors
 from tasks.archive import features_folder, read_archive
-from tasks.config import ExtractConfig, ExtractorNames, IngestConfig
+from tasks.config import ExtractConfig, ExtractorNames, IngestConfig, Resources
 from tasks.demo import make_demo_archive
 from tasks.errors import StageFailed, WorkflowError
 from tasks.extract import extract
@@ -201,7 +201,11 @@ def test_pretrained_encoders_give_the_same_whatever_the_shards_and_workers(
     found = []
     for shards, workers in ((1, 1), (3, 2)):
         workspace = Workspace(str(tmp_path / f"workspace-{shards}"))
-        ingest(IngestConfig(workspace=workspace.url, archive="a", kind="table", path=f"{filmed}/table.jsonl", shards=shards))
+        ingest(
+            IngestConfig(
+                workspace=workspace.url, archive="a", kind="table", path=f"{filmed}/table.jsonl", shards=shards
+            )
+        )
         config = ExtractConfig(workspace=workspace.url, archive="a", extractors=names, workers=workers)
         manifest = extract(config, modality)
         assert manifest is not None and manifest.rows == 8
@@ -210,17 +214,6 @@ def test_pretrained_encoders_give_the_same_whatever_the_shards_and_workers(
     one, other = (np.array(table["vector"].drop_nulls().to_list()) for table in found)
     assert one.shape == other.shape and np.abs(one - other).max() < 1e-5
     assert found[0]["reason"].to_list() == found[1]["reason"].to_list()
-
-
-def test_a_worker_asks_for_what_the_extractor_does_unless_configured(filmed: Path, tmp_path: Path) -> None:
-    workspace = Workspace(str(tmp_path / "workspace"))
-    ingest(IngestConfig(workspace=workspace.url, archive="a", kind="table", path=f"{filmed}/table.jsonl", shards=1))
-    encoder = tiny_text(tmp_path / "encoder")
-    with (encoder / "more.safetensors").open("wb") as weights:
-        weights.truncate(4 * 10**12)  # no bytes on the disk
-    names = ExtractorNames(text=f"hf:{encoder}")
-    with pytest.raises(WorkflowError, match=r"asks for 1 CPUs, 0 GPUs and 8001 GB, and Ray has"):
-        extract(ExtractConfig(workspace=workspace.url, archive="a", extractors=names), "text")
 
 
 class Odd:
@@ -285,3 +278,15 @@ def test_what_stands_where_there_is_no_vector_does_not_matter(spoken: Workspace)
         vectors = spoken.read_table(shard.path)["vector"].to_pylist()
         assert vectors == [None if row == 1 else [1.0] * 4 for row in range(shard.rows)]
     assert manifest.counts["absent"] == sum(shard.rows > 0 for shard in manifest.shards)
+
+
+@pytest.mark.usefixtures("odd")
+def test_a_worker_asks_for_what_the_extractor_does_unless_configured(spoken: Workspace) -> None:
+    large = Resources(memory_gb=8000)
+    spec = ExtractorSpec("odd:large", "audio", 4, "none", 2, ("numpy",), f"{__name__}:load", resources=large)
+    register("audio", "odd", lambda _: spec)
+    config = ExtractConfig(workspace=spoken.url, archive="a", extractors=ExtractorNames(audio="odd:large"))
+    with pytest.raises(WorkflowError, match="asks for 1 CPUs, 0 GPUs and 8000 GB, and Ray has"):
+        extract(config, "audio")
+    manifest = extract(config.model_copy(update={"resources": Resources(memory_gb=0.1)}), "audio")
+    assert manifest is not None and manifest.counts["present"] == manifest.rows
