@@ -12,7 +12,7 @@ from tests.tasks.sources.made_pickles import DIMS, fields, write
 def test_rows_of_every_utterance_in_their_order(tmp_path: Path) -> None:
     way_in = source("sdt-pickle")
     assert isinstance(way_in, WithFeatures)
-    (file,) = way_in.files(str(write(tmp_path / "meld_multimodal_features.pkl", "SDT on MELD")))
+    (file,) = way_in.files(str(write(tmp_path / "meld_multimodal_features.pkl", "SDT on MELD")), None)
     rows = pl.concat(way_in.batches(file, None))
     expected = fields("SDT on MELD")["labels"]
     assert rows["conversation_id"].unique(maintain_order=True).to_list() == [str(key) for key in expected]
@@ -22,7 +22,7 @@ def test_rows_of_every_utterance_in_their_order(tmp_path: Path) -> None:
 
 
 def test_features_of_every_conversation(tmp_path: Path) -> None:
-    (file,) = SdtPickle().files(str(write(tmp_path / "features.pkl", "MMGCN on IEMOCAP")))
+    (file,) = SdtPickle().files(str(write(tmp_path / "features.pkl", "MMGCN on IEMOCAP")), None)
     given = SdtPickle().features(file)
     assert given.layout == "MMGCN on IEMOCAP" and given.dims == DIMS
     for name in given.conversations:
@@ -31,12 +31,12 @@ def test_features_of_every_conversation(tmp_path: Path) -> None:
 
 def test_it_is_one_file_and_an_error_names_it(tmp_path: Path) -> None:
     with pytest.raises(WorkflowError, match=r"holds no such file\n  expected: one pickle of SDT on MELD, "):
-        SdtPickle().files(str(tmp_path))
+        SdtPickle().files(str(tmp_path), None)
     for name in ("a.pkl", "b.pickle"):
         write(tmp_path / name, "SDT on MELD")
     with pytest.raises(WorkflowError, match="holds 2 pickles: name one"):
-        SdtPickle().files(str(tmp_path))
+        SdtPickle().files(str(tmp_path), None)
     path = write(tmp_path / "odd.pkl", "SDT on MELD", labels={0: [9] * 3})
-    (file,) = SdtPickle().files(str(path))
+    (file,) = SdtPickle().files(str(path), None)
     with pytest.raises(WorkflowError, match=r"odd\.pkl: conversation '0'"):
         list(SdtPickle().batches(file, None))
