@@ -55,13 +55,12 @@ class Iemocap:
         split = "test" if dialogue.startswith(_TEST_SESSION) else "train"
         try:
             lines = _lines(read_text(file))
-            evaluations = _lines(read_text(file.companion)) if file.companion else []
         except Unreadable as error:
             yield unreadable(file, error)
         else:
             clips = file.audio if file.audio and file.audio.endswith("/") else None
             shared = replace(file, audio=None) if clips else file
-            found = conversation(shared, dialogue, _spoken(lines, evaluations, clips), split)
+            found = conversation(shared, dialogue, _spoken(lines, file.companion, clips), split)
             # A clip is one utterance as a whole; the span is one in the dialogue.
             yield found.with_columns(start_s=pl.lit(None, pl.String), end_s=pl.lit(None, pl.String)) if clips else found
 
@@ -71,9 +70,14 @@ def _lines(text: str) -> list[tuple[int, str]]:
     return [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
 
 
-def _spoken(lines: list[tuple[int, str]], evaluations: list[tuple[int, str]], clips: str | None) -> Iterator[Spoken]:
+def _spoken(lines: list[tuple[int, str]], evaluation: SourceFile | None, clips: str | None) -> Iterator[Spoken]:
     """A transcription's lines with their emotions; and what is evaluated and cannot be given to one of them."""
     emotions: dict[str, tuple[int, str, str]] = {}
+    evaluations: list[tuple[int, str]] = []
+    try:
+        evaluations = _lines(read_text(evaluation)) if evaluation else []
+    except Unreadable as error:
+        yield rejected(1, f"evaluation: {error}", error.content)
     for number, line in evaluations:
         if line.startswith("["):  # the others are its heading and what each evaluator said
             problem, name, code = _evaluated(line)

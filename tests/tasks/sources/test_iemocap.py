@@ -118,6 +118,14 @@ def test_lines_that_cannot_be_used_are_rejected_and_the_rest_goes_on(workspace: 
     ]
 
 
+def test_an_evaluation_that_cannot_be_read_costs_the_annotations_alone(tmp_path: Path) -> None:
+    evaluations = release(tmp_path, (1,)) / "Session1" / "dialog" / "EmoEvaluation"
+    (evaluations / "Ses01F_impro01.txt").write_bytes(b"\0\1\2")
+    found = read(tmp_path)
+    assert found["problem"].drop_nulls().to_list() == ["evaluation: is not text"]
+    assert found["text"].null_count() == 1 and len(found) == 5 and found["emotion"].null_count() == 5
+
+
 @pytest.mark.usefixtures("ray_session")
 def test_other_evaluations_make_the_archive_anew(workspace: Workspace, tmp_path: Path) -> None:
     folder = release(tmp_path / "in", (1,))
