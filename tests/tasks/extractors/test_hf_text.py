@@ -67,3 +67,9 @@ def test_half_precision_is_close(tiny: Path) -> None:
     half = HfText(tiny, TextOptions(tokens=62), "float16")
     found = half(utterances(*({"text": text} for text in TEXTS)), MediaRoot("memory://none"))
     assert np.abs(found.vectors - embed(tiny, "", *TEXTS).vectors).max() < 0.02
+
+
+def test_minilm_under_this_name_is_minilm_before_its_length_is_taken_away() -> None:
+    rows, media = utterances(*({"text": text} for text in TEXTS)), MediaRoot("memory://none")
+    raw, unit = (extractor_spec("text", name).load()(rows, media).vectors for name in ("hf:minilm", "minilm"))
+    assert np.abs(raw / np.linalg.norm(raw, axis=1, keepdims=True) - unit).max() < 1e-4
