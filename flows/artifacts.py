@@ -38,6 +38,8 @@ _SPLITS = {
     "paper_protocol_test": "test, epoch chosen on test (paper's protocol)",
 }
 _MOST_REASONS = 10
+_MOST_FILES = 20
+_TRY_AGAIN = "They stay so until their content changes; to try them again: `--set retry_set_aside=true`"
 _SYNTHETIC = "The archive is SYNTHETIC: its scores say that the workflow works, and nothing about people."
 
 
@@ -73,7 +75,8 @@ def extract_page(config: RunSettings, features: Features) -> str:
     rows = [_features_row(modality, manifest) for modality, manifest in features.items()]
     header = ("modality", "extractor", "dimension", "present", "absent", "failed")
     title = f"## Extract: archive {config.archive}"
-    return together([title, table(header, rows), place("Features", config, f"features/{config.archive}")])
+    where = place("Features", config, f"features/{config.archive}")
+    return together([title, table(header, rows), *_aside(features), where])
 
 
 def train_page(config: RunSettings, report: TrainReport) -> str:
@@ -131,6 +134,18 @@ def _features_row(modality: Modality, manifest: Manifest | None) -> Sequence[obj
         return modality, "none in the archive", "", "", "", ""
     facts, counts = manifest.facts, manifest.counts
     return modality, facts["extractor"], facts["dim"], counts["present"], counts["absent"], counts["failed"]
+
+
+def _aside(features: Features) -> list[str]:
+    """The files that were set aside, if there are any."""
+    rows = [
+        (modality, name, why.reason)
+        for modality, manifest in features.items()
+        for name, why in (manifest.aside if manifest else {}).items()
+    ]
+    more = f"and {len(rows) - _MOST_FILES:,} more" if len(rows) > _MOST_FILES else ""
+    shown = table(("modality", "file set aside", "because"), rows[:_MOST_FILES])
+    return [shown, *([more] if more else []), _TRY_AGAIN] if rows else []
 
 
 def _scores(metrics: Mapping[str, float]) -> str:

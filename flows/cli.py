@@ -9,7 +9,16 @@ from typing import Annotated
 
 import typer
 
-from flows.commands import Given, errors_in_one_block, fields, run, say_next, show_query
+from flows.commands import (
+    Given,
+    errors_in_one_block,
+    exit_with_faults,
+    fields,
+    run,
+    run_for_result,
+    say_next,
+    show_query,
+)
 from flows.options import (
     AgainstOption,
     ArchiveArgument,
@@ -89,10 +98,15 @@ def extract(
     assign: SetOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """Make the features of every utterance of an archive."""
+    """Make the features of every utterance of an archive.
+
+    Exit code 3: completed, but files that crash or hang their decoder were set aside.
+    """
     with errors_in_one_block(debug):
-        settings = run("extract", ExtractConfig, Given(workspace, config, assign), {"archive": archive})
+        given = Given(workspace, config, assign)
+        settings, features = run_for_result("extract", ExtractConfig, given, {"archive": archive})
         say_next(f"sdt train {archive}", settings)
+        exit_with_faults(features)
 
 
 @app.command(epilog=fields(TrainConfig))
@@ -186,12 +200,16 @@ def pipeline(
     assign: SetOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """Ingest, extract, train and label in turn."""
+    """Ingest, extract, train and label in turn.
+
+    Exit code 3: completed, but files that crash or hang their decoder were set aside.
+    """
     with errors_in_one_block(debug):
         given = Given(workspace, config, assign, recipe)
         options = {"kind": kind, "path": path, "archive": archive, "training.optim.seed": seed}
-        settings = run("pipeline", PipelineConfig, given, options)
+        settings, report = run_for_result("pipeline", PipelineConfig, given, options)
         say_next(f'sdt query --archive {archive} "{_BY_EMOTION}"', settings)
+        exit_with_faults(report.features)
 
 
 @app.command(epilog=fields(DemoConfig))

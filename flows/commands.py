@@ -20,9 +20,13 @@ from tasks.errors import WorkflowError
 if TYPE_CHECKING:
     import polars as pl
 
+    from flows.artifacts import Features
+
 Settings = TypeVar("Settings", bound=RunSettings)
 
 log = logging.getLogger("sdt.cli")
+
+WITH_FAULTS = 3  # exit code of a run that completed with files set aside; 1 is an error
 
 
 class Given(NamedTuple):
@@ -38,6 +42,8 @@ class Given(NamedTuple):
 def errors_in_one_block(debug: bool) -> Iterator[None]:
     try:
         yield
+    except typer.Exit:
+        raise
     except Exception as error:
         if debug:
             raise
@@ -56,6 +62,13 @@ def fields(kind: type[BaseModel]) -> str:
 
 def run(flow: str, kind: type[Settings], given: Given, options: dict[str, Any], pages: str = "artifacts") -> Settings:
     """Add up the configuration, run the flow with it, print its page."""
+    return run_for_result(flow, kind, given, options, pages)[0]
+
+
+def run_for_result(
+    flow: str, kind: type[Settings], given: Given, options: dict[str, Any], pages: str = "artifacts"
+) -> tuple[Settings, Any]:
+    """As `run`, and what the flow returned."""
     layers = recipe_layer(given.recipe), file_layer(given.config), assignments_layer(given.assign or ())
     settings = build_config(kind, *layers, options_layer(options | {"workspace": given.workspace}))
     prepare_environment()
@@ -64,7 +77,13 @@ def run(flow: str, kind: type[Settings], given: Given, options: dict[str, Any], 
     result = getattr(import_module(f"flows.{flow}"), f"{flow}_flow")(settings)
     page = getattr(import_module(f"flows.{pages}"), f"{flow}_page")
     print(page(settings, result))
-    return settings
+    return settings, result
+
+
+def exit_with_faults(features: "Features") -> None:
+    """End a run that completed, but for files that it set aside, with an exit code of its own."""
+    if any(manifest and manifest.aside for manifest in features.values()):
+        raise typer.Exit(WITH_FAULTS)
 
 
 def say_next(command: str, settings: RunSettings) -> None:

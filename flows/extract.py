@@ -4,6 +4,7 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from flows.artifacts import Features, extract_page, publish
+from flows.faults import ended
 from sdt_model.config import Modality
 from tasks.cluster import connected
 from tasks.config import ExtractConfig
@@ -23,4 +24,4 @@ def extract_flow(config: ExtractConfig) -> Features:
     with connected(config.ray):
         features = {modality: extract_task(config, modality) for modality in config.modalities}
     publish("sdt-extract", extract_page(config, features))
-    return features
+    return ended(features, features)

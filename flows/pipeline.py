@@ -4,6 +4,7 @@ from prefect import flow
 
 from flows.artifacts import PipelineReport, pipeline_page, publish
 from flows.extract import extract_flow
+from flows.faults import ended
 from flows.ingest import ingest_flow
 from flows.label import label_flow
 from flows.train import train_flow
@@ -23,4 +24,4 @@ def pipeline_flow(config: PipelineConfig) -> PipelineReport:
         labels = label_flow(config.stage(LabelConfig, model=model.model_id))
     report = PipelineReport(archive, features, model, labels)
     publish("sdt-pipeline", pipeline_page(config, report))
-    return report
+    return ended(report, features)

@@ -9,7 +9,7 @@ from typing import Any
 
 import ray
 
-from tasks.in_hand import Witness
+from tasks.in_hand import Report, Witness
 
 CRASHED = "its decoder crashed"
 
@@ -28,6 +28,14 @@ class Watch:
     """Files that were set aside earlier, and why."""
 
 
+@dataclass(frozen=True)
+class Death:
+    """A worker's end: the files it had in hand, and the one of them that is now set aside, if there is one."""
+
+    suspects: list[str]
+    aside: str | None = None
+
+
 class Culprits:
     """The files set aside so far, and the suspects."""
 
@@ -37,28 +45,31 @@ class Culprits:
         self._forgiven = min(retries, 1)
         self._strikes: Counter[str] = Counter()
         self._hung: dict[int, list[str]] = {}
-        self.witness: Any = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Witness).remote()
+        self._witness: Any = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Witness).remote()
 
     def hanging(self) -> list[int]:
         """Workers to be killed; what they hang in is remembered until `died` is asked for it."""
-        found: dict[int, list[str]] = ray.get(self.witness.overdue.remote(self._limit))
+        found: dict[int, list[str]] = ray.get(self._witness.overdue.remote(self._limit))
         new = {worker: names for worker, names in found.items() if worker not in self._hung}
         self._hung |= new
         return list(new)
 
-    def died(self, worker: int) -> str | None:
-        """The file that is now set aside because this worker died, if there is one."""
-        held: list[str] = ray.get(self.witness.died.remote(worker))
+    def report(self, worker: int, careful: bool) -> Report:
+        return Report(self._witness, worker, careful)
+
+    def died(self, worker: int) -> Death:
+        """What a worker died of. With several suspects, the next try takes one file at a time."""
+        held: list[str] = ray.get(self._witness.died.remote(worker))
         late = self._hung.pop(worker, [])
         suspects = late or held
-        if len(suspects) != 1:  # with several, the next try takes one at a time
-            return None
+        if len(suspects) != 1:
+            return Death(suspects)
         (name,) = suspects
         self._strikes[name] += 1
         if self._strikes[name] <= self._forgiven:
-            return None
+            return Death(suspects)
         self.aside[name] = hung(self._limit) if late else CRASHED
-        return name
+        return Death(suspects, name)
 
     def dismiss(self) -> None:
-        ray.kill(self.witness)
+        ray.kill(self._witness)

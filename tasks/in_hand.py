@@ -10,7 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import ray
@@ -42,40 +42,38 @@ class Witness:
         return {worker: names for worker, names in late.items() if names}
 
 
-@dataclass
-class Hands:
-    """A worker's side of it."""
+@dataclass(frozen=True)
+class Report:
+    """To whom a worker reports, and as whom."""
 
     witness: Any
     worker: int
-    careful: bool = False
+    careful: bool
     """Take one file at a time, so that there is no doubt which one a crash comes from."""
-    _tickets: Iterator[int] = field(default_factory=itertools.count)
-    _one_at_a_time: Any = field(default_factory=threading.Lock)
-
-    @contextmanager
-    def holding(self, name: str) -> Iterator[None]:
-        ticket = f"{os.getpid()}-{next(self._tickets)}"  # a worker that was started again draws others
-        with self._one_at_a_time if self.careful else nullcontext():
-            ray.get(self.witness.take.remote(self.worker, ticket, name))  # known before anything can happen
-            try:
-                yield
-            finally:
-                self.witness.drop.remote(self.worker, ticket)
 
 
-_hands: Hands | None = None  # this process's
+_report: Report | None = None  # this process's
+_tickets = itertools.count()
+_one_at_a_time = threading.Lock()
 
 
-def report_to(witness: Any, worker: int) -> Hands:
+def report(how: Report | None) -> None:
     """Let the witness know from now on what this process has in hand."""
-    global _hands
-    _hands = Hands(witness, worker)
-    return _hands
+    global _report
+    _report = how
 
 
 @contextmanager
 def in_hand(name: str) -> Iterator[None]:
     """While this lasts, the file ``name`` is to blame for a crash of this process."""
-    with _hands.holding(name) if _hands else nullcontext():
+    told = _report
+    if told is None:
         yield
+        return
+    ticket = f"{os.getpid()}-{next(_tickets)}"  # a worker that was started again draws others
+    with _one_at_a_time if told.careful else nullcontext():
+        ray.get(told.witness.take.remote(told.worker, ticket, name))  # known before anything can happen
+        try:
+            yield
+        finally:
+            told.witness.drop.remote(told.worker, ticket)

@@ -32,7 +32,7 @@ from tasks.workspace import Workspace
 
 log = logging.getLogger("sdt.ingest")
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 _FEWEST_SHARDS = 4
 _CHUNK_ROWS = 4 * BATCH_ROWS  # scanned rows ordered by shard at a time
 # Small source files are scanned together: every shard opens each scanned file.

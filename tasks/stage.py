@@ -11,7 +11,7 @@ import json
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,7 +22,7 @@ from ray.exceptions import RayActorError, RayTaskError
 from tasks.config import Resources, StageConfig
 from tasks.culprits import Culprits, Watch
 from tasks.errors import StageFailed, WorkflowError
-from tasks.in_hand import Hands, report_to
+from tasks.in_hand import Report, report
 from tasks.manifest import Manifest, ShardRecord, read_manifest
 from tasks.workspace import Workspace
 
@@ -30,6 +30,7 @@ log = logging.getLogger("sdt.stage")
 
 _RECORD = b"sdt"  # key of the counts and facts in a shard file's Parquet metadata
 _PROGRESS_EVERY_S = 5.0
+_MOST_NAMES = 10  # in a message
 _STILL_EVERY_S = 30.0  # where nothing has been finished since the last line
 
 
@@ -103,13 +104,14 @@ def run_stage(stage: Stage, config: StageConfig) -> Manifest:
     )
     manifest.write(workspace, stage.manifest_path)
     if aside := manifest.aside:
-        log.warning("%s: completed with %s", stage.name, files_aside(list(aside)))
+        log.warning("%s: completed with %s", stage.name, files_aside(aside))
     return manifest
 
 
-def files_aside(names: list[str]) -> str:
-    """How many files were set aside, in words."""
-    return f"{len(names)} file{'s' if len(names) != 1 else ''} set aside"
+def files_aside(names: Collection[str]) -> str:
+    """How many files were set aside, and which, in words."""
+    shown = ", ".join(sorted(names)[:_MOST_NAMES]) + (", ..." if len(names) > _MOST_NAMES else "")
+    return f"{len(names)} file{'s' if len(names) != 1 else ''} set aside: {shown}"
 
 
 def fan_out(
@@ -163,19 +165,15 @@ def shard_columns(workspace: Workspace, path: str) -> dict[str, str]:
 class _Worker:
     """An actor: prepares once, when it first has a shard to compute, then does one shard after another."""
 
-    def __init__(
-        self, workspace: Workspace, prepare: Callable[[], ShardFunction], number: int, witness: Any | None
-    ) -> None:
+    def __init__(self, workspace: Workspace, prepare: Callable[[], ShardFunction]) -> None:
         self._workspace = workspace
         self._prepare = prepare
         self._work: ShardFunction | None = None
-        self._hands: Hands | None = None if witness is None else report_to(witness, number)
 
-    def do(self, shard: Shard, there: bool, careful: bool) -> ShardRecord:
+    def do(self, shard: Shard, there: bool, how: Report | None) -> ShardRecord:
         if there:
             return describe_shard(self._workspace, shard)
-        if self._hands is not None:
-            self._hands.careful = careful
+        report(how)
         if self._work is None:
             self._work = self._prepare()
         return run_shard(self._workspace, shard, self._work)
@@ -230,8 +228,12 @@ class _FanOut:
         return min(_PROGRESS_EVERY_S, self._watch.hung_after_s / 2) if self._watch else _PROGRESS_EVERY_S
 
     def _submit(self, worker: int, shard: Shard, attempts: int, there: set[str]) -> None:
-        told = replace(shard, aside=dict(self._culprits.aside)) if self._culprits else shard
-        reference = self._workers[worker].do.remote(told, shard.path in there, careful=attempts > 0)
+        how = None
+        told = shard
+        if self._culprits:
+            how = self._culprits.report(worker, careful=attempts > 0)
+            told = replace(shard, aside=dict(self._culprits.aside))
+        reference = self._workers[worker].do.remote(told, shard.path in there, how)
         self._running[reference] = worker, shard, attempts
 
     def _start(self, shards: int) -> None:
@@ -251,41 +253,40 @@ class _FanOut:
         )(_Worker)
         if self._watch and count:
             self._culprits = Culprits(self._watch, self._config.retries)
-        witness = self._culprits and self._culprits.witness
-        self._workers = [actor.remote(self._workspace, self._prepare, number, witness) for number in range(count)]
+        self._workers = [actor.remote(self._workspace, self._prepare) for _ in range(count)]
 
     def _collect(self, reference: Any, there: set[str]) -> int:
         worker, shard, attempts = self._running.pop(reference)
         try:
             self._records[shard.index] = ray.get(reference)
             self._computed += shard.path not in there
-        except (RayTaskError, RayActorError) as error:
-            # A fault of the input is the same the next time; anything else may be the network's or the machine's.
-            cause = getattr(error, "cause", None)
-            if isinstance(error, RayActorError) and self._found_culprit(worker, shard):
-                return worker
-            reason = (
-                str(cause) if isinstance(cause, WorkflowError) else f"{type(cause or error).__name__}: {cause or error}"
-            )
-            if attempts < self._config.retries and not isinstance(cause, WorkflowError):
-                log.warning("%s: shard %d failed (%s), trying again", self._name, shard.index, reason)
-                self._waiting.append((shard, attempts + 1))
-            else:
-                log.error("%s: shard %d set aside: %s", self._name, shard.index, reason)
-                self._set_aside[shard.path] = reason
+        except RayActorError as error:
+            self._died(worker, shard, attempts, error)
+        except RayTaskError as error:
+            self._failed(shard, attempts, getattr(error, "cause", None) or error)
         return worker
 
-    def _found_culprit(self, worker: int, shard: Shard) -> bool:
-        """Whether the worker died of a file, which is now set aside; the shard is then tried without it."""
-        name = self._culprits.died(worker) if self._culprits else None
-        if self._culprits is None or name is None:
-            return False
-        log.error(
-            "%s: file %s set aside: %s; shard %d is tried without it",
-            self._name, name, self._culprits.aside[name], shard.index,
-        )  # fmt: skip
-        self._waiting.append((shard, 0))
-        return True
+    def _died(self, worker: int, shard: Shard, attempts: int, error: RayActorError) -> None:
+        death = self._culprits.died(worker) if self._culprits else None
+        if self._culprits and death and death.aside:
+            why = self._culprits.aside[death.aside]
+            log.error("%s: file %s set aside: %s; shard %d goes on", self._name, death.aside, why, shard.index)
+            self._waiting.append((shard, 0))
+        elif death and death.suspects:
+            self._failed(shard, attempts, RuntimeError(f"a worker died over {', '.join(death.suspects)}"))
+        else:
+            self._failed(shard, attempts, error)
+
+    def _failed(self, shard: Shard, attempts: int, cause: Exception) -> None:
+        """A fault of the input is the same the next time; anything else may be the network's or the machine's."""
+        expected = isinstance(cause, WorkflowError)
+        reason = str(cause) if expected else f"{type(cause).__name__}: {cause}"
+        if attempts < self._config.retries and not expected:
+            log.warning("%s: shard %d failed (%s), trying again", self._name, shard.index, reason)
+            self._waiting.append((shard, attempts + 1))
+        else:
+            log.error("%s: shard %d set aside: %s", self._name, shard.index, reason)
+            self._set_aside[shard.path] = reason
 
     def _progress(self, last: bool) -> None:
         now = time.monotonic()
