@@ -91,8 +91,9 @@ def extract_shard(
     """One feature shard: a row for every utterance, in their order."""
     utterances = workspace.read_table(shard.payload["utterances"])
     given = usable(utterances, spec.modality, shard.aside)
-    made = given.answered(extractor(given.utterances, media))
+    made = extractor(given.utterances, media)
     _check(made, spec, utterances.num_rows, shard.path)
+    made = given.answered(made)
     schema = features_schema(spec.dim)
     columns = {
         **{name: utterances.column(name) for name in KEY},

@@ -82,7 +82,7 @@ def test_query_prints_a_table_and_says_when_there_is_more(folder: Path) -> None:
             "a batch of 16 conversations (batch_conversations) cannot be shared by 99",
         ),
         (["train", "x", "--seed", "-1"], "training.optim.seed: Input should be greater than or equal to 0"),
-        (["ingest", "zip", "somewhere", "--archive", "x"], "kind: Input should be 'table' or 'meld'"),
+        (["ingest", "zip", "somewhere", "--archive", "x"], "kind: Input should be 'table', 'meld'"),
         (["label", "x", "--config", "none.toml"], "none.toml cannot be read: No such file"),
         (["label"], "Missing argument"),
         (["evaluate", "x", "--set", "seeds=[1, 1]"], "seeds: a seed is given twice: [1, 1]"),

@@ -154,7 +154,7 @@ def test_rows_in_are_rows_accepted_and_rejected_and_keys_are_unique(
     """The shard functions alone, without Ray, over any rows."""
     source = write(tmp_path / "x.jsonl", records)
     workspace = Workspace(str(tmp_path / str(abs(hash(str(records) + str(shards))))))
-    plan = IngestPlan(workspace, "table", "a", None, shards, "f")
+    plan = IngestPlan(workspace, "table", "a", None, shards, "f", "f")
     file = SourceFile(str(source), "x.jsonl", 1)
     scanned = run_shard(
         workspace,
