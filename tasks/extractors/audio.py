@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import partial
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ from tasks.extractors.media import MediaFault, MediaFile, MediaRoot, Span, conta
 
 Samples = npt.NDArray[np.float32]
 _SOUNDFILE = (".wav", ".flac", ".ogg", ".mp3")
+# To open one means to scan it all, so it is kept for the next stretch: its samples may then differ by 1e-7, as they do
+# wherever in the file decoding begins. All other sound is the same bits whatever was read before.
+_SCANNED = (".mp3",)
 _BLOCK = 2**16  # frames of a file that are mixed to mono at a time
 _LOUDEST = np.float32(32767 / 32768)
 _RATES = (1_000, 384_000)  # Hz; the engine dies of one far outside, such as a damaged header gives
@@ -64,7 +68,8 @@ def read_sound(file: MediaFile, name: str, stretch: Span) -> tuple[Samples, int]
     Raises:
         MediaFault: no sound there, not to be decoded, or too long.
     """
-    samples, rate = (_by_soundfile if name.lower().endswith(_SOUNDFILE) else _by_av)(file, stretch)
+    ending = PurePosixPath(name).suffix.lower()
+    samples, rate = _by_soundfile(file, stretch, ending in _SCANNED) if ending in _SOUNDFILE else _by_av(file, stretch)
     if not len(samples):
         raise stretch.past_the_end()
     if not np.isfinite(samples).all():
@@ -80,15 +85,15 @@ def resampled(samples: Samples, rate: int, to: int) -> Samples:
     return found
 
 
-def _by_soundfile(file: MediaFile, stretch: Span) -> tuple[Samples, int]:
+def _by_soundfile(file: MediaFile, stretch: Span, keep: bool) -> tuple[Samples, int]:
     try:
-        sound = file.kept(partial(soundfile.SoundFile, file))
-        rate = _checked_rate(sound.samplerate)
-        begin, end = round(stretch.start * rate), round(stretch.limit * rate)
-        sound.seek(min(begin, sound.frames))
-        parts = list(_mixed(sound, end - begin))
-        if stretch.end is None and next(_mixed(sound, 1), None) is not None:
-            raise stretch.too_long()
+        with file.decoder(partial(soundfile.SoundFile, file), keep) as sound:
+            rate = _checked_rate(sound.samplerate)
+            begin, end = round(stretch.start * rate), round(stretch.limit * rate)
+            sound.seek(min(begin, sound.frames))
+            parts = list(_mixed(sound, end - begin))
+            if stretch.end is None and next(_mixed(sound, 1), None) is not None:
+                raise stretch.too_long()
     except soundfile.LibsndfileError as error:
         raise MediaFault(f"cannot be decoded: {error.error_string}") from error
     return np.concatenate([np.zeros(0, np.float32), *parts]), rate
@@ -103,7 +108,7 @@ def _mixed(sound: soundfile.SoundFile, left: int) -> Iterator[Samples]:
 
 
 def _by_av(file: MediaFile, stretch: Span) -> tuple[Samples, int]:
-    with container(file, anew=True) as opened:
+    with container(file, keep=False) as opened:
         stream = track(opened, "audio")
         parts, rates = [np.zeros(0, np.float32)], set()
         for begin, frame in frames(opened, stream, stretch):

@@ -34,6 +34,9 @@ def read_each(
         with ExitStack() as opened:
             file: MediaFile | None = None
             for row, _, stretch in rows:
+                if not stretch.start:  # as if nothing had been read before, whatever state a file is in
+                    opened.close()
+                    file = None
                 try:
                     with in_hand(uri):
                         file = file or opened.enter_context(media.open(uri))

@@ -73,14 +73,23 @@ class MediaFile:
         self._closing = ExitStack()
         self._kept: Any = None
 
-    def kept(self, opening: Callable[[], AbstractContextManager[Any]]) -> Any:
-        """The decoder that ``opening`` gives: one for all stretches that are read of the file while it is open."""
+    @contextmanager
+    def decoder(self, opening: Callable[[], AbstractContextManager[Any]], keep: bool) -> Iterator[Any]:
+        """What ``opening`` gives: for this stretch alone, or kept for those that are read after it."""
+        if self._kept is None or not keep:
+            self.close()
+            self.seek(0)
+        if not keep:
+            with opening() as opened:
+                yield opened
+            return
         if self._kept is None:
             self._kept = self._closing.enter_context(opening())
-        return self._kept
+        yield self._kept
 
     def close(self) -> None:
-        """Close the decoder; the file itself belongs to who opened it."""
+        """Close the decoder that was kept; the file itself belongs to who opened it."""
+        self._kept = None
         self._closing.close()
 
     def read(self, size: int = -1) -> bytes:
@@ -163,22 +172,18 @@ class MediaRoot:
 
 
 @contextmanager
-def container(file: MediaFile, anew: bool = False) -> Iterator[Any]:
+def container(file: MediaFile, keep: bool = True) -> Iterator[Any]:
     """A PyAV container over an open file; what FFmpeg cannot read is a `MediaFault`.
 
-    It is the same one for all stretches of the file, unless it is wanted ``anew``: pictures do not depend on what was
-    decoded before, but some decoders of sound keep more than a seek makes them forget.
+    Where it is kept for the next stretch, this one must be as good as the first to whatever decodes it: pictures do not
+    depend on what was decoded before, but some decoders of sound remember more than a seek makes them forget.
     """
     import av
 
     # A playlist could name other files: nothing but this one is ever opened. Tags may be in any encoding.
     opening = partial(av.open, file, options={"protocol_whitelist": "none"}, metadata_errors="replace")
     try:
-        if not anew:
-            yield file.kept(opening)
-            return
-        file.seek(0)
-        with opening() as opened:
+        with file.decoder(opening, keep) as opened:
             yield opened
     except av.error.FFmpegError as error:
         raise MediaFault(f"cannot be decoded: {error.strerror}") from error

@@ -37,7 +37,8 @@ class Faulty:
         return found
 
     def _read(self, file: MediaFile, uri: str, stretch: Span) -> np.ndarray:
-        content = file.kept(lambda: _Content(file)).content
+        with file.decoder(lambda: _Content(file), keep=True) as opened:
+            content = opened.content
         if content.startswith(b"abort"):
             os.abort()
         if content.startswith(b"hang"):

@@ -56,6 +56,11 @@ def test_values_get_their_types() -> None:
     )
 
 
+def test_an_empty_text_beside_media_stays_empty() -> None:
+    rows = typed(*(GOOD | {"text": text, "audio": "a.wav"} for text in ("", " ", None)))
+    assert [row["text"] for row in rows] == ["", " ", None] and not any(row["reason"] for row in rows)
+
+
 @pytest.mark.parametrize(
     "text",
     ["2026-03-01T12:00:00Z", "2026-03-01 13:00:00+01:00", "2026-03-01 12:00:00", "2026-03-01T12:00:00.000000000Z"],

@@ -1,19 +1,24 @@
 """Media below their root and nowhere else, spans, and decoding that begins in the middle of a file."""
 
+import http.server
 import math
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import av
 import fsspec
+import numpy as np
 import pytest
 import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.extractors.media import MAX_SECONDS, MediaFault, MediaRoot, container, frames, span, track
+from tasks.extractors.audio import read_sound
+from tasks.extractors.media import MAX_BYTES, MAX_SECONDS, MediaFault, MediaRoot, container, frames, span, track
 from tests.tasks.extractors import made
 
 
@@ -98,6 +103,67 @@ def test_what_is_no_file_is_a_fault(tmp_path: Path) -> None:
             read_all(root, uri)
     with pytest.raises(MediaFault, match="no such file"):
         read_all(MediaRoot("memory://nowhere"), "none.wav")
+
+
+def test_a_file_larger_than_the_limit_is_a_fault(tmp_path: Path) -> None:
+    with (tmp_path / "x.wav").open("wb") as file:
+        file.truncate(MAX_BYTES + 1)  # takes no room on the disk
+    with pytest.raises(MediaFault, match=r"68\.7 GB are more than the limit"):
+        read_all(MediaRoot(str(tmp_path)), "x.wav")
+
+
+def test_a_version_changes_with_the_content_and_is_none_where_nothing_can_be_opened(tmp_path: Path) -> None:
+    root = MediaRoot(str(tmp_path))
+    assert root.version("x") is None and root.version("../x") is None
+    (tmp_path / "x").write_bytes(b"some")
+    first = root.version("x")
+    assert first is not None and root.version("x") == first
+    (tmp_path / "x").write_bytes(b"other")
+    assert root.version("x") not in (None, first)
+
+
+def test_a_store_is_asked_for_the_blocks_that_a_stretch_needs(tmp_path: Path) -> None:
+    """Ten minutes are 19 MB; the first stretches lie in the header's block, and it is kept while a far one is read."""
+    made.write_sound(tmp_path / "x.wav", np.tile(made.sound(60), (10, 1)))
+    with ranged(tmp_path) as (url, asked), MediaRoot(url).open("x.wav") as file:
+        for begin in (50.0, 51.0, 500.0, 52.0):
+            samples, _ = read_sound(file, "x.wav", span(begin, begin + 2))
+            assert len(samples) == 32_000
+    assert asked == [2 * 2**20] * 2
+
+
+@contextmanager
+def ranged(folder: Path) -> Iterator[tuple[str, list[int]]]:
+    """A web server that gives parts of files, and the sizes of those that it gave."""
+    asked: list[int] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self._answer(b"", (folder / self.path[1:]).stat().st_size)
+
+        def do_GET(self) -> None:
+            begin, end = map(int, self.headers["Range"].removeprefix("bytes=").split("-"))
+            content = (folder / self.path[1:]).read_bytes()
+            part = content[begin : end + 1]
+            asked.append(len(part))
+            self._answer(part, len(part), f"bytes {begin}-{begin + len(part) - 1}/{len(content)}")
+
+        def _answer(self, body: bytes, length: int, place: str | None = None) -> None:
+            self.send_response(206 if place else 200)
+            self.send_header("Content-Length", str(length))
+            self.send_header("Accept-Ranges", "bytes")
+            if place:
+                self.send_header("Content-Range", place)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", asked
+        server.shutdown()
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # from within the decoder
