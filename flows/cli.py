@@ -15,7 +15,6 @@ from flows.commands import (
     exit_with_faults,
     fields,
     run,
-    run_for_result,
     say_next,
     show_query,
 )
@@ -86,7 +85,7 @@ def ingest(
     """Bring source files in as an archive of utterances."""
     with errors_in_one_block(debug):
         source = {"kind": kind, "path": path, "archive": archive}
-        settings = run("ingest", IngestConfig, Given(workspace, config, assign), source)
+        settings, _ = run("ingest", IngestConfig, Given(workspace, config, assign), source)
         say_next(f"sdt {'train' if kind == 'sdt-pickle' else 'extract'} {archive}", settings)
 
 
@@ -104,7 +103,7 @@ def extract(
     """
     with errors_in_one_block(debug):
         given = Given(workspace, config, assign)
-        settings, features = run_for_result("extract", ExtractConfig, given, {"archive": archive})
+        settings, features = run("extract", ExtractConfig, given, {"archive": archive})
         say_next(f"sdt train {archive}", settings)
         exit_with_faults(features)
 
@@ -122,7 +121,7 @@ def train(
     """Train a model on the annotated conversations of an archive."""
     with errors_in_one_block(debug):
         given = Given(workspace, config, assign, recipe)
-        settings = run("train", TrainConfig, given, {"archive": archive, "training.optim.seed": seed})
+        settings, _ = run("train", TrainConfig, given, {"archive": archive, "training.optim.seed": seed})
         say_next(f"sdt label {archive}", settings)
 
 
@@ -138,7 +137,7 @@ def finetune_text(
     """Fine-tune a text encoder on the annotated conversations of an archive."""
     with errors_in_one_block(debug):
         given = Given(workspace, config, assign)
-        settings = run("finetune_text", FinetuneConfig, given, {"archive": archive, "seed": seed})
+        settings, _ = run("finetune_text", FinetuneConfig, given, {"archive": archive, "seed": seed})
         say_next(f"sdt extract {archive} --set extractors.text=finetuned:ID", settings)
 
 
@@ -153,7 +152,7 @@ def label(
 ) -> None:
     """Label every utterance of an archive."""
     with errors_in_one_block(debug):
-        settings = run("label", LabelConfig, Given(workspace, config, assign), {"archive": archive, "model": model})
+        settings, _ = run("label", LabelConfig, Given(workspace, config, assign), {"archive": archive, "model": model})
         say_next(f'sdt query --archive {archive} "{_BY_EMOTION}"', settings)
 
 
@@ -170,7 +169,7 @@ def evaluate(
     """Train models of several seeds and say how good they are, and how sure that is."""
     with errors_in_one_block(debug):
         given = Given(workspace, config, assign, recipe)
-        run("evaluate", EvaluateConfig, given, {"archive": archive, "against": against}, pages="evaluation_pages")
+        run("evaluate", EvaluateConfig, given, {"archive": archive, "against": against})
 
 
 @app.command(epilog=fields(AblateConfig))
@@ -185,7 +184,7 @@ def ablate(
     """Train the model without one part at a time and say what each part is worth."""
     with errors_in_one_block(debug):
         given = Given(workspace, config, assign, recipe)
-        run("ablate", AblateConfig, given, {"archive": archive}, pages="evaluation_pages")
+        run("ablate", AblateConfig, given, {"archive": archive})
 
 
 @app.command(epilog=fields(PipelineConfig))
@@ -207,7 +206,7 @@ def pipeline(
     with errors_in_one_block(debug):
         given = Given(workspace, config, assign, recipe)
         options = {"kind": kind, "path": path, "archive": archive, "training.optim.seed": seed}
-        settings, report = run_for_result("pipeline", PipelineConfig, given, options)
+        settings, report = run("pipeline", PipelineConfig, given, options)
         say_next(f'sdt query --archive {archive} "{_BY_EMOTION}"', settings)
         exit_with_faults(report.features)
 
@@ -221,7 +220,7 @@ def demo(
 ) -> None:
     """Make a small synthetic archive and run the whole pipeline over it."""
     with errors_in_one_block(debug):
-        settings = run("demo", DemoConfig, Given(workspace, config, assign, "demo"), {})
+        settings, _ = run("demo", DemoConfig, Given(workspace, config, assign, "demo"), {})
         print()
         show_query(_DEMO_ROWS, settings.workspace, settings.archive, limit=8)
         say_next(f'sdt query "{_BY_EMOTION}"', settings)

@@ -60,23 +60,16 @@ def fields(kind: type[BaseModel]) -> str:
     return "\b\n" + "\n".join(["Fields for --set and --config:", *lines])
 
 
-def run(flow: str, kind: type[Settings], given: Given, options: dict[str, Any], pages: str = "artifacts") -> Settings:
-    """Add up the configuration, run the flow with it, print its page."""
-    return run_for_result(flow, kind, given, options, pages)[0]
-
-
-def run_for_result(
-    flow: str, kind: type[Settings], given: Given, options: dict[str, Any], pages: str = "artifacts"
-) -> tuple[Settings, Any]:
-    """As `run`, and what the flow returned."""
+def run(flow: str, kind: type[Settings], given: Given, options: dict[str, Any]) -> tuple[Settings, Any]:
+    """Add up the configuration, run the flow with it, print its page; the configuration, and what the flow returned."""
     layers = recipe_layer(given.recipe), file_layer(given.config), assignments_layer(given.assign or ())
     settings = build_config(kind, *layers, options_layer(options | {"workspace": given.workspace}))
     prepare_environment()
     show_progress()
     log.info("starting")
-    result = getattr(import_module(f"flows.{flow}"), f"{flow}_flow")(settings)
-    page = getattr(import_module(f"flows.{pages}"), f"{flow}_page")
-    print(page(settings, result))
+    module = import_module(f"flows.{flow}")
+    result = getattr(module, f"{flow}_flow")(settings)
+    print(getattr(module, f"{flow}_page")(settings, result))
     return settings, result
 
 

@@ -7,6 +7,7 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from flows.artifacts import PipelineReport
+from flows.artifacts import demo_page as demo_page  # what the command shows
 from flows.pipeline import pipeline_flow
 from tasks.config import DemoConfig, PipelineConfig
 from tasks.demo import make_demo_archive
