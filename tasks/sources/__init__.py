@@ -107,7 +107,8 @@ def find_files(path: str, endings: tuple[str, ...], expected: str) -> list[Sourc
     for name, info in sorted(details.items()):
         hidden = name != root and name.rsplit("/", 1)[-1].startswith(".")
         if name.lower().endswith(endings) and not hidden:
-            _check_name(name)
+            if not is_unicode(name):
+                raise WorkflowError(f"{name!a} is a file name that is not UTF-8\n  give it another one")
             url = name if isinstance(fs, LocalFileSystem) else fs.unstrip_protocol(name)
             found.append(SourceFile(url, name.removeprefix(root).strip("/") or name.rsplit("/", 1)[-1], info["size"]))
     if not found:
@@ -115,11 +116,13 @@ def find_files(path: str, endings: tuple[str, ...], expected: str) -> list[Sourc
     return found
 
 
-def _check_name(name: str) -> None:
+def is_unicode(text: str) -> bool:
+    """Whether nothing in it is half a surrogate pair, which is no text."""
     try:
-        name.encode()
-    except UnicodeEncodeError as error:
-        raise WorkflowError(f"{name!a} is a file name that is not UTF-8\n  give it another one") from error
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def source(kind: str, columns: Mapping[Column, str] | None = None) -> Source:

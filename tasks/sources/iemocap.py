@@ -10,9 +10,9 @@ from dataclasses import replace
 import polars as pl
 
 from tasks.errors import WorkflowError
-from tasks.sources import SourceFile, find_files
+from tasks.sources import SourceFile, find_files, is_unicode
 from tasks.sources.recordings import media_names
-from tasks.sources.transcript import Spoken, Unreadable, conversation, is_unicode, read_text, rejected, unreadable
+from tasks.sources.transcript import Spoken, Unreadable, conversation, read_text, rejected, unreadable
 
 EXPECTED = "the folder with Session1 to Session5, and in each dialog/transcriptions/*.txt, as in the IEMOCAP release"
 # The six classes of the published comparisons; what else the evaluators agreed on, or did not, is no annotation there.

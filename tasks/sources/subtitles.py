@@ -17,9 +17,9 @@ from typing import Literal
 
 import polars as pl
 
-from tasks.sources import SourceFile, find_files
+from tasks.sources import SourceFile, find_files, is_unicode
 from tasks.sources.recordings import with_recordings
-from tasks.sources.transcript import Spoken, Unreadable, conversation, is_unicode, read_text, rejected, stem, unreadable
+from tasks.sources.transcript import Spoken, Unreadable, conversation, read_text, rejected, stem, unreadable
 
 _TIME = r"(?:(\d{1,4}):)?([0-5]\d):([0-5]\d)[.,](\d{3})"
 _TIMING = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}(?:\s.*)?", re.ASCII)

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from tasks.config import Column
 from tasks.errors import WorkflowError
 from tasks.schema import KEY
-from tasks.sources import BATCH_ROWS, CANONICAL, ROW, SourceFile, find_files
+from tasks.sources import BATCH_ROWS, CANONICAL, ROW, SourceFile, find_files, is_unicode
 from tasks.sources.delimited import csv_batches
 
 EXPECTED = f"CSV, JSONL or Parquet with the columns {', '.join(KEY)} and any of {', '.join(CANONICAL[2:])}"
@@ -113,12 +113,9 @@ def _json_row(file: SourceFile, row: int, line: bytes, names: Mapping[str, str],
 
 
 def _unwritable(values: dict[str, Any]) -> str | None:
-    r"""JSON can spell half a surrogate pair (\ud800), which is no text."""
-    try:
-        "".join(value for value in values.values() if isinstance(value, str)).encode()
-    except UnicodeEncodeError:
-        return "is not valid Unicode"
-    return None
+    r"""JSON can spell half a surrogate pair (\ud800)."""
+    texts = "".join(value for value in values.values() if isinstance(value, str))
+    return None if is_unicode(texts) else "is not valid Unicode"
 
 
 def _arrow_rows(table: pa.Table, first: int) -> pl.DataFrame:

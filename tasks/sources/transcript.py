@@ -61,15 +61,6 @@ def read_text(file: SourceFile) -> str:
     return text
 
 
-def is_unicode(text: str) -> bool:
-    """Whether nothing in it is half a surrogate pair."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def rejected(row: int, problem: str, content: object) -> Spoken:
     """What stands in the place of an utterance that cannot be read; its content is kept as JSON."""
     shown = content[:_SHOWN] if isinstance(content, str) else content

@@ -6,9 +6,9 @@ from typing import Any
 
 import polars as pl
 
-from tasks.sources import SourceFile, find_files
+from tasks.sources import SourceFile, find_files, is_unicode
 from tasks.sources.recordings import with_recordings
-from tasks.sources.transcript import Spoken, Unreadable, conversation, is_unicode, read_text, rejected, stem, unreadable
+from tasks.sources.transcript import Spoken, Unreadable, conversation, read_text, rejected, stem, unreadable
 
 EXPECTED = "a JSON file with `segments`, or a folder of them, as WhisperX writes beside the recordings"
 _TYPES: dict[str, type | tuple[type, ...]] = {
