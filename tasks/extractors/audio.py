@@ -11,7 +11,7 @@ import pyarrow as pa
 import soundfile
 
 from tasks.extractors import OPENSMILE_DIMS, Extracted, Extractor
-from tasks.extractors.each import SOUND, read_each
+from tasks.extractors.each import SOUND, describe_each
 from tasks.extractors.media import MediaFault, MediaFile, MediaRoot, Span, container, frames, track
 
 Samples = npt.NDArray[np.float32]
@@ -43,10 +43,7 @@ class OpenSmile:
         )
 
     def __call__(self, utterances: pa.Table, media: MediaRoot) -> Extracted:
-        found = Extracted.none(utterances.num_rows, self._dim)
-        for row, vector in read_each(utterances, SOUND, media, self._describe, found):
-            found.put(row, vector)
-        return found
+        return describe_each(utterances, SOUND, media, self._describe, self._dim)
 
     def _describe(self, file: MediaFile, uri: str, stretch: Span) -> Samples:
         samples, rate = read_sound(file, uri, stretch)

@@ -6,6 +6,8 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TypeVar
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from tasks.extractors import Extracted
@@ -47,6 +49,20 @@ def read_each(
                     file = None
                     continue
                 yield row, reading
+
+
+def describe_each(
+    utterances: pa.Table,
+    columns: tuple[str, ...],
+    media: MediaRoot,
+    describe: Callable[[MediaFile, str, Span], npt.NDArray[np.float32]],
+    dim: int,
+) -> Extracted:
+    """Vectors (N, ``dim``) of an extractor that makes one of each stretch by itself."""
+    found = Extracted.none(utterances.num_rows, dim)
+    for row, vector in read_each(utterances, columns, media, describe, found):
+        found.put(row, vector)
+    return found
 
 
 def _stretches(utterances: pa.Table, columns: tuple[str, ...], found: Extracted) -> Iterator[tuple[int, str, Span]]:

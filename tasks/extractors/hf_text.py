@@ -9,6 +9,7 @@ from transformers import AutoTokenizer
 
 from sdt_model.windows import batches_by_length
 from tasks.extractors import Extracted, Extractor
+from tasks.extractors.distinct import encode_distinct
 from tasks.extractors.hf import Chosen
 from tasks.extractors.hf_options import TextOptions
 from tasks.extractors.hf_run import Running
@@ -33,14 +34,7 @@ class HfText:
         self._dim = int(self._running.body.config.hidden_size)
 
     def __call__(self, utterances: pa.Table, media: MediaRoot) -> Extracted:  # noqa: ARG002
-        texts = utterances.column("text").combine_chunks()
-        found = Extracted.none(len(texts), self._dim)
-        # Short replies repeat often: each distinct text is encoded once.
-        distinct = texts.drop_null().dictionary_encode()
-        if len(distinct):
-            rows = np.flatnonzero(texts.is_valid().to_numpy(zero_copy_only=False))
-            found.put(rows.tolist(), self._encode(distinct.dictionary.to_pylist())[distinct.indices.to_numpy()])
-        return found
+        return encode_distinct(utterances.column("text"), self._encode, self._dim)
 
     def _encode(self, texts: list[str]) -> npt.NDArray[np.float32]:
         """(T, C) for T texts."""

@@ -13,7 +13,7 @@ from transformers.audio_utils import mel_filter_bank
 
 from tasks.extractors import LOGMEL_DIM, Extracted, Extractor
 from tasks.extractors.audio import Samples, read_sound, resampled, too_short
-from tasks.extractors.each import SOUND, read_each
+from tasks.extractors.each import SOUND, describe_each
 from tasks.extractors.media import MediaFile, MediaRoot, Span
 
 _RATE = 16_000  # Hz
@@ -44,10 +44,7 @@ class LogMel:
         self._fading = _autocorrelation(self._pitch_hann[None])[0]
 
     def __call__(self, utterances: pa.Table, media: MediaRoot) -> Extracted:
-        found = Extracted.none(utterances.num_rows, LOGMEL_DIM)
-        for row, vector in read_each(utterances, SOUND, media, self._read, found):
-            found.put(row, vector)
-        return found
+        return describe_each(utterances, SOUND, media, self._read, LOGMEL_DIM)
 
     def _read(self, file: MediaFile, uri: str, stretch: Span) -> Samples:
         samples, rate = read_sound(file, uri, stretch)

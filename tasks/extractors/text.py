@@ -9,6 +9,7 @@ from transformers import AutoModel, AutoTokenizer
 
 from tasks.encoders import minilm_folder
 from tasks.extractors import Extracted, Extractor
+from tasks.extractors.distinct import encode_distinct
 from tasks.extractors.media import MediaRoot
 
 _MOST_TOKENS = 256  # what the model was trained for; the rest of a longer text is not read
@@ -29,14 +30,7 @@ class MiniLM:
         self._model = AutoModel.from_pretrained(folder, local_files_only=True).eval().to(self._device)
 
     def __call__(self, utterances: pa.Table, media: MediaRoot) -> Extracted:  # noqa: ARG002
-        texts = utterances.column("text").combine_chunks()
-        valid = texts.is_valid().to_numpy(zero_copy_only=False)
-        # Short replies repeat often: each distinct text is encoded once.
-        distinct = texts.drop_null().dictionary_encode()
-        vectors = np.zeros((len(texts), self._model.config.hidden_size), np.float32)
-        if len(distinct):
-            vectors[valid] = self._encode(distinct.dictionary.to_pylist())[distinct.indices.to_numpy()]
-        return Extracted(vectors, valid, [None] * len(texts))
+        return encode_distinct(utterances.column("text"), self._encode, self._model.config.hidden_size)
 
     def _encode(self, texts: list[str]) -> np.ndarray:
         """(T, C) for T texts, batches of like length together."""

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tasks.extractors import HOG_DIM, Extracted, Extractor
-from tasks.extractors.each import PICTURES, read_each
+from tasks.extractors.each import PICTURES, describe_each
 from tasks.extractors.media import MediaFault, MediaFile, MediaRoot, Span, container, frames, seconds, track
 
 Vector = npt.NDArray[np.float32]
@@ -27,10 +27,7 @@ class Hog:
     """Mean and deviation over frames of HOG: 8 orientations, cells of 16 pixels, blocks of 2 x 2, on 64 x 64 grey."""
 
     def __call__(self, utterances: pa.Table, media: MediaRoot) -> Extracted:
-        found = Extracted.none(utterances.num_rows, HOG_DIM)
-        for row, vector in read_each(utterances, PICTURES, media, self._describe, found):
-            found.put(row, vector)
-        return found
+        return describe_each(utterances, PICTURES, media, self._describe, HOG_DIM)
 
     def _describe(self, file: MediaFile, _: str, stretch: Span) -> Vector:
         with container(file) as opened:
