@@ -4,7 +4,6 @@ import logging
 from functools import partial
 
 import numpy as np
-import pyarrow as pa
 
 from sdt_model.config import Modality
 from tasks.archive import features_folder, features_path, has_modality, read_archive
@@ -13,9 +12,9 @@ from tasks.culprits import Watch
 from tasks.errors import WorkflowError
 from tasks.extractors import Extracted, Extractor, ExtractorSpec, extractor_spec
 from tasks.extractors.media import MediaRoot
+from tasks.feature_rows import feature_rows
 from tasks.given import chosen_given, given_manifest
 from tasks.manifest import ASIDE, MANIFEST, Aside, Manifest, fingerprint, read_manifest
-from tasks.schema import KEY, conform, features_schema
 from tasks.stage import Shard, ShardFunction, ShardOutput, Stage, run_stage
 from tasks.usable import usable
 from tasks.workspace import Workspace
@@ -94,19 +93,10 @@ def extract_shard(
     made = extractor(given.utterances, media)
     _check(made, spec, utterances.num_rows, shard.path)
     made = given.answered(made)
-    schema = features_schema(spec.dim)
-    columns = {
-        **{name: utterances.column(name) for name in KEY},
-        "vector": _vectors(made, spec.dim),
-        "reason": made.reasons,
-    }
-    table = pa.table(columns, schema=pa.schema([pa.field(f.name, f.type) for f in schema]))
-    failed = sum(reason is not None for reason in made.reasons)
-    present = int(made.valid.sum())
-    counts = {"rows": table.num_rows, "present": present, "failed": failed, "absent": table.num_rows - present - failed}
+    table, counts = feature_rows(utterances, made, spec.dim, shard.path)
     aside = {name: Aside(reason=shard.aside[name], version=media.version(name)) for name in sorted(given.aside)}
     facts = {ASIDE: {name: why.model_dump() for name, why in aside.items()}} if aside else {}
-    return ShardOutput(conform(table, schema, shard.path), counts, facts)
+    return ShardOutput(table, counts, facts)
 
 
 def _check(made: Extracted, spec: ExtractorSpec, rows: int, where: str) -> None:
@@ -119,8 +109,3 @@ def _check(made: Extracted, spec: ExtractorSpec, rows: int, where: str) -> None:
     broken = made.valid & ~np.isfinite(made.vectors).all(axis=1)
     if broken.any():
         raise WorkflowError(f"{where}: {spec.name} gave a value that is not finite for row {int(broken.argmax())}")
-
-
-def _vectors(made: Extracted, dim: int) -> pa.Array:
-    values = np.where(made.valid[:, None], made.vectors, np.float32(0)).astype(np.float32)
-    return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), dim, mask=pa.array(~made.valid))

@@ -19,10 +19,12 @@ import pyarrow.dataset as ds
 from sdt_model.config import MODALITIES, Modality
 from tasks.archive import features_folder, features_path
 from tasks.config import StageConfig
+from tasks.extractors import Extracted
+from tasks.feature_rows import feature_rows
 from tasks.given import GIVEN, GivenFeatures, manifest_path
 from tasks.manifest import Manifest, ShardRecord, fingerprint
 from tasks.rows import bucket
-from tasks.schema import KEY, UTTERANCES, conform, features_schema
+from tasks.schema import KEY, UTTERANCES
 from tasks.sources import Given, SourceFile, WithFeatures
 from tasks.stage import Shard, ShardFunction, ShardOutput, Stream, fan_out, shard_columns
 from tasks.workspace import Workspace
@@ -151,17 +153,8 @@ def lay_shard(plan: GivenPlan, shard: Shard) -> ShardOutput:
     utterances = plan.workspace.read_table(record.path, list(KEY))
     values = _values(plan, given, record.index, utterances)
     finite = np.logical_and.reduce(np.isfinite(values), axis=1)
-    filled = pa.array(np.where(finite[:, None], values, np.float32(0)).ravel())
-    columns = {
-        **{name: utterances.column(name) for name in KEY},
-        "vector": pa.FixedSizeListArray.from_arrays(filled, given.dim, mask=pa.array(~finite)),
-        "reason": pa.array([None if fine else NOT_FINITE for fine in finite], pa.string()),
-    }
-    schema = features_schema(given.dim)
-    table = pa.table(columns, schema=pa.schema([pa.field(f.name, f.type) for f in schema]))
-    present = int(finite.sum())
-    counts = {"rows": table.num_rows, "present": present, "failed": table.num_rows - present, "absent": 0}
-    return ShardOutput(conform(table, schema, shard.path), counts)
+    made = Extracted(values, finite, [None if fine else NOT_FINITE for fine in finite])
+    return ShardOutput(*feature_rows(utterances, made, given.dim, shard.path))
 
 
 def _values(plan: GivenPlan, given: GivenFeatures, place: int, utterances: pa.Table) -> npt.NDArray[np.float32]:
