@@ -5,15 +5,16 @@ scored on its test split at the epoch that was best on dev. By default on the ar
 """
 
 import argparse
-import statistics
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
-from sdt_model.config import MODALITIES, RECIPES, Modality, OptimConfig, TrainingConfig
+from sdt_model.config import MODALITIES, RECIPES, Modality, TrainingConfig
 from sdt_model.trainer import Trainer
 from tasks.config import Resources, TrainConfig
+from tasks.seeds import spread
 from tasks.train import plan_training
 from tasks.train_worker import Progress, build_trainer, train_epoch
 from tasks.workspace import Workspace
@@ -21,32 +22,28 @@ from tasks.workspace import Workspace
 SCORE = "test_weighted_f1"
 
 
-def trained(workspace: Workspace, archive: str, modalities: tuple[Modality, ...], training: TrainingConfig) -> float:
-    """Train one model in this process; its weighted F1 on test, at the epoch chosen on dev."""
-    threads = torch.get_num_threads()
+def trained(
+    workspace: Workspace,
+    archive: str,
+    training: TrainingConfig,
+    modalities: tuple[Modality, ...] | None = None,
+    altered: Callable[[Trainer], None] = lambda _: None,
+) -> dict[str, float]:
+    """Train one model in this process, ``altered`` before it begins; its scores at the epoch chosen on dev."""
     config = TrainConfig(
         workspace=workspace.url,
         archive=archive,
         training=training,
         modalities=modalities,
-        resources=Resources(cpus=threads),
+        resources=Resources(cpus=torch.get_num_threads()),
     )
+    progress = Progress()
     with tempfile.TemporaryDirectory() as scratch:
         trainer = build_trainer(plan_training(workspace, config), Path(scratch), torch.device("cpu"))
-        return train_alone(trainer, training)[SCORE]
-
-
-def train_alone(trainer: Trainer, training: TrainingConfig) -> dict[str, float]:
-    """Train to the end in this process; the scores of the epoch chosen on dev."""
-    progress = Progress()
-    while not progress.finished(training.optim.epochs, training.optim.patience):
-        progress = Progress(history=(*progress.history, train_epoch(trainer, len(progress.history))))
+        altered(trainer)
+        while not progress.finished(training.optim.epochs, training.optim.patience):
+            progress = Progress(history=(*progress.history, train_epoch(trainer, len(progress.history))))
     return progress.metrics()
-
-
-def seeded(training: TrainingConfig, seed: int) -> TrainingConfig:
-    optim = OptimConfig.model_validate(training.optim.model_dump() | {"seed": seed})
-    return training.model_copy(update={"optim": optim})
 
 
 def main() -> None:
@@ -60,10 +57,10 @@ def main() -> None:
     print(f"archive {given.archive}, {given.seeds} seeds, weighted F1 on test at the epoch chosen on dev", flush=True)
     means: dict[tuple[Modality, ...], float] = {}
     for modalities in (*((name,) for name in MODALITIES), MODALITIES):
-        scores = [trained(workspace, given.archive, modalities, seeded(training, s)) for s in range(given.seeds)]
-        means[modalities] = statistics.mean(scores)
-        spread = statistics.stdev(scores) if len(scores) > 1 else 0.0
-        print(f"  {'+'.join(modalities):<20} {means[modalities]:.4f} ± {spread:.4f}", flush=True)
+        found = [trained(workspace, given.archive, training.seeded(s), modalities) for s in range(given.seeds)]
+        score = spread([metrics[SCORE] for metrics in found])
+        means[modalities] = score.mean
+        print(f"  {'+'.join(modalities):<20} {score.mean:.4f} ± {score.deviation:.4f}", flush=True)
     together = means.pop(MODALITIES)
     best = max(means, key=means.__getitem__)
     print(f"all together: {together - means[best]:+.4f} over the best alone ({best[0]})")

@@ -6,24 +6,20 @@ those of the epoch that was best on dev.
 """
 
 import argparse
-import statistics
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 import polars as pl
-import torch
 
-from benchmarks.modalities import seeded, train_alone
+from benchmarks.modalities import trained
 from sdt_model.batch import Ints
-from sdt_model.config import RECIPES, TrainingConfig
+from sdt_model.config import RECIPES
 from sdt_model.trainer import Trainer
 from tasks.archive import read_archive
-from tasks.config import Resources, TrainConfig
+from tasks.config import TrainConfig
+from tasks.seeds import spread
 from tasks.splits import split_rule
-from tasks.train import plan_training
-from tasks.train_worker import build_trainer
 from tasks.workspace import Workspace
 
 SPLITS = ("train", "dev", "test")
@@ -54,23 +50,9 @@ def numberings(names: dict[str, list[str | None]], rows: int) -> Iterator[tuple[
     yield "none", {split: np.full(len(of), -1) for split, of in names.items()}
 
 
-def numbered(trainer: Trainer, numbers: dict[str, Ints] | None) -> Trainer:
+def number(trainer: Trainer, numbers: dict[str, Ints] | None) -> None:
     for split, values in (numbers or {}).items():
         getattr(trainer.data, split).speaker[:] = values
-    return trainer
-
-
-def scores(
-    workspace: Workspace, archive: str, training: TrainingConfig, numbers: dict[str, Ints] | None
-) -> list[float]:
-    """Train one model in this process."""
-    config = TrainConfig(
-        workspace=workspace.url, archive=archive, training=training, resources=Resources(cpus=torch.get_num_threads())
-    )
-    with tempfile.TemporaryDirectory() as scratch:
-        trainer = build_trainer(plan_training(workspace, config), Path(scratch), torch.device("cpu"))
-        metrics = train_alone(numbered(trainer, numbers), training)
-    return [metrics[name] for name in SCORES]
 
 
 def main() -> None:
@@ -83,11 +65,10 @@ def main() -> None:
     workspace, training = Workspace(given.workspace), RECIPES[given.recipe]()
     names = names_by_split(workspace, given.archive, TrainConfig(workspace=workspace.url, archive=given.archive))
     for what, numbers in numberings(names, training.model.speakers):
-        found = [scores(workspace, given.archive, seeded(training, s), numbers) for s in range(given.seeds)]
-        said = []
-        for name, values in zip(SCORES, zip(*found, strict=True), strict=True):
-            spread = statistics.stdev(values) if len(values) > 1 else 0.0
-            said.append(f"{name} {statistics.mean(values):.4f} ± {spread:.4f}")
+        altered = partial(number, numbers=numbers)
+        found = [trained(workspace, given.archive, training.seeded(s), altered=altered) for s in range(given.seeds)]
+        scores = {name: spread([metrics[name] for metrics in found]) for name in SCORES}
+        said = (f"{name} {score.mean:.4f} ± {score.deviation:.4f}" for name, score in scores.items())
         print(f"{what}: {', '.join(said)}", flush=True)
 
 

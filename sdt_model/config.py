@@ -103,6 +103,10 @@ class TrainingConfig(Frozen):
     optim: OptimConfig = OptimConfig()
     """The optimiser and its schedule."""
 
+    def seeded(self, seed: int) -> "TrainingConfig":
+        """The same with another seed."""
+        return self.model_copy(update={"optim": self.optim.model_copy(update={"seed": seed})})
+
 
 def meld() -> TrainingConfig:
     """The published MELD settings."""

@@ -13,7 +13,6 @@ from sdt_model.batch import Ints
 from sdt_model.config import Frozen
 
 Scores = npt.NDArray[np.float64]
-BOOTSTRAP_SEED = 0  # one for all, so that any two models meet the same draws
 _DRAWS_AT_ONCE = 64
 
 
@@ -66,8 +65,11 @@ SCORES: dict[str, Callable[[npt.NDArray[np.generic]], Scores]] = {
 }
 
 
-def bootstrap(models: Sequence[Ints], draws: int, seed: int) -> dict[str, Scores]:
-    """Each of `SCORES`, mean over the models, in every draw: (draws,) of confusions (conversations, K, K) a model."""
+def bootstrap(models: Sequence[Ints], draws: int, seed: int = 0) -> dict[str, Scores]:
+    """Each of `SCORES`, mean over the models, in every draw: (draws,) of confusions (conversations, K, K) a model.
+
+    With the same ``seed`` any models of the same conversations meet the same draws, and can be paired.
+    """
     found: dict[str, list[Scores]] = {name: [] for name in SCORES}
     stacked = np.stack(models)
     for weight in _weights(stacked.shape[1], draws, seed):
@@ -90,7 +92,7 @@ def two_sided_p(differences: Scores) -> float:
 
 
 def _weights(conversations: int, draws: int, seed: int) -> Iterator[Scores]:
-    """(some draws, conversations): how often each was drawn. The same seed gives the same, so models can be paired."""
+    """(some draws, conversations): how often each was drawn."""
     chance = np.random.default_rng(seed)
     share = np.full(conversations, 1 / conversations)
     for begin in range(0, draws, _DRAWS_AT_ONCE):

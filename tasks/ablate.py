@@ -10,7 +10,7 @@ from typing import Any
 
 from sdt_model.batch import Ints
 from sdt_model.config import MODALITIES, Frozen, Modality, TrainingConfig
-from sdt_model.confusion import BOOTSTRAP_SEED, Interval, bootstrap, interval, weighted_f1
+from sdt_model.confusion import Interval, bootstrap, interval, weighted_f1
 from tasks.config import AblateConfig
 from tasks.errors import WorkflowError
 from tasks.manifest import fingerprint
@@ -152,7 +152,7 @@ def _subsets(scored: Scored, draws: int) -> tuple[SubsetScores, ...]:
 def _subset(subset: Subset, counts: dict[str, Ints], draws: int) -> SubsetScores:
     heads = {name: float(weighted_f1(counts[name].sum(axis=0))) for name in ("fused", *subset)}
     best = max(subset, key=heads.__getitem__)
-    fused, student = (bootstrap([counts[name]], draws, BOOTSTRAP_SEED)["weighted_f1"] for name in ("fused", best))
+    fused, student = (bootstrap([counts[name]], draws)["weighted_f1"] for name in ("fused", best))
     return SubsetScores(
         modalities=subset,
         utterances=int(counts["fused"].sum()),

@@ -231,8 +231,7 @@ class RepeatConfig(Training):
     def one(self, training: TrainingConfig, modalities: tuple[Modality, ...] | None, seed: int) -> TrainConfig:
         """A single training among the repeated ones."""
         fields = {name: getattr(self, name) for name in Training.model_fields} | {"promote": False}
-        seeded = training.model_copy(update={"optim": training.optim.model_copy(update={"seed": seed})})
-        return TrainConfig.model_validate(fields | {"training": seeded, "modalities": modalities})
+        return TrainConfig.model_validate(fields | {"training": training.seeded(seed), "modalities": modalities})
 
 
 class EvaluateConfig(RepeatConfig):

@@ -8,7 +8,7 @@ import logging
 from sdt_model.batch import Ints
 from sdt_model.bundle import Bundle
 from sdt_model.config import Frozen
-from sdt_model.confusion import BOOTSTRAP_SEED, SCORES, Interval, Scores, bootstrap, f1_scores, interval, two_sided_p
+from sdt_model.confusion import SCORES, Interval, Scores, bootstrap, f1_scores, interval, two_sided_p
 from tasks.archive import read_archive
 from tasks.config import EvaluateConfig
 from tasks.errors import WorkflowError
@@ -127,11 +127,11 @@ def _report(
     """``found``: a matrix (conversations, K, K) of each bundle, and last of ``other``."""
     count = len(bundles)
     models = tuple(map(_model_scores, bundles, found))
-    draws = bootstrap(found[:count], config.draws, BOOTSTRAP_SEED)
+    draws = bootstrap(found[:count], config.draws)
     scores = {name: spread([model.scores[name] for model in models]) for name in models[0].scores}
     against = None
     if other is not None:
-        theirs = bootstrap(found[count:], config.draws, BOOTSTRAP_SEED)
+        theirs = bootstrap(found[count:], config.draws)
         against = {
             f"test_{name}": _comparison(
                 other, float(score(found[count].sum(axis=0))), scores[f"test_{name}"], draws[name] - theirs[name]
