@@ -170,6 +170,9 @@ class _Worker:
         self._prepare = prepare
         self._work: ShardFunction | None = None
 
+    def ready(self) -> None:
+        """Answers once the worker runs."""
+
     def do(self, shard: Shard, there: bool, how: Report | None) -> ShardRecord:
         if there:
             return describe_shard(self._workspace, shard)
@@ -192,6 +195,7 @@ class _FanOut:
         self._workspace = Workspace(config.workspace)
         self._waiting: deque[tuple[Shard, int]] = deque((shard, 0) for shard in shards)
         self._running: dict[Any, tuple[int, Shard, int]] = {}  # reference -> worker, shard, earlier attempts
+        self._restarting: dict[Any, int] = {}  # reference -> worker
         self._workers: list[Any] = []
         self._culprits: Culprits | None = None
         self._records: dict[int, ShardRecord] = {}
@@ -208,9 +212,9 @@ class _FanOut:
             while self._waiting or self._running:
                 while self._waiting and idle:
                     self._submit(idle.popleft(), *self._waiting.popleft(), there)
-                done, _ = ray.wait(list(self._running), num_returns=1, timeout=self._patience())
-                for reference in done:
-                    idle.append(self._collect(reference, there))
+                awaited = [*self._running, *self._restarting]
+                done, _ = ray.wait(awaited, num_returns=1, timeout=self._patience())
+                idle.extend(worker for reference in done if (worker := self._collect(reference, there)) is not None)
                 for worker in self._culprits.hanging() if self._culprits else ():
                     ray.kill(self._workers[worker], no_restart=False)
                 self._progress(last=not (self._waiting or self._running))
@@ -255,13 +259,19 @@ class _FanOut:
             self._culprits = Culprits(self._watch, self._config.retries)
         self._workers = [actor.remote(self._workspace, self._prepare) for _ in range(count)]
 
-    def _collect(self, reference: Any, there: set[str]) -> int:
+    def _collect(self, reference: Any, there: set[str]) -> int | None:
+        """The worker that has nothing more to do, if it can do something."""
+        if reference in self._restarting:
+            return self._restarting.pop(reference)
         worker, shard, attempts = self._running.pop(reference)
         try:
             self._records[shard.index] = ray.get(reference)
             self._computed += shard.path not in there
         except RayActorError as error:
             self._died(worker, shard, attempts, error)
+            # A shard given to it while it restarts would be refused, and that would count as a failure of the shard.
+            self._restarting[self._workers[worker].ready.options(max_task_retries=-1).remote()] = worker
+            return None
         except RayTaskError as error:
             self._failed(shard, attempts, getattr(error, "cause", None) or error)
         return worker

@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -49,12 +50,11 @@ def calls(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run(workspace: Workspace, calls: Path) -> Callable[..., object]:
-    def run(
-        how: dict[int, str] | None = None, shards: int = 5, fingerprint: str = "f", resources: Resources | None = None
-    ) -> object:
+    def run(how: dict[int, str] | None = None, shards: int = 5, fingerprint: str = "f", **more: object) -> object:
         units = tuple(Shard(i, f"out/part-{i}.parquet", {"how": (how or {}).get(i, "")}) for i in range(shards))
         stage = Stage("count", fingerprint, MANIFEST, units, partial(prepare, calls))
-        return run_stage(stage, StageConfig(workspace=workspace.url, archive="a", retries=2, resources=resources))
+        config = {"workspace": workspace.url, "archive": "a", "retries": 2} | more
+        return run_stage(stage, StageConfig.model_validate(config))
 
     return run
 
@@ -94,6 +94,15 @@ def test_a_passing_fault_is_tried_again(run: Callable, calls: Path) -> None:
 def test_a_worker_that_dies_costs_a_try(run: Callable, calls: Path) -> None:
     assert run({2: "die once"}).rows == 15
     assert called(calls)[2] == 2
+
+
+def test_a_worker_that_restarts_costs_no_second_try(
+    run: Callable, calls: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A shard that is tried again a moment later meets a worker that is known to be gone.
+    monkeypatch.setattr(logging.getLogger("sdt.stage"), "warning", lambda *_: time.sleep(0.05))
+    assert run(dict.fromkeys(range(5), "die once"), retries=1).rows == 15
+    assert called(calls) == dict.fromkeys(range(5), 2)
 
 
 def test_a_poisoned_shard_is_set_aside_by_name_and_the_others_are_done(
