@@ -80,13 +80,15 @@ def extract_page(config: RunSettings, features: Features) -> str:
 
 
 def train_page(config: RunSettings, report: TrainReport) -> str:
-    """The scores by split, and where the model lies."""
+    """The scores by split, whether the model went into production, and where it lies."""
     epochs = f"{report.epochs} epochs" if report.epochs else "it was there already"
     best = report.metrics.get("best_epoch")
     if report.epochs and best is not None:
         epochs += f", the best on dev was epoch {int(best) + 1}"
     title = f"## Train: model {report.model_id}"
-    return together([title, _scores(report.metrics), f"Trained: {epochs}", place("Model", config, report.path)])
+    production = f"In production: {'yes' if report.promotion.promoted else 'no'}, {report.promotion.why}"
+    where = place("Model", config, report.path)
+    return together([title, _scores(report.metrics), f"Trained: {epochs}", production, where])
 
 
 def finetune_text_page(config: RunSettings, report: FinetuneReport) -> str:

@@ -25,6 +25,7 @@ from flows.options import (
     DebugOption,
     FileOption,
     KindArgument,
+    ModelArgument,
     ModelOption,
     PathArgument,
     RecipeOption,
@@ -53,6 +54,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+DEFAULT_WORKSPACE: str = RunSettings.model_fields["workspace"].default
 
 _DEMO_ROWS = """
     SELECT l.date, l.conversation_id, l.turn, u.speaker, u.emotion AS annotated, l.emotion, l.confidence, l.status
@@ -227,6 +230,37 @@ def demo(
 
 
 @app.command()
+def models(workspace: WorkspaceOption = None, debug: DebugOption = False) -> None:
+    """List the models: their scores, what they were made from, and which one is in production."""
+    with errors_in_one_block(debug):
+        from flows.model_pages import models_page
+
+        print(models_page(workspace or DEFAULT_WORKSPACE))
+
+
+@app.command()
+def promote(model: ModelArgument, workspace: WorkspaceOption = None, debug: DebugOption = False) -> None:
+    """Put a model into production, in one step."""
+    with errors_in_one_block(debug):
+        from flows.model_pages import production_line
+        from tasks.models import promote as put
+        from tasks.workspace import Workspace
+
+        print(production_line(put(Workspace(workspace or DEFAULT_WORKSPACE), model)))
+
+
+@app.command()
+def rollback(workspace: WorkspaceOption = None, debug: DebugOption = False) -> None:
+    """Put the model back into production that was there before."""
+    with errors_in_one_block(debug):
+        from flows.model_pages import production_line
+        from tasks.models import rollback as back
+        from tasks.workspace import Workspace
+
+        print(production_line(back(Workspace(workspace or DEFAULT_WORKSPACE))))
+
+
+@app.command()
 def query(
     sql: Annotated[str, typer.Argument(metavar="SQL", help="One statement, as Polars knows SQL.")],
     archive: Annotated[str | None, typer.Option("--archive", metavar="NAME", help="Absent: all archives.")] = None,
@@ -242,4 +276,4 @@ def query(
     A label's scores are reached with a dot: SELECT probabilities.joy FROM labels.
     """
     with errors_in_one_block(debug):
-        show_query(sql, workspace or RunSettings.model_fields["workspace"].default, archive, limit, out)
+        show_query(sql, workspace or DEFAULT_WORKSPACE, archive, limit, out)

@@ -18,6 +18,7 @@ RecipeOption = Annotated[
     str | None, typer.Option("--recipe", metavar="NAME", help=f"Training settings: {', '.join(RECIPES)}.")
 ]
 SeedOption = Annotated[int | None, typer.Option("--seed", help="Seeds the training.")]
+ModelArgument = Annotated[str, typer.Argument(metavar="ID", help="Its name, as `sdt models` lists it.")]
 ModelOption = Annotated[
     str | None, typer.Option("--model", metavar="ID", help="Model to label with; absent: the one in production.")
 ]

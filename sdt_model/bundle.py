@@ -41,6 +41,8 @@ class Bundle(Frozen):
     """Archive it was trained on."""
     data_fingerprint: str
     """Fingerprint of the utterances it was trained on."""
+    made_with: dict[str, str] = Field(default_factory=dict)
+    """Versions of the code and libraries that trained it."""
     calibration_temperature: float = Field(1.0, gt=0)
     """Divides the fused head's logits, so that confidence is right as often as it says; fitted on dev."""
     metrics: dict[str, float]
@@ -83,7 +85,7 @@ def card(bundle: Bundle) -> str:
             f"# {bundle.model_id}",
             "",
             "SDT (Ma et al. 2023): emotions of the utterances of a conversation.",
-            f"Trained on archive `{bundle.archive}` (data {bundle.data_fingerprint}).",
+            f"Trained on archive `{bundle.archive}` (data {bundle.data_fingerprint}){_with(bundle)}.",
             f"Emotions: {', '.join(bundle.emotions)}.",
             "",
             "The epoch was selected on the dev split. Only `paper_protocol_*` scores were selected on the test split.",
@@ -102,3 +104,8 @@ def card(bundle: Bundle) -> str:
             "",
         ]
     )
+
+
+def _with(bundle: Bundle) -> str:
+    made_with = ", ".join(f"{name} {version}" for name, version in sorted(bundle.made_with.items()))
+    return f" with {made_with}" if made_with else ""

@@ -135,8 +135,13 @@ class Fitting(Frozen):
 class Promoting(Frozen):
     """What becomes of a model once it is trained."""
 
-    promote: bool = True
-    """Make the new model the production one."""
+    promote: Literal["if-not-worse", "always", "never"] = "if-not-worse"
+    """Whether the new model goes into production: where it is not worse than the one there on the same dev
+    conversations, by a paired bootstrap; in any case; or not, until `sdt promote`."""
+    promote_margin: float = Field(0.02, ge=0)
+    """Dev weighted F1 that the new model may lose and still count as not worse."""
+    promote_confidence: float = Field(0.9, gt=0.5, lt=1)
+    """Share of the bootstrap's draws in which it must not lose more than that."""
 
 
 Fitted = TypeVar("Fitted", bound=Fitting)
@@ -230,7 +235,7 @@ class RepeatConfig(Training):
 
     def one(self, training: TrainingConfig, modalities: tuple[Modality, ...] | None, seed: int) -> TrainConfig:
         """A single training among the repeated ones."""
-        fields = {name: getattr(self, name) for name in Training.model_fields} | {"promote": False}
+        fields = {name: getattr(self, name) for name in Training.model_fields} | {"promote": "never"}
         return TrainConfig.model_validate(fields | {"training": training.seeded(seed), "modalities": modalities})
 
 

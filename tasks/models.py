@@ -1,11 +1,39 @@
-"""Bundles in the workspace, and the pointer to the one in production."""
+"""Bundles in the workspace, and the pointer to the one in production.
+
+The pointer also holds the models that were in production before, so that a rollback needs nothing but it.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from pydantic import Field
 
 from sdt_model.bundle import DESCRIPTION, WEIGHTS, Bundle, load_network
+from sdt_model.config import Frozen
 from sdt_model.model import SDT
 from tasks.errors import WorkflowError
 from tasks.workspace import Workspace, checked_name
 
 PRODUCTION = "models/production.json"
+_REMEMBERED = 20  # earlier models in the pointer
+
+
+class Term(Frozen):
+    """A model's time in production."""
+
+    model_id: str
+    """The model."""
+    since: datetime | None = None
+    """When it went there."""
+    why: str = ""
+    """Who or what put it there, in words."""
+
+
+class Production(Term):
+    """What `models/production.json` holds."""
+
+    before: tuple[Term, ...] = Field(())
+    """The ones it replaced, the latest first."""
 
 
 def write_bundle(workspace: Workspace, model_id: str, files: dict[str, bytes]) -> None:
@@ -20,6 +48,14 @@ def read_bundle(workspace: Workspace, model_id: str) -> Bundle | None:
     return Bundle.model_validate_json(workspace.read_bytes(path)) if workspace.exists(path) else None
 
 
+def bundles(workspace: Workspace) -> Iterator[Bundle]:
+    """Every whole bundle, by name."""
+    for path in sorted(workspace.files("models")):
+        parts = path.split("/")
+        if len(parts) == 3 and parts[2] == DESCRIPTION:
+            yield Bundle.model_validate_json(workspace.read_bytes(path))
+
+
 def find_bundle(workspace: Workspace, model: str) -> Bundle:
     """The bundle of a model id, or of the one in production.
 
@@ -29,7 +65,7 @@ def find_bundle(workspace: Workspace, model: str) -> Bundle:
     model_id = production(workspace) if model == "production" else model
     bundle = read_bundle(workspace, model_id) if model_id is not None else None
     if bundle is None:
-        there = sorted({path.split("/")[1] for path in workspace.files("models") if path.endswith(f"/{DESCRIPTION}")})
+        there = [found.model_id for found in bundles(workspace)]
         raise WorkflowError(
             f"model {model!r} is not in {workspace.url}\n"
             f"  there: {', '.join(there) or 'none'}\n"
@@ -43,12 +79,53 @@ def read_network(workspace: Workspace, bundle: Bundle) -> SDT:
     return load_network(bundle, workspace.read_bytes(f"models/{bundle.model_id}/{WEIGHTS}"))
 
 
+def read_production(workspace: Workspace) -> Production | None:
+    """The pointer to the model in production, or None where there has never been one."""
+    return Production.model_validate(workspace.read_json(PRODUCTION)) if workspace.exists(PRODUCTION) else None
+
+
 def production(workspace: Workspace) -> str | None:
     """The id of the model in production."""
-    return str(workspace.read_json(PRODUCTION)["model_id"]) if workspace.exists(PRODUCTION) else None
+    found = read_production(workspace)
+    return found.model_id if found else None
 
 
-def promote(workspace: Workspace, model_id: str) -> None:
-    """Put a model into production, in one step."""
-    if production(workspace) != model_id:
-        workspace.write_json(PRODUCTION, {"model_id": model_id})
+def promote(workspace: Workspace, model_id: str, why: str = "by hand") -> Production:
+    """Put a model into production, in one step.
+
+    Raises:
+        WorkflowError: there is no such model.
+    """
+    found = read_production(workspace)
+    if found is not None and found.model_id == model_id:
+        return found
+    find_bundle(workspace, model_id)
+    before = (Term(**found.model_dump(exclude={"before"})), *found.before) if found else ()
+    return _point(workspace, Production(model_id=model_id, since=_now(), why=why, before=before[:_REMEMBERED]))
+
+
+def rollback(workspace: Workspace) -> Production:
+    """Put the model back into production that was there before; the one it replaces is forgotten by the pointer.
+
+    Raises:
+        WorkflowError: no model was there before, or it was removed.
+    """
+    found = read_production(workspace)
+    if found is None or not found.before:
+        raise WorkflowError(
+            f"{workspace.uri(PRODUCTION)} names no earlier model to go back to\n"
+            "  see the models with: sdt models; put one into production with: sdt promote ID"
+        )
+    last, *rest = found.before
+    find_bundle(workspace, last.model_id)
+    why = f"rolled back from {found.model_id}"
+    return _point(workspace, Production(model_id=last.model_id, since=_now(), why=why, before=tuple(rest)))
+
+
+def _point(workspace: Workspace, pointer: Production) -> Production:
+    workspace.write_json(PRODUCTION, pointer.model_dump(mode="json"))
+    return pointer
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)

@@ -1,4 +1,4 @@
-"""What models say of the test split, as one confusion matrix a conversation: one shard a model, fanned out over Ray.
+"""What models say of a held-out split, as one confusion matrix a conversation: one shard a model, over Ray.
 
 The matrices are small, whatever the archive's size, and every score and every bootstrap draw comes from them.
 """
@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -34,11 +34,12 @@ from tasks.workspace import Workspace
 CODE_VERSION = 1
 
 Subset = tuple[Modality, ...]
+HeldOut = Literal["dev", "test"]
 
 
 @dataclass(frozen=True)
 class Scored:
-    """What one model says of the test split.
+    """What one model says of a split.
 
     Attributes:
         fingerprint: of all that the counts depend on.
@@ -62,22 +63,26 @@ class ScoringPlan:
     workspace: Workspace
     archive: str
     rule: SplitRule
+    split: HeldOut
 
 
-def score_models(bundles: list[Bundle], config: Training, subsets: tuple[Subset, ...] | None = None) -> list[Scored]:
-    """For each bundle what it says of the archive's test split, with all its modalities or with each of ``subsets``.
+def score_models(
+    bundles: list[Bundle], config: Training, subsets: tuple[Subset, ...] | None = None, split: HeldOut = "test"
+) -> list[Scored]:
+    """For each bundle what it says of a split of the archive, with all its modalities or with each of ``subsets``.
 
     Raises:
-        WorkflowError: the archive has no complete features by a bundle's extractors, or no test split.
+        WorkflowError: the archive has no complete features by a bundle's extractors, or no such split.
     """
     workspace = Workspace(config.workspace)
     archive = read_archive(workspace, config.archive)
-    plan = ScoringPlan(workspace, config.archive, split_rule(archive, config.dev_fraction, config.test_fraction))
+    rule = split_rule(archive, config.dev_fraction, config.test_fraction)
+    plan = ScoringPlan(workspace, config.archive, rule, split)
     shards = []
     for index, bundle in enumerate(bundles):
         folders, made_from = feature_folders(workspace, archive, bundle, config.archive)
         wanted = subsets or (tuple(bundle.features),)
-        of = fingerprint(CODE_VERSION, archive.fingerprint, made_from, plan.rule, bundle.model_id, wanted)
+        of = fingerprint(CODE_VERSION, archive.fingerprint, made_from, plan.rule, split, bundle.model_id, wanted)
         path = f"evaluations/{config.archive}/scores/{bundle.model_id}-{of}.parquet"
         shards.append(Shard(index, path, {"fingerprint": of, "bundle": bundle, "folders": folders, "subsets": wanted}))
     fan_out("score", shards, partial(prepare, plan), _stage(config))
@@ -90,38 +95,41 @@ def prepare(plan: ScoringPlan) -> ShardFunction:
 
 
 def score(plan: ScoringPlan, shard: Shard) -> ShardOutput:
-    """One row for each subset of modalities and test conversation: a flat confusion matrix of each head."""
+    """One row for each subset of modalities and held-out conversation: a flat confusion matrix of each head."""
     bundle: Bundle = shard.payload["bundle"]
     network = read_network(plan.workspace, bundle)
     if torch.cuda.is_available():
         network.cuda()
     with tempfile.TemporaryDirectory(prefix="sdt-score-") as scratch:
-        test = _test_split(plan, bundle, shard.payload["folders"], Path(scratch))
-        tables = [_scored(network, test, subset) for subset in shard.payload["subsets"]]
+        held_out = _held_out(plan, bundle, shard.payload["folders"], Path(scratch))
+        tables = [_scored(network, held_out, subset) for subset in shard.payload["subsets"]]
     return ShardOutput(pa.concat_tables(tables))
 
 
-def _test_split(plan: ScoringPlan, bundle: Bundle, folders: tuple[FeatureFolder, ...], scratch: Path) -> Conversations:
+def _held_out(plan: ScoringPlan, bundle: Bundle, folders: tuple[FeatureFolder, ...], scratch: Path) -> Conversations:
     archive = read_archive(plan.workspace, plan.archive)
-    test = gather_splits(plan.workspace, archive, list(folders), bundle.emotions, plan.rule, scratch).test
-    if not len(test.lengths):
+    splits = gather_splits(plan.workspace, archive, list(folders), bundle.emotions, plan.rule, scratch)
+    found: Conversations = getattr(splits, plan.split)
+    if not len(found.lengths):
         raise WorkflowError(
-            f"archive {plan.archive!r} has no annotated conversation in its test split, so nothing can be scored\n"
-            "  give the `split` column test, or set test_fraction"
+            f"archive {plan.archive!r} has no annotated conversation in its {plan.split} split\n"
+            f"  give the `split` column {plan.split}, or set {plan.split}_fraction"
         )
-    return test
+    return found
 
 
-def _scored(network: SDT, test: Conversations, subset: Subset) -> pa.Table:
+def _scored(network: SDT, held_out: Conversations, subset: Subset) -> pa.Table:
     kept = np.array([name in subset for name in network.modalities])
-    masked = replace(test, present=test.present & kept[:, None])  # absent vectors cannot be seen, whatever they hold
+    masked = replace(
+        held_out, present=held_out.present & kept[:, None]
+    )  # absent vectors cannot be seen, whatever they hold
     found = predict(network, masked, EVALUATION_UTTERANCES)
     heads = {"fused": (found.probabilities, masked.present.any(axis=0))}
     heads |= {n: (found.students[m], masked.present[m]) for m, n in enumerate(network.modalities)}
-    columns: dict[str, Any] = {"subset": pa.repeat("+".join(subset), len(test.lengths))}
+    columns: dict[str, Any] = {"subset": pa.repeat("+".join(subset), len(held_out.lengths))}
     for name, (scores, has) in heads.items():
-        label = np.where(has, test.label, -1)
-        counts = conversation_confusions(label, scores.argmax(axis=-1), test.offset, network.classes)
+        label = np.where(has, held_out.label, -1)
+        counts = conversation_confusions(label, scores.argmax(axis=-1), held_out.offset, network.classes)
         columns[name] = pa.FixedSizeListArray.from_arrays(pa.array(counts.ravel(), pa.int64()), network.classes**2)
     return pa.table(columns)
 

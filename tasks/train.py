@@ -1,6 +1,7 @@
 """Train: features of annotated conversations to a bundle, on Ray Train's data-parallel workers."""
 
 import logging
+from importlib.metadata import version
 
 from sdt_model.bundle import Bundle, FeatureSource, to_files
 from sdt_model.config import MODALITIES, Frozen, Modality
@@ -12,7 +13,8 @@ from tasks.features import complete_features
 from tasks.fitting import fit, worker_resources
 from tasks.given import GIVEN, chosen_given
 from tasks.manifest import Manifest, fingerprint
-from tasks.models import promote, read_bundle, write_bundle
+from tasks.models import read_bundle, write_bundle
+from tasks.promotion import Promotion, promote_if
 from tasks.splits import split_rule
 from tasks.train_worker import TrainPlan, read_best, train_worker
 from tasks.workspace import Workspace
@@ -33,6 +35,8 @@ class TrainReport(Frozen):
     """Scores of the epoch selected on dev."""
     epochs: int
     """Epochs trained; 0 when the model was already there."""
+    promotion: Promotion
+    """Whether it went into production, and why."""
 
 
 def train(config: TrainConfig) -> TrainReport:
@@ -50,9 +54,10 @@ def train(config: TrainConfig) -> TrainReport:
         bundle, epochs = there, 0
     else:
         bundle, epochs = _train(workspace, plan, config)
-    if config.promote:
-        promote(workspace, model_id)
-    return TrainReport(model_id=model_id, path=f"models/{model_id}", metrics=bundle.metrics, epochs=epochs)
+    promotion = promote_if(workspace, bundle, config)
+    return TrainReport(
+        model_id=model_id, path=f"models/{model_id}", metrics=bundle.metrics, epochs=epochs, promotion=promotion
+    )
 
 
 def plan_training(workspace: Workspace, config: Training) -> TrainPlan:
@@ -77,6 +82,7 @@ def plan_training(workspace: Workspace, config: Training) -> TrainPlan:
         training=config.training,
         archive=config.archive,
         data_fingerprint=archive.fingerprint,
+        made_with={"sdt-emotion": version("sdt-emotion"), "train": str(CODE_VERSION), "torch": version("torch")},
         metrics={},
     )
     cpus = worker_resources(config.resources, config.workers).cpus

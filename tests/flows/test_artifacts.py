@@ -14,6 +14,7 @@ from tasks.config import RunSettings
 from tasks.finetune import FinetuneReport
 from tasks.label import LabelReport
 from tasks.manifest import Manifest, ShardRecord
+from tasks.promotion import Promotion
 from tasks.train import TrainReport
 from tasks.workspace import Workspace
 from tests.tasks import made
@@ -23,6 +24,7 @@ SCORES = {"weighted_f1": 0.5, "macro_f1": 0.25, "accuracy": 0.75}
 MODEL = TrainReport(
     model_id="sdt-made-1", path="models/sdt-made-1", epochs=7,
     metrics={"best_epoch": 3.0, **{f"{split}_{k}": v for split in ("dev", "test") for k, v in SCORES.items()}},
+    promotion=Promotion(promoted=False, why="it is worse"),
 )  # fmt: skip
 LABELS = LabelReport(
     rows=2000, ok=1500, degraded=400, failed=100, emotions={"anger": 475, "joy": 1425}, model_id="sdt-made-1",
@@ -74,6 +76,7 @@ def test_extract_says_what_is_there_for_each_modality(workspace: Workspace) -> N
 def test_train_shows_scores_by_split(workspace: Workspace) -> None:
     page = train_page(settings(workspace), MODEL)
     assert ["dev", "0.5000", "0.2500", "0.7500"] in cells(page) and "7 epochs, the best on dev was epoch 4" in page
+    assert "In production: no, it is worse" in page
     assert "it was there already" in train_page(settings(workspace), MODEL.model_copy(update={"epochs": 0}))
 
 

@@ -44,7 +44,8 @@ def test_the_later_layer_wins_field_by_field(tmp_path: Path) -> None:
     [
         ("archive=2026", lambda c: c.archive == "2026"),
         ("archive=null-and-void", lambda c: c.archive == "null-and-void"),
-        ("promote=false", lambda c: c.promote is False),
+        ("training.optim.compile=true", lambda c: c.training.optim.compile is True),
+        ("promote=never", lambda c: c.promote == "never"),
         ("training.optim.learning_rate=1e-3", lambda c: c.training.optim.learning_rate == 0.001),
         ('modalities=["text", "audio"]', lambda c: c.modalities == ("text", "audio")),
         ("modalities=null", lambda c: c.modalities is None),

@@ -2,7 +2,18 @@ import pytest
 
 from sdt_model.bundle import WEIGHTS, to_files
 from tasks.errors import WorkflowError
-from tasks.models import PRODUCTION, find_bundle, production, promote, read_bundle, read_network, write_bundle
+from tasks.models import (
+    PRODUCTION,
+    bundles,
+    find_bundle,
+    production,
+    promote,
+    read_bundle,
+    read_network,
+    read_production,
+    rollback,
+    write_bundle,
+)
 from tasks.workspace import Workspace
 from tests.sdt_model.test_bundle import bundle
 
@@ -28,6 +39,33 @@ def test_production_is_the_promoted_one(stored: Workspace) -> None:
     promote(stored, "sdt-x")
     assert production(stored) == "sdt-x" and find_bundle(stored, "production") == bundle()
     assert stored.exists(PRODUCTION)
+
+
+def test_a_rollback_goes_back_one_model_at_a_time(stored: Workspace) -> None:
+    for name in ("sdt-y", "sdt-z"):
+        write_bundle(stored, name, to_files(bundle().model_copy(update={"model_id": name}), bundle().network()))
+    for name in ("sdt-x", "sdt-y", "sdt-y", "sdt-z"):
+        promote(stored, name, f"because of {name}")
+    found = read_production(stored)
+    assert found is not None and found.why == "because of sdt-z" and found.since is not None
+    assert [term.model_id for term in found.before] == ["sdt-y", "sdt-x"]
+    assert rollback(stored).why == "rolled back from sdt-z" and production(stored) == "sdt-y"
+    assert rollback(stored).model_id == "sdt-x"
+    with pytest.raises(WorkflowError, match="names no earlier model to go back to"):
+        rollback(stored)
+    assert production(stored) == "sdt-x"
+
+
+def test_only_a_model_that_is_there_goes_into_production(stored: Workspace) -> None:
+    with pytest.raises(WorkflowError, match="model 'sdt-gone' is not in"):
+        promote(stored, "sdt-gone")
+    assert production(stored) is None
+
+
+def test_every_whole_bundle_is_listed(stored: Workspace) -> None:
+    stored.write_bytes("models/half/model.safetensors", b"")
+    stored.write_bytes("models/.runs/sdt-y/bundle.json", b"")
+    assert list(bundles(stored)) == [bundle()]
 
 
 def test_an_unknown_model_names_those_that_are_there(stored: Workspace) -> None:
