@@ -16,6 +16,7 @@ from tasks.manifest import Manifest, fingerprint
 from tasks.models import read_bundle, write_bundle
 from tasks.promotion import Promotion, promote_if
 from tasks.splits import split_rule
+from tasks.tracking import track, tracked
 from tasks.train_worker import TrainPlan, read_best, train_worker
 from tasks.workspace import Workspace
 
@@ -43,9 +44,10 @@ def train(config: TrainConfig) -> TrainReport:
     """Train a model and write its bundle; one already made from the same data and settings is left as it is.
 
     Raises:
-        WorkflowError: features are missing, nothing is annotated, or training failed.
+        WorkflowError: features are missing, nothing is annotated, or training failed; MLflow is asked for and not
+            installed.
     """
-    workspace = Workspace(config.workspace)
+    workspace, tracking = Workspace(config.workspace), tracked()
     plan = plan_training(workspace, config)
     model_id = plan.bundle.model_id
     there = read_bundle(workspace, model_id)
@@ -54,10 +56,10 @@ def train(config: TrainConfig) -> TrainReport:
         bundle, epochs = there, 0
     else:
         bundle, epochs = _train(workspace, plan, config)
-    promotion = promote_if(workspace, bundle, config)
-    return TrainReport(
-        model_id=model_id, path=f"models/{model_id}", metrics=bundle.metrics, epochs=epochs, promotion=promotion
-    )
+    promotion, path = promote_if(workspace, bundle, config), f"models/{model_id}"
+    if tracking and epochs:
+        track(bundle, promotion, workspace.uri(path))
+    return TrainReport(model_id=model_id, path=path, metrics=bundle.metrics, epochs=epochs, promotion=promotion)
 
 
 def plan_training(workspace: Workspace, config: Training) -> TrainPlan:
