@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import typer
 from pydantic import BaseModel
 
-from flows.runtime import prepare_environment, show_progress
+from flows.log_lines import show_progress
+from flows.runtime import prepare_environment
 from flows.settings import assignments_layer, build_config, describe_fields, file_layer, options_layer, recipe_layer
 from tasks.config import RunSettings
 from tasks.errors import WorkflowError

@@ -1,10 +1,9 @@
 """The surroundings of a flow that the command line runs; set before Prefect and Ray are imported, which read them once.
 
 What Prefect keeps lies in ``./.sdt``. With a server (``PREFECT_API_URL``, or the active Prefect profile) the lines of
-the stages also go to the server's run logs. On the terminal each line appears once, printed here.
+the stages also go to the server's run logs. On the terminal each line appears once, printed by `flows.log_lines`.
 """
 
-import logging
 import os
 from pathlib import Path
 
@@ -30,11 +29,3 @@ def prepare_environment() -> None:
             defaults["PREFECT_PROFILES_PATH"] = str(profiles)
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
-
-
-def show_progress() -> None:
-    """Print the stages' own lines to stderr, with their time."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", datefmt="%H:%M:%S"))
-    logger = logging.getLogger("sdt")
-    logger.addHandler(handler)

@@ -19,6 +19,7 @@ import pyarrow as pa
 import ray
 from ray.exceptions import RayActorError, RayTaskError
 
+from tasks import SHARD_LINES
 from tasks.config import Resources, StageConfig
 from tasks.culprits import Culprits, Watch
 from tasks.errors import StageFailed, WorkflowError
@@ -26,7 +27,8 @@ from tasks.in_hand import Report, report
 from tasks.manifest import Manifest, ShardRecord, read_manifest
 from tasks.workspace import Workspace
 
-log = logging.getLogger("sdt.stage")
+log, shard_log = logging.getLogger("sdt.stage"), logging.getLogger(SHARD_LINES)
+shard_log.propagate = False
 
 _RECORD = b"sdt"  # key of the counts and facts in a shard file's Parquet metadata
 _PROGRESS_EVERY_S = 5.0
@@ -182,6 +184,15 @@ class _Worker:
         return run_shard(self._workspace, shard, self._work)
 
 
+@dataclass(frozen=True)
+class _Attempt:
+    worker: int
+    shard: Shard
+    earlier: int
+    """Attempts that failed."""
+    began: float
+
+
 class _FanOut:
     def __init__(
         self,
@@ -194,7 +205,7 @@ class _FanOut:
         self._name, self._shards, self._prepare, self._config, self._watch = name, shards, prepare, config, watch
         self._workspace = Workspace(config.workspace)
         self._waiting: deque[tuple[Shard, int]] = deque((shard, 0) for shard in shards)
-        self._running: dict[Any, tuple[int, Shard, int]] = {}  # reference -> worker, shard, earlier attempts
+        self._running: dict[Any, _Attempt] = {}  # by reference
         self._restarting: dict[Any, int] = {}  # reference -> worker
         self._workers: list[Any] = []
         self._culprits: Culprits | None = None
@@ -238,7 +249,7 @@ class _FanOut:
             how = self._culprits.report(worker, careful=attempts > 0)
             told = replace(shard, aside=dict(self._culprits.aside))
         reference = self._workers[worker].do.remote(told, shard.path in there, how)
-        self._running[reference] = worker, shard, attempts
+        self._running[reference] = _Attempt(worker, shard, attempts, time.monotonic())
 
     def _start(self, shards: int) -> None:
         resources = self._config.resources or Resources()
@@ -263,18 +274,35 @@ class _FanOut:
         """The worker that has nothing more to do, if it can do something."""
         if reference in self._restarting:
             return self._restarting.pop(reference)
-        worker, shard, attempts = self._running.pop(reference)
+        now = self._running.pop(reference)
         try:
-            self._records[shard.index] = ray.get(reference)
-            self._computed += shard.path not in there
+            self._records[now.shard.index] = record = ray.get(reference)
+            self._computed += now.shard.path not in there
+            self._tell(now, record, found=now.shard.path in there)
         except RayActorError as error:
-            self._died(worker, shard, attempts, error)
+            self._died(now.worker, now.shard, now.earlier, error)
             # A shard given to it while it restarts would be refused, and that would count as a failure of the shard.
-            self._restarting[self._workers[worker].ready.options(max_task_retries=-1).remote()] = worker
+            restarted = self._workers[now.worker].ready.options(max_task_retries=-1).remote()
+            self._restarting[restarted] = now.worker
             return None
         except RayTaskError as error:
-            self._failed(shard, attempts, getattr(error, "cause", None) or error)
-        return worker
+            self._failed(now.shard, now.earlier, getattr(error, "cause", None) or error)
+        return now.worker
+
+    def _tell(self, attempt: _Attempt, record: ShardRecord, found: bool) -> None:
+        """One line for a shard that is done."""
+        facts = {
+            "stage": self._name,
+            "shard": record.index,
+            "path": record.path,
+            "found": found,
+            "rows": record.rows,
+            "bytes": record.bytes,
+            "counts": record.counts,
+            "attempt": attempt.earlier + 1,
+            "seconds": round(time.monotonic() - attempt.began, 3),
+        }
+        shard_log.info("%s: shard %d done", self._name, record.index, extra=facts)
 
     def _died(self, worker: int, shard: Shard, attempts: int, error: RayActorError) -> None:
         death = self._culprits.died(worker) if self._culprits else None
@@ -312,7 +340,8 @@ class _FanOut:
         log.info(
             f"{self._name}: {done}/{len(self._shards)} shards done ({done - self._computed} found), "
             f"{len(self._running)} in flight, {len(self._waiting)} waiting, {len(self._set_aside)} set aside, "
-            f"{rate:.0f} rows/s, ETA {remaining}"
+            f"{rate:.0f} rows/s, ETA {remaining}",
+            extra={"stage": self._name, "done": done, "shards": len(self._shards), "rows_per_s": round(rate, 1)},
         )
 
     def _report(self) -> str:
