@@ -123,10 +123,11 @@ def test_a_run_that_fails_says_why(server: Server, tmp_path: Path) -> None:
     assert run["state_type"] == "FAILED" and "archive 'nowhere' is not in" in run["state"]["message"]
 
 
-def test_the_nightly_schedule_waits_to_be_resumed(server: Server) -> None:
-    (schedule,) = server.ask("deployments/name/sdt-label/nightly")["schedules"]
+@pytest.mark.parametrize(("name", "cron"), [("sdt-label/nightly", "15 2 * * *"), ("sdt-train/weekly", "15 4 * * 0")])
+def test_schedules_wait_to_be_resumed(server: Server, name: str, cron: str) -> None:
+    (schedule,) = server.ask(f"deployments/name/{name}")["schedules"]
     assert schedule["active"] is False
-    assert (schedule["schedule"]["cron"], schedule["schedule"]["timezone"]) == ("15 2 * * *", "UTC")
+    assert (schedule["schedule"]["cron"], schedule["schedule"]["timezone"]) == (cron, "UTC")
 
 
 def test_the_parameters_are_a_form(server: Server) -> None:
@@ -136,3 +137,14 @@ def test_the_parameters_are_a_form(server: Server) -> None:
     assert schema["OptimConfig"]["properties"]["seed"]["description"].startswith("Seeds initial weights")
     (step,) = deployment["pull_steps"]
     assert step["prefect.deployments.steps.set_working_directory"]["directory"] == str(CHECKOUT)
+    assert deployment["parameters"]["config"]["workspace"] == "./workspace"
+
+
+def test_registering_again_moves_the_workspace_to_where_it_is_said(server: Server) -> None:
+    said = server.environment | {"SDT_WORKSPACE": "s3://bucket/sdt", "SDT_HOME": str(CHECKOUT)}
+    done = subprocess.run(
+        [CHECKOUT / "deploy" / "register.sh"], cwd=server.home, env=said, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name in ("sdt-train/default", "sdt-train/weekly", "sdt-label/nightly"):
+        assert server.ask(f"deployments/name/{name}")["parameters"]["config"]["workspace"] == "s3://bucket/sdt"

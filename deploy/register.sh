@@ -1,0 +1,6 @@
+#!/bin/sh
+# Make the work pool, unless it is there, and the deployments of deploy/prefect.yaml. Run it once, and after upgrades.
+set -eu
+cd "${SDT_HOME:-.}"
+prefect work-pool inspect sdt > /dev/null 2>&1 || prefect work-pool create sdt --type process
+exec prefect --no-prompt deploy --all --prefect-file deploy/prefect.yaml
