@@ -1,0 +1,50 @@
+"""The deployments: each is a flow with parameters that it takes, in the pool that the workers ask."""
+
+import re
+from typing import Any
+
+import pytest
+import yaml
+from prefect.flows import load_flow_from_entrypoint
+
+from tests.deploy.files import CHECKOUT, DEPLOY, compose, containers, pod_templates
+
+FILE: dict[str, Any] = yaml.safe_load((DEPLOY / "prefect.yaml").read_text())
+DEPLOYMENTS = {
+    f"sdt-{deployment['entrypoint'].split('/')[1].split('.')[0]}/{deployment['name']}": deployment
+    for deployment in FILE["deployments"]
+}
+
+
+@pytest.mark.parametrize("name", DEPLOYMENTS)
+def test_it_is_a_flow_that_takes_its_parameters(name: str) -> None:
+    flow = load_flow_from_entrypoint(str(CHECKOUT / DEPLOYMENTS[name]["entrypoint"]))
+    assert flow.name == name.split("/")[0]
+    flow.validate_parameters(DEPLOYMENTS[name]["parameters"])
+
+
+def test_training_and_labelling_are_scheduled_and_wait_to_be_resumed() -> None:
+    scheduled = {name: d["schedules"] for name, d in DEPLOYMENTS.items() if "schedules" in d}
+    assert {"sdt-train/weekly", "sdt-label/nightly"} <= set(scheduled) and "sdt-train/default" not in scheduled
+    for name, schedules in scheduled.items():
+        (schedule,) = schedules
+        assert schedule["active"] is False and schedule["timezone"] and schedule["slug"] == name.split("/")[1]
+        assert DEPLOYMENTS[name]["concurrency_limit"] == {"limit": 1, "collision_strategy": "CANCEL_NEW"}
+
+
+def test_the_weekly_training_is_the_default_one() -> None:
+    assert DEPLOYMENTS["sdt-train/weekly"]["parameters"] == DEPLOYMENTS["sdt-train/default"]["parameters"]
+
+
+def test_the_pool_is_the_one_that_is_made_and_asked() -> None:
+    pools = {deployment["work_pool"]["name"] for deployment in DEPLOYMENTS.values()}
+    (made,) = re.findall(r"work-pool create (\S+)", (DEPLOY / "register.sh").read_text())
+    worker = containers(pod_templates()["sdt-prefect-worker"])[-1]["command"]
+    asked = [part for part in [*worker, *compose()["services"]["prefect-worker"]["command"]] if "--pool" in part]
+    assert pools == {made} and asked == [f"--pool={made}"] * 2
+
+
+def test_names_in_the_readmes_are_those_of_deployments() -> None:
+    text = (CHECKOUT / "README.md").read_text() + (DEPLOY / "README.md").read_text()
+    named = set(re.findall(r"deployment run (\S+)", text))
+    assert named and named <= set(DEPLOYMENTS)
