@@ -5,6 +5,7 @@ which extractor made each modality's features.
 """
 
 import json
+from typing import Literal
 
 from pydantic import Field
 from safetensors.torch import load, save
@@ -24,6 +25,13 @@ class FeatureSource(Frozen):
     """Fingerprint of the extractor; features of another one are refused."""
     dim: int = Field(ge=1)
     """Length of a vector."""
+    storage: Literal["float32", "float16"] = "float32"
+    """How its numbers are kept; features that are kept in another way have another fingerprint."""
+
+    def assignment(self, modality: Modality) -> str:
+        """What makes `sdt extract` make such features."""
+        more = "" if self.storage == "float32" else f" --set extractors.storage={self.storage}"
+        return f"--set extractors.{modality}={self.extractor}{more}"
 
 
 class Bundle(Frozen):

@@ -1,5 +1,7 @@
 """Where an archive and its features lie in the workspace, and the manifests that say they are complete."""
 
+import re
+
 import polars as pl
 
 from sdt_model.config import Modality
@@ -31,6 +33,18 @@ def features_folder(archive: str, modality: Modality, extractor: str) -> str:
 def features_path(folder: str, utterances: ShardRecord) -> str:
     """Feature shard of an utterance shard, named by its content: an unchanged shard keeps its features."""
     return f"{folder}/part-{utterances.index:05d}-{utterances.sha256[:12]}.parquet"
+
+
+def shard_number(path: str) -> int | None:
+    """The number of the shard that a file of a features folder holds; None where it is no feature shard."""
+    found = re.fullmatch(r"features/[^/]+/[^/]+/[^/]+/part-(\d+)-[^/]*\.parquet", path)
+    return int(found[1]) if found else None
+
+
+def timing_path(features: str) -> str:
+    """Where it is noted how long a feature shard took: what the clock says is no part of the shard."""
+    folder, _, name = features.rpartition("/")
+    return f"{folder}/timing/{name}"
 
 
 def read_archive(workspace: Workspace, archive: str) -> Manifest:

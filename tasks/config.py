@@ -84,6 +84,7 @@ class IngestConfig(StageConfig):
         return self
 
 
+Storage = Literal["float32", "float16"]
 DEFAULT_EXTRACTORS: dict[Modality, str] = {"text": "minilm", "audio": "opensmile:eGeMAPSv02", "visual": "hog"}
 
 
@@ -98,6 +99,9 @@ class ExtractorNames(Frozen):
     if there are such, else `opensmile:eGeMAPSv02`."""
     visual: str | None = None
     """Descriptor of pictures: `hog`, or `hf:` and a folder or hub id; absent: `given` if there are such, else `hog`."""
+    storage: Storage = "float32"
+    """How the numbers of a vector are kept: `float16` takes half the room and keeps three digits of each; features
+    that are kept in another way are other features, to a model as well."""
 
     def named(self, modality: Modality) -> str | None:
         name: str | None = getattr(self, modality)

@@ -1,27 +1,47 @@
-"""Extract: utterance shards to feature shards, one stage for each modality; an actor loads its model once."""
+"""Extract: utterance shards to feature shards, one stage for each modality; an actor loads its model once.
+
+Only what changed is made: a shard whose utterances are as they were keeps its file, and of another one the rows that
+an earlier file holds are copied. A worker in whose shards all rows are copied loads no model.
+"""
 
 import logging
+import time
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+import pyarrow as pa
 
 from sdt_model.config import Modality
-from tasks.archive import features_folder, features_path, has_modality, read_archive
+from tasks.archive import features_folder, features_path, has_modality, read_archive, shard_number, timing_path
 from tasks.config import ExtractConfig
 from tasks.culprits import Watch
 from tasks.errors import WorkflowError
-from tasks.extractors import Extracted, Extractor, ExtractorSpec, extractor_spec
+from tasks.extractors import Extracted, Extractor, ExtractorSpec, LoadedWhenAsked, chosen_spec
 from tasks.extractors.media import MediaRoot
-from tasks.feature_rows import feature_rows
+from tasks.feature_rows import ROWS_A_GROUP, feature_rows
 from tasks.given import chosen_given, given_manifest
+from tasks.made_from import made_from
 from tasks.manifest import ASIDE, MANIFEST, Aside, Manifest, fingerprint, read_manifest
+from tasks.reuse import Earlier, copy_rows
+from tasks.schema import TIMING
 from tasks.stage import Shard, ShardFunction, ShardOutput, Stage, run_stage
 from tasks.usable import usable
 from tasks.workspace import Workspace
 
 log = logging.getLogger("sdt.extract")
 
-CODE_VERSION = 1
+CODE_VERSION = 2
+
+
+@dataclass(frozen=True)
+class ExtractPlan:
+    """What every worker is told."""
+
+    workspace: Workspace
+    spec: ExtractorSpec
+    media: MediaRoot
+    earlier: Earlier
 
 
 def extract(config: ExtractConfig, modality: Modality) -> Manifest | None:
@@ -35,38 +55,52 @@ def extract(config: ExtractConfig, modality: Modality) -> Manifest | None:
     archive = read_archive(workspace, config.archive)
     if (given := chosen_given(archive, config.archive, config.extractors, modality)) is not None:
         return given_manifest(workspace, config.archive, given)
-    spec = extractor_spec(modality, config.extractors.of(modality), workspace)
+    spec = chosen_spec(modality, config.extractors, workspace)
     if not has_modality(archive, modality):
         log.info("extract-%s: archive %s has none, passed over", modality, config.archive)
         return None
     folder = features_folder(config.archive, modality, spec.fingerprint)
+    before = read_manifest(workspace, f"{folder}/{MANIFEST}")
+    stage = extract_stage(workspace, config, archive, spec)
+    manifest = run_stage(stage, config.model_copy(update={"resources": config.resources or spec.resources}))
+    _remove_superseded(workspace, folder, manifest, before)
+    return manifest
+
+
+def extract_stage(workspace: Workspace, config: ExtractConfig, archive: Manifest, spec: ExtractorSpec) -> Stage:
+    """What is to be done with the archive's shards, and what is there already."""
+    folder = features_folder(config.archive, spec.modality, spec.fingerprint)
     media = MediaRoot(archive.facts["media_root"])
-    shards = [Shard(r.index, features_path(folder, r), {"utterances": r.path}) for r in archive.shards]
-    stage = Stage(
-        name=f"extract-{modality}",
+    before = read_manifest(workspace, f"{folder}/{MANIFEST}")
+    aside = still_aside(workspace, f"{folder}/{MANIFEST}", media, config.retry_set_aside)
+    counts = {len(archive.shards), len(before.shards) if before else len(archive.shards)}
+    earlier = Earlier.among(workspace.files(folder), counts)
+    return Stage(
+        name=f"extract-{spec.modality}",
         fingerprint=fingerprint(
             CODE_VERSION, spec.fingerprint, archive.fingerprint, [record.sha256 for record in archive.shards]
         ),
         manifest_path=f"{folder}/{MANIFEST}",
-        shards=tuple(shards),
-        prepare=partial(prepare, workspace, spec, media),
+        shards=tuple(Shard(r.index, features_path(folder, r), {"utterances": r.path}) for r in archive.shards),
+        prepare=partial(prepare, ExtractPlan(workspace, spec, media, earlier)),
         facts={
-            "modality": modality,
+            "modality": spec.modality,
             "extractor": spec.name,
             "extractor_fingerprint": spec.fingerprint,
             "dim": spec.dim,
+            "storage": spec.storage,
             "licence": spec.licence,
             "archive_fingerprint": archive.fingerprint,
         },
-        watch=Watch(config.hung_after_s, still_aside(workspace, f"{folder}/{MANIFEST}", media, config.retry_set_aside)),
+        watch=Watch(config.hung_after_s, aside),
     )
-    return run_stage(stage, config.model_copy(update={"resources": config.resources or spec.resources}))
 
 
 def still_aside(workspace: Workspace, manifest: str, media: MediaRoot, retry: bool) -> dict[str, str]:
     """The files that an earlier run set aside and that are as they were, with the reason.
 
-    Shards made without one that has changed since, or is to be tried again, are removed, to be made anew.
+    Shards made without one that has changed since, or is to be tried again, get another name: they are to be made
+    anew, and what they hold of other files is copied.
     """
     found = read_manifest(workspace, manifest)
     known = found.aside if found else {}
@@ -75,37 +109,71 @@ def still_aside(workspace: Workspace, manifest: str, media: MediaRoot, retry: bo
         workspace.remove(manifest)  # first: a manifest says that all its shards are there
         for shard in found.shards if found else ():
             if again & shard.facts.get(ASIDE, {}).keys():
-                workspace.remove(shard.path)
+                workspace.rename(shard.path, shard.path.replace(".parquet", "-before.parquet"))
     return {name: why.reason for name, why in stay.items()}
 
 
-def prepare(workspace: Workspace, spec: ExtractorSpec, media: MediaRoot) -> ShardFunction:
-    """Load the extractor and return the function that runs it over a shard."""
-    return partial(extract_shard, workspace, spec, spec.load(), media)
+def _remove_superseded(workspace: Workspace, folder: str, manifest: Manifest, before: Manifest | None) -> None:
+    """Remove the shards that neither the new manifest names nor the one before it.
+
+    Those of the one before stay until the next change: who labels or trains just now may have begun with them.
+    """
+    if manifest == before:
+        return
+    named = {shard.path for found in (manifest, before) if found for shard in found.shards}
+    for path in workspace.files(folder):
+        if shard_number(path) is not None and path not in named:
+            for gone in (path, timing_path(path)):
+                if workspace.exists(gone):
+                    workspace.remove(gone)
 
 
-def extract_shard(
-    workspace: Workspace, spec: ExtractorSpec, extractor: Extractor, media: MediaRoot, shard: Shard
-) -> ShardOutput:
+def prepare(plan: ExtractPlan) -> ShardFunction:
+    """The function that does a shard; with the first row that has to be made it loads the extractor."""
+    return partial(extract_shard, plan, LoadedWhenAsked(plan.spec))
+
+
+def extract_shard(plan: ExtractPlan, extractor: Extractor, shard: Shard) -> ShardOutput:
     """One feature shard: a row for every utterance, in their order."""
-    utterances = workspace.read_table(shard.payload["utterances"])
+    spec, media = plan.spec, plan.media
+    utterances = plan.workspace.read_table(shard.payload["utterances"])
     given = usable(utterances, spec.modality, shard.aside)
-    made = extractor(given.utterances, media)
-    _check(made, spec, utterances.num_rows, shard.path)
-    made = given.answered(made)
-    table, counts = feature_rows(utterances, made, spec.dim, shard.path)
+    keys = made_from(given.utterances, spec, media)
+    found = Extracted.none(utterances.num_rows, spec.dim)
+    missing = copy_rows(plan.workspace, plan.earlier, shard.index, utterances, keys, found)
+    beside = {}
+    if missing:
+        began = time.perf_counter()
+        shown = given.utterances.take(missing)
+        made = extractor(shown, media)
+        beside[timing_path(shard.path)] = _timing(time.perf_counter() - began, shown, made)
+        _check(made, spec, missing, shard.path)
+        found.put_all(missing, made)
+    table, counts = feature_rows(utterances, given.answered(found), spec.dim, shard.path, keys, spec.storage)
     aside = {name: Aside(reason=shard.aside[name], version=media.version(name)) for name in sorted(given.aside)}
     facts = {ASIDE: {name: why.model_dump() for name, why in aside.items()}} if aside else {}
-    return ShardOutput(table, counts, facts)
+    return ShardOutput(table, counts, facts, beside, ROWS_A_GROUP)
 
 
-def _check(made: Extracted, spec: ExtractorSpec, rows: int, where: str) -> None:
+def _timing(seconds: float, utterances: pa.Table, made: Extracted) -> pa.Table:
+    """Schema `tasks.schema.TIMING`. How much media it was is known where every stretch that was read has an end."""
+    read = utterances.filter(pa.array(made.valid))
+    media = None
+    if read.num_rows and not read["end_s"].null_count:
+        starts, ends = (np.nan_to_num(read[name].to_numpy()) for name in ("start_s", "end_s"))
+        media = float((ends - starts).sum())
+    return pa.Table.from_pylist([{"seconds": seconds, "utterances": len(made.valid), "media_s": media}], schema=TIMING)
+
+
+def _check(made: Extracted, spec: ExtractorSpec, rows: list[int], where: str) -> None:
     """A row for each utterance, and no vector that would turn a model's sums into NaN."""
-    if not (made.vectors.shape == (rows, spec.dim) and len(made.valid) == len(made.reasons) == rows):
+    count = len(rows)
+    if not (made.vectors.shape == (count, spec.dim) and len(made.valid) == len(made.reasons) == count):
         raise WorkflowError(
             f"{where}: {spec.name} gave vectors of shape {made.vectors.shape}, {len(made.valid)} flags and "
-            f"{len(made.reasons)} reasons\n  expected ({rows}, {spec.dim}), {rows} and {rows}"
+            f"{len(made.reasons)} reasons\n  expected ({count}, {spec.dim}), {count} and {count}"
         )
     broken = made.valid & ~np.isfinite(made.vectors).all(axis=1)
     if broken.any():
-        raise WorkflowError(f"{where}: {spec.name} gave a value that is not finite for row {int(broken.argmax())}")
+        row = rows[int(broken.argmax())]
+        raise WorkflowError(f"{where}: {spec.name} gave a value that is not finite for row {row}")

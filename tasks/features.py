@@ -13,6 +13,7 @@ from sdt_model.batch import Bools, Conversations, Floats
 from sdt_model.config import Modality
 from tasks.archive import features_folder, features_path
 from tasks.errors import WorkflowError
+from tasks.feature_rows import vectors_of
 from tasks.manifest import MANIFEST, Manifest, ShardRecord, read_manifest
 from tasks.schema import KEY
 from tasks.workspace import Workspace
@@ -83,17 +84,12 @@ def _vectors(
         nothing = pl.repeat(None, rows, dtype=pl.String, eager=True)
         return np.zeros((rows, folder.dim), np.float32), np.zeros(rows, bool), nothing
     path = features_path(folder.folder, shard)
-    table = workspace.read_table(path)
+    table = workspace.read_table(path, [*KEY, "vector", "reason"])
     if not _frame(table.select(list(KEY))).equals(utterances.select(KEY)):
         raise WorkflowError(
             f"{path}: holds other utterances than {shard.path}\n  remove it and run `sdt extract` again to make it anew"
         )
-    column = table.column("vector").combine_chunks()
-    column = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
-    there: Bools = np.asarray(column.is_valid())
-    values = column.values.slice(column.offset * folder.dim, rows * folder.dim)
-    vectors = values.fill_null(0).to_numpy().reshape(rows, folder.dim)
-    return np.where(there[:, None], vectors, np.float32(0)), there, _frame(table.select(["reason"]))["reason"]
+    return *vectors_of(table["vector"]), _frame(table.select(["reason"]))["reason"]
 
 
 def _conversations(

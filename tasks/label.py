@@ -106,7 +106,7 @@ def feature_folders(
                 f"model {bundle.model_id} takes {modality} features of {source.extractor} ({source.fingerprint}), "
                 f"and archive {name!r} has no complete ones in {folder}\n"
                 f"  there: features of {', '.join(sorted(others)) or 'no extractor'}\n"
-                f"  make them with: sdt extract {name} --set extractors.{modality}={source.extractor}\n"
+                f"  make them with: sdt extract {name} {source.assignment(modality)}\n"
                 "  if they are there under another fingerprint, the extractor has changed since training: train again"
             )
         else:

@@ -20,7 +20,7 @@ from sdt_model.config import MODALITIES, Modality
 from tasks.archive import features_folder, features_path
 from tasks.config import StageConfig
 from tasks.extractors import Extracted
-from tasks.feature_rows import feature_rows
+from tasks.feature_rows import ROWS_A_GROUP, feature_rows
 from tasks.given import GIVEN, GivenFeatures, manifest_path
 from tasks.manifest import Manifest, ShardRecord, fingerprint
 from tasks.rows import bucket
@@ -113,6 +113,7 @@ def _manifest(
             "extractor": GIVEN,
             "extractor_fingerprint": given.fingerprint,
             "dim": given.dim,
+            "storage": "float32",
             "licence": f"its publishers' ({layout})",
             "archive_fingerprint": plan.identity,
         },
@@ -154,7 +155,8 @@ def lay_shard(plan: GivenPlan, shard: Shard) -> ShardOutput:
     values = _values(plan, given, record.index, utterances)
     finite = np.logical_and.reduce(np.isfinite(values), axis=1)
     made = Extracted(values, finite, [None if fine else NOT_FINITE for fine in finite])
-    return ShardOutput(*feature_rows(utterances, made, given.dim, shard.path))
+    table, counts = feature_rows(utterances, made, given.dim, shard.path)
+    return ShardOutput(table, counts, row_group_size=ROWS_A_GROUP)
 
 
 def _values(plan: GivenPlan, given: GivenFeatures, place: int, utterances: pa.Table) -> npt.NDArray[np.float32]:

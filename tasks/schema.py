@@ -6,9 +6,11 @@ The key of an utterance everywhere is (``conversation_id``, ``turn``).
 import pyarrow as pa
 
 from sdt_model.config import MODALITIES
+from tasks.config import Storage
 from tasks.errors import WorkflowError
 
 KEY = ("conversation_id", "turn")
+MADE_FROM_BYTES = 16
 
 UTTERANCES = pa.schema(
     [
@@ -36,16 +38,29 @@ REJECTED = pa.schema(
 )
 
 
-def features_schema(dim: int) -> pa.Schema:
-    """Rows of one feature shard: the key, a vector (C,) or null, and why there is none if something went wrong."""
+def features_schema(dim: int, storage: Storage = "float32") -> pa.Schema:
+    """Rows of one feature shard: the key, a vector (C,) or null, and why there is none if something went wrong.
+
+    ``made_from`` is a hash of what a vector, or its absence, was made from; null where that is to be tried again.
+    """
     return pa.schema(
         [
             UTTERANCES.field("conversation_id"),
             UTTERANCES.field("turn"),
-            pa.field("vector", pa.list_(pa.float32(), dim)),
+            pa.field("vector", pa.list_(pa.type_for_alias(storage), dim)),
             pa.field("reason", pa.string()),
+            pa.field("made_from", pa.binary(MADE_FROM_BYTES)),
         ]
     )
+
+
+TIMING = pa.schema(  # how long the rows of a feature shard took that were not copied
+    [
+        pa.field("seconds", pa.float64(), nullable=False),
+        pa.field("utterances", pa.int64(), nullable=False),
+        pa.field("media_s", pa.float64()),  # of media that were read; null: not known
+    ]
+)
 
 
 def labels_schema(emotions: tuple[str, ...]) -> pa.Schema:

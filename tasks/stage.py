@@ -25,7 +25,7 @@ from tasks.culprits import Culprits, Watch
 from tasks.errors import StageFailed, WorkflowError
 from tasks.in_hand import Report, report
 from tasks.manifest import Manifest, ShardRecord, read_manifest
-from tasks.workspace import Workspace
+from tasks.workspace import ROW_GROUP, Workspace
 
 log, shard_log = logging.getLogger("sdt.stage"), logging.getLogger(SHARD_LINES)
 shard_log.propagate = False
@@ -60,12 +60,16 @@ class Stream:
 
 @dataclass(frozen=True)
 class ShardOutput:
-    """What a shard function returns; ``beside`` holds further files (path -> table), published before the shard."""
+    """What a shard function returns; ``beside`` holds further files (path -> table), published before the shard.
+
+    Who reads a part of a table reads the row groups that it lies in.
+    """
 
     table: pa.Table | Stream
     counts: dict[str, int] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
     beside: dict[str, pa.Table] = field(default_factory=dict)
+    row_group_size: int = ROW_GROUP
 
 
 ShardFunction = Callable[[Shard], ShardOutput]
@@ -141,7 +145,7 @@ def run_shard(workspace: Workspace, shard: Shard, work: ShardFunction) -> ShardR
         stream = output.table
         workspace.write_tables(shard.path, stream.schema.with_metadata(record), stream.tables, stream.row_group_size)
     else:
-        workspace.write_table(shard.path, output.table.replace_schema_metadata(record))
+        workspace.write_table(shard.path, output.table.replace_schema_metadata(record), output.row_group_size)
     return describe_shard(workspace, shard)
 
 

@@ -8,7 +8,7 @@ from sdt_model.config import MODALITIES, Frozen, Modality
 from tasks.archive import features_folder, read_archive
 from tasks.config import TrainConfig, Training
 from tasks.errors import WorkflowError
-from tasks.extractors import extractor_spec
+from tasks.extractors import chosen_spec
 from tasks.features import complete_features
 from tasks.fitting import fit, worker_resources
 from tasks.given import GIVEN, chosen_given
@@ -118,8 +118,8 @@ def _source(workspace: Workspace, archive: Manifest, config: Training, modality:
     given = chosen_given(archive, config.archive, config.extractors, modality)
     if given is not None:
         return FeatureSource(extractor=GIVEN, fingerprint=given.fingerprint, dim=given.dim)
-    spec = extractor_spec(modality, config.extractors.of(modality), workspace)
-    return FeatureSource(extractor=spec.name, fingerprint=spec.fingerprint, dim=spec.dim)
+    spec = chosen_spec(modality, config.extractors, workspace)
+    return FeatureSource(extractor=spec.name, fingerprint=spec.fingerprint, dim=spec.dim, storage=spec.storage)
 
 
 def _train(workspace: Workspace, plan: TrainPlan, config: TrainConfig) -> tuple[Bundle, int]:

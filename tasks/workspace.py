@@ -22,6 +22,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from tasks.errors import WorkflowError
 
+ROW_GROUP = 65_536  # rows
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -81,6 +82,16 @@ class Workspace:
         found = (str(path)[prefix:] for path in self.fs.find(self.path(folder)))
         return sorted(path for path in found if not path.rsplit("/", 1)[-1].startswith(".tmp-"))
 
+    def sizes(self, folder: str) -> dict[str, int]:
+        """The same files, each with its bytes."""
+        if not self.exists(folder):
+            return {}
+        prefix = len(self.path("")) + 1
+        found = {
+            str(path)[prefix:]: int(info["size"]) for path, info in self.fs.find(self.path(folder), detail=True).items()
+        }
+        return {path: found[path] for path in sorted(found) if not path.rsplit("/", 1)[-1].startswith(".tmp-")}
+
     @property
     def arrow_fs(self) -> pafs.FileSystem:
         """The same filesystem for libraries that want Arrow's interface."""
@@ -93,6 +104,13 @@ class Workspace:
 
     def remove(self, relative: str) -> None:
         self.fs.rm_file(self.path(relative))
+
+    def rename(self, relative: str, to: str) -> None:
+        """Give a file another name, over whatever has it; on an object store it has both for a moment."""
+        if self.is_local:
+            Path(self.path(relative)).replace(self.path(to))
+        else:
+            self.fs.mv(self.path(relative), self.path(to))
 
     @contextmanager
     def publish(self, relative: str) -> Iterator[Path]:
@@ -113,9 +131,9 @@ class Workspace:
         finally:
             temporary.unlink(missing_ok=True)
 
-    def write_table(self, relative: str, table: pa.Table) -> None:
+    def write_table(self, relative: str, table: pa.Table, row_group_size: int = ROW_GROUP) -> None:
         """Publish one Parquet file; the same table always gives the same bytes."""
-        self.write_tables(relative, table.schema, iter([table]), row_group_size=65_536)
+        self.write_tables(relative, table.schema, iter([table]), row_group_size)
 
     def write_tables(self, relative: str, schema: pa.Schema, tables: Iterator[pa.Table], row_group_size: int) -> None:
         """Publish one Parquet file of tables that come one after another; none is held after it is written."""

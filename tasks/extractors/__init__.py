@@ -5,17 +5,17 @@ and to ask: a model is loaded by `ExtractorSpec.load` alone, in the worker that 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from importlib.metadata import version
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from sdt_model.config import Modality
-from tasks.config import Resources
+from tasks.config import ExtractorNames, Resources, Storage
 from tasks.encoders import encoder_folder, find_encoder
 from tasks.errors import WorkflowError
 from tasks.extractors.media import MediaRoot
@@ -45,6 +45,12 @@ class Extracted:
     def put(self, rows: int | list[int], vectors: npt.NDArray[np.floating]) -> None:
         self.vectors[rows], self.valid[rows] = vectors, True
 
+    def put_all(self, rows: list[int], made: "Extracted") -> None:
+        """What was made of some of the rows, with and without a vector."""
+        self.vectors[rows], self.valid[rows] = made.vectors, made.valid
+        for row, reason in zip(rows, made.reasons, strict=True):
+            self.reasons[row] = reason
+
 
 class Extractor(Protocol):
     """A loaded extractor. An utterance's vector does not depend on the others of the call."""
@@ -67,6 +73,8 @@ class ExtractorSpec:
         loader: "module:function" below `tasks.extractors`; the function takes ``argument`` and returns an `Extractor`.
         resources: what a worker asks for, unless the configuration says otherwise.
         identity: what decides the vectors in the name's place, where the name is that of a file which may change.
+        reads: what decides an utterance's vector: it alone, or its whole conversation.
+        storage: how its vectors are kept.
     """
 
     name: str
@@ -79,18 +87,34 @@ class ExtractorSpec:
     argument: str = field(default="")
     resources: Resources = field(default_factory=Resources)
     identity: str = ""
+    reads: Literal["utterance", "conversation"] = "utterance"
+    storage: Storage = "float32"
 
     @property
     def fingerprint(self) -> str:
         """Equal exactly when the vectors are made in the same way."""
         versions = [f"{package} {version(package)}" for package in self.packages]
-        return fingerprint(self.identity or self.name, self.dim, self.code, versions)
+        made = fingerprint(self.identity or self.name, self.dim, self.code, versions)
+        return made if self.storage == "float32" else fingerprint(made, self.storage)
 
     def load(self) -> Extractor:
         """Load the model, here and now."""
         module, function = self.loader.split(":")
         loaded: Extractor = getattr(import_module(module), function)(self.argument)
         return loaded
+
+
+class LoadedWhenAsked:
+    """An extractor that loads its model when it is first shown something: where all is known already, never."""
+
+    def __init__(self, spec: ExtractorSpec) -> None:
+        self._spec = spec
+        self._extractor: Extractor | None = None
+
+    def __call__(self, utterances: pa.Table, media: MediaRoot) -> Extracted:
+        if self._extractor is None:
+            self._extractor = self._spec.load()
+        return self._extractor(utterances, media)
 
 
 def _minilm(_: str) -> ExtractorSpec:
@@ -140,7 +164,7 @@ def _finetuned(encoder_id: str, workspace: Workspace) -> ExtractorSpec:
     found = find_encoder(workspace, encoder_id)
     return ExtractorSpec(
         f"finetuned:{encoder_id}", "text", found.dim, found.licence, 1, ("transformers",),
-        "tasks.extractors.finetuned:load", f"{workspace.url}/{encoder_folder(encoder_id)}",
+        "tasks.extractors.finetuned:load", f"{workspace.url}/{encoder_folder(encoder_id)}", reads="conversation",
     )  # fmt: skip
 
 
@@ -183,3 +207,13 @@ def extractor_spec(modality: Modality, name: str, workspace: Workspace | None = 
         known += [f"{known}:ID" for of, known in _IN_WORKSPACE if of == modality]
         raise WorkflowError(f"no {modality} extractor is called {name!r}\n  there: {', '.join(known)}")
     return spec
+
+
+def chosen_spec(modality: Modality, extractors: ExtractorNames, workspace: Workspace) -> ExtractorSpec:
+    """The extractor that a configuration names for a modality, with the storage that it names.
+
+    Raises:
+        WorkflowError: none has that name.
+    """
+    spec = extractor_spec(modality, extractors.of(modality), workspace)
+    return replace(spec, storage=extractors.storage)

@@ -23,6 +23,8 @@ MAX_BYTES = 64 * 2**30  # of a file; ten hours of video have fewer
 _BLOCK_BYTES, _BLOCKS = 2 * 2**20, 16
 # Decoding begins this much before a span: a codec needs what came before to give the right samples.
 _LEAD_S = 0.5
+# What stores say of a file that changes with its content, the surest first; a file's inode or owner is none of it.
+_VERSIONS = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "Last-Modified", "created")
 _NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
 
 
@@ -145,9 +147,22 @@ class MediaRoot:
     def version(self, uri: str) -> str | None:
         """A text that changes with the file's content, or None where no such file can be opened."""
         try:
-            return str(self._root[0].ukey(self._find(uri)))
+            return self._version(uri)
         except MediaFault:
             return None
+
+    def state(self, uri: str) -> str:
+        """The file's version, or what is wrong with it: as long as it is the same, so is all that is read of it."""
+        try:
+            return self._version(uri)
+        except MediaFault as fault:
+            return str(fault)
+
+    def _version(self, uri: str) -> str:
+        fs, path = self._root[0], self._find(uri)
+        info = fs.info(path)
+        known = next((info[name] for name in _VERSIONS if info.get(name) is not None), None)
+        return str(fs.ukey(path)) if known is None else f"{info.get('size')} bytes, {known}"
 
     def _find(self, uri: str) -> str:
         fs, root = self._root

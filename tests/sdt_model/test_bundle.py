@@ -33,6 +33,13 @@ def test_the_description_comes_last() -> None:
     assert list(to_files(bundle(), bundle().network()))[-1] == DESCRIPTION
 
 
+def test_a_source_says_how_to_make_its_features() -> None:
+    full = FeatureSource(extractor="minilm", fingerprint="f" * 16, dim=384)
+    assert full.assignment("text") == "--set extractors.text=minilm"
+    half = full.model_copy(update={"storage": "float16"})
+    assert half.assignment("text") == "--set extractors.text=minilm --set extractors.storage=float16"
+
+
 def test_a_bundle_from_before_calibration_still_loads() -> None:
     older = bundle().model_dump(exclude={"calibration_temperature"})
     assert Bundle.model_validate(older).calibration_temperature == 1.0

@@ -72,6 +72,7 @@ def features(
         values = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), spec.dim, mask=pa.array(gone))
         why = pa.array(["no such file" if flag and i % 2 else None for i, flag in enumerate(gone)], pa.string())
         made = pa.table({**{key: table[key] for key in ("conversation_id", "turn")}, "vector": values, "reason": why})
+        made = made.append_column("made_from", pa.nulls(made.num_rows, pa.binary(16)))
         output = ShardOutput(conform(_nullable(made, spec.dim), features_schema(spec.dim), "made"))
         shard = Shard(record.index, features_path(folder, record))
         records.append(run_shard(workspace, shard, lambda _, output=output: output))

@@ -13,7 +13,19 @@ from sdt_model.config import MODALITIES, Modality
 from tasks import extractors
 from tasks.config import ExtractorNames
 from tasks.errors import WorkflowError
-from tasks.extractors import OPENSMILE_DIMS, ExtractorSpec, extractor_spec, register
+from tasks.extractors import (
+    OPENSMILE_DIMS,
+    Extracted,
+    Extractor,
+    ExtractorSpec,
+    LoadedWhenAsked,
+    chosen_spec,
+    extractor_spec,
+    register,
+)
+from tasks.extractors.media import MediaRoot
+from tasks.workspace import Workspace
+from tests.tasks.extractors.made import utterances
 
 HEAVY = ("torch", "transformers", "opensmile", "soundfile", "av", "skimage", "ray")
 
@@ -31,6 +43,15 @@ def constant(argument: str) -> ExtractorSpec:
 
 def load(argument: str) -> Any:
     return lambda *_: f"loaded with {argument}"
+
+
+LOADED: list[str] = []
+
+
+def load_once(argument: str) -> Extractor:
+    LOADED.append(argument)
+    nothing = Extracted.none(1, 3)
+    return lambda *_: replace(nothing, reasons=[f"loaded with {argument}"])
 
 
 @pytest.mark.parametrize("modality", MODALITIES)
@@ -69,6 +90,7 @@ def test_the_fingerprint_is_equal_for_equal_specs_and_follows_what_decides_a_vec
     spec = extractor_spec("audio", "opensmile:eGeMAPSv02")
     changes: list[dict[str, Any]] = [
         {}, {"name": "opensmile:other"}, {"code": spec.code + 1}, {"dim": spec.dim + 1}, {"packages": ("opensmile",)},
+        {"storage": "float16"},
     ]  # fmt: skip
     prints = {replace(spec, **change).fingerprint for change in changes}
     assert len(prints) == len(changes) and spec.fingerprint in prints
@@ -92,6 +114,17 @@ def test_a_registered_extractor_is_found_by_its_prefix_and_loads_with_its_argume
         extractor_spec("text", "another")
     with pytest.raises(WorkflowError, match="no audio extractor"):
         extractor_spec("audio", "constant:seven")
+
+
+@pytest.mark.usefixtures("own_registry")
+def test_an_extractor_that_is_loaded_when_asked_is_loaded_once_and_not_before() -> None:
+    register("text", "constant", lambda argument: replace(constant(argument), loader=f"{__name__}:load_once"))
+    spec = chosen_spec("text", ExtractorNames(text="constant:two", storage="float16"), Workspace("x"))
+    asked = LoadedWhenAsked(spec)
+    assert spec.storage == "float16" and LOADED == []
+    rows, media = utterances({"text": "so"}), MediaRoot("memory://none")
+    for _ in range(2):
+        assert asked(rows, media).reasons == ["loaded with two"] and LOADED == ["two"]
 
 
 def test_the_registry_and_its_specs_import_nothing_heavy() -> None:
