@@ -18,6 +18,7 @@ from flows.commands import (
     say_next,
     show_query,
 )
+from flows.features_cli import features_app
 from flows.options import (
     AgainstOption,
     ArchiveArgument,
@@ -27,6 +28,7 @@ from flows.options import (
     KindArgument,
     ModelArgument,
     ModelOption,
+    OneArchiveOption,
     PathArgument,
     RecipeOption,
     SeedOption,
@@ -54,6 +56,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+app.add_typer(features_app)
 
 DEFAULT_WORKSPACE: str = RunSettings.model_fields["workspace"].default
 
@@ -263,7 +266,7 @@ def rollback(workspace: WorkspaceOption = None, debug: DebugOption = False) -> N
 @app.command()
 def query(
     sql: Annotated[str, typer.Argument(metavar="SQL", help="One statement, as Polars knows SQL.")],
-    archive: Annotated[str | None, typer.Option("--archive", metavar="NAME", help="Absent: all archives.")] = None,
+    archive: OneArchiveOption = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Write .csv, .json, .ndjson or .parquet instead.")
     ] = None,

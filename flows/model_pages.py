@@ -13,7 +13,7 @@ _SCORES = ("dev_weighted_f1", "test_weighted_f1", "test_macro_f1", "test_ece_aft
 def models_page(workspace: str) -> str:
     """Every model with its scores, what it takes and what it was made from; the one in production is marked."""
     where = Workspace(workspace)
-    found = list(bundles(where))
+    found = bundles(where)
     if not found:
         return f"no model in {workspace}\nmake one with: sdt train ARCHIVE"
     header = (

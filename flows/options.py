@@ -10,6 +10,7 @@ from tasks.config import SourceKind
 
 ArchiveArgument = Annotated[str, typer.Argument(metavar="NAME", help="Archive in the workspace.")]
 ArchiveOption = Annotated[str, typer.Option("--archive", metavar="NAME", help="What the archive is to be called.")]
+OneArchiveOption = Annotated[str | None, typer.Option("--archive", metavar="NAME", help="Absent: all archives.")]
 KindArgument = Annotated[
     str, typer.Argument(metavar="KIND", help=f"What the source is: {', '.join(get_args(SourceKind))}.")
 ]

@@ -3,7 +3,6 @@
 The pointer also holds the models that were in production before, so that a rollback needs nothing but it.
 """
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from pydantic import Field
@@ -48,14 +47,6 @@ def read_bundle(workspace: Workspace, model_id: str) -> Bundle | None:
     return Bundle.model_validate_json(workspace.read_bytes(path)) if workspace.exists(path) else None
 
 
-def bundles(workspace: Workspace) -> Iterator[Bundle]:
-    """Every whole bundle, by name."""
-    for path in sorted(workspace.files("models")):
-        parts = path.split("/")
-        if len(parts) == 3 and parts[2] == DESCRIPTION:
-            yield Bundle.model_validate_json(workspace.read_bytes(path))
-
-
 def find_bundle(workspace: Workspace, model: str) -> Bundle:
     """The bundle of a model id, or of the one in production.
 
@@ -65,13 +56,23 @@ def find_bundle(workspace: Workspace, model: str) -> Bundle:
     model_id = production(workspace) if model == "production" else model
     bundle = read_bundle(workspace, model_id) if model_id is not None else None
     if bundle is None:
-        there = [found.model_id for found in bundles(workspace)]
         raise WorkflowError(
             f"model {model!r} is not in {workspace.url}\n"
-            f"  there: {', '.join(there) or 'none'}\n"
+            f"  there: {', '.join(_ids(workspace)) or 'none'}\n"
             "  make one with: sdt train ARCHIVE"
         )
     return bundle
+
+
+def bundles(workspace: Workspace) -> list[Bundle]:
+    """The description of every whole bundle, by name."""
+    found = (read_bundle(workspace, model_id) for model_id in _ids(workspace))
+    return [bundle for bundle in found if bundle is not None]
+
+
+def _ids(workspace: Workspace) -> list[str]:
+    paths = (path.split("/") for path in workspace.files("models"))
+    return sorted(parts[1] for parts in paths if parts[2:] == [DESCRIPTION])
 
 
 def read_network(workspace: Workspace, bundle: Bundle) -> SDT:

@@ -1,0 +1,82 @@
+"""`sdt features`: which features there are, what they look like, and removing what is no longer needed.
+
+No flow runs here, and no Ray: the workspace is read, and what is to go is removed.
+"""
+
+from typing import Annotated
+
+import typer
+
+from flows.commands import errors_in_one_block
+from flows.options import ArchiveArgument, DebugOption, OneArchiveOption, WorkspaceOption
+from tasks.config import RunSettings
+
+features_app = typer.Typer(
+    name="features",
+    help="See which features there are, what they look like, and remove what is no longer needed.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+ExtractorOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--extractor",
+        metavar="FINGERPRINT",
+        help="All features by this extractor go, even where a model takes them; may be repeated.",
+    ),
+]
+
+
+@features_app.command(name="list")
+def list_features(
+    archive: OneArchiveOption = None, workspace: WorkspaceOption = None, debug: DebugOption = False
+) -> None:
+    """Every extractor's features of every archive, and which models take them."""
+    with errors_in_one_block(debug):
+        from flows.feature_pages import list_page
+        from tasks.feature_catalogue import feature_sets
+        from tasks.workspace import Workspace
+
+        print(list_page(feature_sets(Workspace(_place(workspace)), archive)))
+
+
+@features_app.command()
+def describe(archive: ArchiveArgument, workspace: WorkspaceOption = None, debug: DebugOption = False) -> None:
+    """How many utterances have a vector and why others have none, how the values spread, what they cost."""
+    with errors_in_one_block(debug):
+        from flows.feature_pages import describe_page
+        from tasks.describe_features import describe_features
+        from tasks.workspace import Workspace
+
+        print(describe_page(archive, describe_features(Workspace(_place(workspace)), archive)))
+
+
+@features_app.command()
+def prune(
+    archive: OneArchiveOption = None,
+    extractor: ExtractorOption = None,
+    unused: Annotated[bool, typer.Option("--unused", help="All features that no model takes go, too.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove; without it what would go is shown.")] = False,
+    workspace: WorkspaceOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Remove superseded files and features of archives that are gone.
+
+    A training or labelling that began before the last `sdt extract` may still be reading superseded files.
+    """
+    with errors_in_one_block(debug):
+        from flows.feature_pages import prune_page
+        from tasks.prune_features import plan_prune
+        from tasks.prune_features import prune as remove
+        from tasks.workspace import Workspace
+
+        place = Workspace(_place(workspace))
+        removals = plan_prune(place, archive, extractor or (), unused)
+        if yes:
+            remove(place, removals)
+        print(prune_page(removals, removed=yes))
+
+
+def _place(workspace: str | None) -> str:
+    return workspace or str(RunSettings.model_fields["workspace"].default)
