@@ -3,13 +3,15 @@
 Vectors go from Arrow to arrays without a Python list in between.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 
-from sdt_model.batch import Bools, Conversations, Floats
+from sdt_model.batch import Bools, Conversations, Floats, Ints
 from sdt_model.config import Modality
 from tasks.archive import features_folder, features_path
 from tasks.errors import WorkflowError
@@ -51,22 +53,31 @@ def complete_features(workspace: Workspace, archive: str, modality: Modality, ex
 
 
 def read_shard(
-    workspace: Workspace, shard: ShardRecord, folders: list[FeatureFolder], emotions: tuple[str, ...]
+    workspace: Workspace,
+    shard: ShardRecord,
+    folders: list[FeatureFolder],
+    emotions: tuple[str, ...],
+    chosen: Callable[[pl.DataFrame], pl.Series] | None = None,
 ) -> ShardFeatures:
-    """Read one shard.
+    """Read one shard, or those of its conversations that are chosen.
+
+    ``chosen``: which of the utterances, given as columns `COLUMNS`; all or none of a conversation's. Vectors are read
+    in the row groups that hold some of them.
 
     Raises:
         WorkflowError: a feature shard does not hold exactly the utterances of its utterance shard.
     """
-    utterances = _frame(workspace.read_table(shard.path, COLUMNS))
+    whole = _frame(workspace.read_table(shard.path, COLUMNS))
+    rows = np.arange(whole.height) if chosen is None else np.flatnonzero(chosen(whole).to_numpy())
     features: dict[Modality, Floats] = {}
     present: list[Bools] = []
     reasons: dict[Modality, pl.Series] = {}
     for folder in folders:
-        vectors, there, why = _vectors(workspace, shard, folder, utterances)
+        vectors, there, why = _vectors(workspace, shard, folder, whole, rows)
         features[folder.modality] = vectors
         present.append(there)
         reasons[folder.modality] = why
+    utterances = whole[rows]
     return ShardFeatures(utterances, _conversations(utterances, features, np.stack(present), emotions), reasons)
 
 
@@ -77,19 +88,31 @@ def _frame(table: pa.Table) -> pl.DataFrame:
 
 
 def _vectors(
-    workspace: Workspace, shard: ShardRecord, folder: FeatureFolder, utterances: pl.DataFrame
+    workspace: Workspace, shard: ShardRecord, folder: FeatureFolder, utterances: pl.DataFrame, rows: Ints
 ) -> tuple[Floats, Bools, pl.Series]:
-    rows = utterances.height
+    """The vectors of some ``rows`` of the shard, whether there is one, and why there is none."""
     if folder.folder is None:
-        nothing = pl.repeat(None, rows, dtype=pl.String, eager=True)
-        return np.zeros((rows, folder.dim), np.float32), np.zeros(rows, bool), nothing
+        nothing = pl.repeat(None, len(rows), dtype=pl.String, eager=True)
+        return np.zeros((len(rows), folder.dim), np.float32), np.zeros(len(rows), bool), nothing
     path = features_path(folder.folder, shard)
-    table = workspace.read_table(path, [*KEY, "vector", "reason"])
-    if not _frame(table.select(list(KEY))).equals(utterances.select(KEY)):
+    with workspace.parquet(path) as file:
+        table, places = _row_groups(file, rows)
+        same = file.metadata.num_rows == utterances.height
+    if not same or not _frame(table.select(list(KEY))).equals(utterances.select(KEY)[places]):
         raise WorkflowError(
             f"{path}: holds other utterances than {shard.path}\n  remove it and run `sdt extract` again to make it anew"
         )
+    table = table if len(rows) == len(places) else table.take(np.searchsorted(places, rows))
     return *vectors_of(table["vector"]), _frame(table.select(["reason"]))["reason"]
+
+
+def _row_groups(file: pq.ParquetFile, rows: Ints) -> tuple[pa.Table, Ints]:
+    """The row groups that hold some of the rows, and the numbers of all rows that they hold."""
+    sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+    ends = np.cumsum([0, *sizes])
+    groups = [g for g in range(len(sizes)) if np.searchsorted(rows, ends[g]) < np.searchsorted(rows, ends[g + 1])]
+    places = [np.arange(ends[g], ends[g + 1]) for g in groups]
+    return file.read_row_groups(groups, columns=[*KEY, "vector", "reason"]), np.concatenate([rows[:0], *places])
 
 
 def _conversations(

@@ -5,6 +5,7 @@ utterance, and the pages of the batch it works on.
 """
 
 import zlib
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -61,14 +62,14 @@ def gather_splits(
     rule: SplitRule,
     scratch: Path,
 ) -> Splits:
-    """Read every shard once, keeping the conversations with at least one annotated utterance.
+    """Read every shard once, and of it the conversations with at least one annotated utterance.
 
     Raises:
         WorkflowError: train or dev would be empty.
     """
     writers = {name: _Writer(scratch, name, folders) for name in ("train", "dev", "test")}
     for shard in archive.shards:
-        features = read_shard(workspace, shard, folders, emotions)
+        features = read_shard(workspace, shard, folders, emotions, partial(_annotated, emotions))
         for name, chosen in _chosen(features, rule).items():
             writers[name].add(features.conversations, chosen)
     splits = {name: writer.finish() for name, writer in writers.items()}
@@ -82,14 +83,18 @@ def gather_splits(
     return Splits(**splits)
 
 
+def _annotated(emotions: tuple[str, ...], utterances: pl.DataFrame) -> pl.Series:
+    """Whether an utterance's conversation has an annotated one: no other is learnt from, or scored."""
+    known = pl.col("emotion").is_in(emotions).fill_null(False)
+    return utterances.select(known.any().over("conversation_id")).to_series()
+
+
 def _chosen(features: ShardFeatures, rule: SplitRule) -> dict[str, list[int]]:
-    conversations = features.conversations
     first = features.utterances.group_by("conversation_id", maintain_order=True).agg(pl.col("split").first())
     chosen: dict[str, list[int]] = {"train": [], "dev": [], "test": []}
     for index, (conversation_id, given) in enumerate(first.iter_rows()):
         name = rule.split(conversation_id, given)
-        begin, end = conversations.offset[index], conversations.offset[index + 1]
-        if name is not None and (conversations.label[begin:end] >= 0).any():
+        if name is not None:
             chosen[name].append(index)
     return chosen
 
