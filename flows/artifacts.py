@@ -4,20 +4,22 @@ Pages hold counts, scores and places; nothing that anyone said.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from prefect.artifacts import create_markdown_artifact
 
 from flows.markdown import place, table, together
 from sdt_model.config import Modality
 from tasks.config import RunSettings
-from tasks.finetune import FinetuneReport
 from tasks.given import given_features
-from tasks.label import LabelReport
 from tasks.manifest import Manifest
 from tasks.query import rejection_reasons
-from tasks.train import TrainReport
 from tasks.workspace import Workspace
+
+if TYPE_CHECKING:  # they bring torch along, which takes seconds
+    from tasks.finetune import FinetuneReport
+    from tasks.label import LabelReport
+    from tasks.train import TrainReport
 
 Features = dict[Modality, Manifest | None]
 
@@ -27,8 +29,8 @@ class PipelineReport(NamedTuple):
 
     archive: Manifest
     features: Features
-    model: TrainReport
-    labels: LabelReport
+    model: "TrainReport"
+    labels: "LabelReport"
 
 
 _SCORES = ("weighted_f1", "macro_f1", "accuracy")
@@ -79,7 +81,7 @@ def extract_page(config: RunSettings, features: Features) -> str:
     return together([title, table(header, rows), *_aside(features), where])
 
 
-def train_page(config: RunSettings, report: TrainReport) -> str:
+def train_page(config: RunSettings, report: "TrainReport") -> str:
     """The scores by split, whether the model went into production, and where it lies."""
     epochs = f"{report.epochs} epochs" if report.epochs else "it was there already"
     best = report.metrics.get("best_epoch")
@@ -91,7 +93,7 @@ def train_page(config: RunSettings, report: TrainReport) -> str:
     return together([title, _scores(report.metrics), f"Trained: {epochs}", production, where])
 
 
-def finetune_text_page(config: RunSettings, report: FinetuneReport) -> str:
+def finetune_text_page(config: RunSettings, report: "FinetuneReport") -> str:
     """The encoder's own scores, how to use it, and where it lies."""
     encoders = f"{report.folds} encoders, each without its share of the training conversations; their mean scores"
     title = f"## Fine-tune: text encoder {report.encoder_id}"
@@ -101,7 +103,7 @@ def finetune_text_page(config: RunSettings, report: FinetuneReport) -> str:
     return together([title, *([encoders] if report.folds > 1 else []), _scores(report.metrics), trained, use, where])
 
 
-def label_page(config: RunSettings, report: LabelReport) -> str:
+def label_page(config: RunSettings, report: "LabelReport") -> str:
     """Rows by status and by emotion, and where they lie."""
     status = table(
         ("utterances", "ok", "degraded", "failed"), [[report.rows, report.ok, report.degraded, report.failed]]

@@ -1,5 +1,7 @@
 """Flow `sdt-extract`: an archive to features, one task for each modality."""
 
+from contextlib import nullcontext
+
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
@@ -8,7 +10,7 @@ from flows.faults import ended
 from sdt_model.config import Modality
 from tasks.cluster import connected
 from tasks.config import ExtractConfig
-from tasks.extract import extract
+from tasks.extract import extract, nothing_to_do
 from tasks.manifest import Manifest
 
 
@@ -21,7 +23,8 @@ def extract_task(config: ExtractConfig, modality: Modality) -> Manifest | None:
 @flow(name="sdt-extract", persist_result=False)
 def extract_flow(config: ExtractConfig) -> Features:
     """Make the features of every utterance of an archive."""
-    with connected(config.ray):
+    done = all(nothing_to_do(config, modality) for modality in config.modalities)
+    with nullcontext() if done else connected(config.ray):
         features = {modality: extract_task(config, modality) for modality in config.modalities}
     publish("sdt-extract", extract_page(config, features))
     return ended(features, features)

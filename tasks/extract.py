@@ -6,8 +6,9 @@ an earlier file holds are copied. A worker in whose shards all rows are copied l
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +18,7 @@ from tasks.archive import features_folder, features_path, has_modality, read_arc
 from tasks.config import ExtractConfig
 from tasks.culprits import Watch
 from tasks.errors import WorkflowError
-from tasks.extractors import Extracted, Extractor, ExtractorSpec, LoadedWhenAsked, chosen_spec
+from tasks.extractors import Extracted, Extractor, ExtractorSpec, chosen_spec
 from tasks.extractors.media import MediaRoot
 from tasks.feature_rows import ROWS_A_GROUP, feature_rows
 from tasks.given import chosen_given, given_manifest
@@ -77,9 +78,7 @@ def extract_stage(workspace: Workspace, config: ExtractConfig, archive: Manifest
     earlier = Earlier.among(workspace.files(folder), counts)
     return Stage(
         name=f"extract-{spec.modality}",
-        fingerprint=fingerprint(
-            CODE_VERSION, spec.fingerprint, archive.fingerprint, [record.sha256 for record in archive.shards]
-        ),
+        fingerprint=_identity(archive, spec),
         manifest_path=f"{folder}/{MANIFEST}",
         shards=tuple(Shard(r.index, features_path(folder, r), {"utterances": r.path}) for r in archive.shards),
         prepare=partial(prepare, ExtractPlan(workspace, spec, media, earlier)),
@@ -96,6 +95,37 @@ def extract_stage(workspace: Workspace, config: ExtractConfig, archive: Manifest
     )
 
 
+def _identity(archive: Manifest, spec: ExtractorSpec) -> str:
+    """Of all that the features are made from."""
+    return fingerprint(
+        CODE_VERSION, spec.fingerprint, archive.fingerprint, [record.sha256 for record in archive.shards]
+    )
+
+
+def nothing_to_do(config: ExtractConfig, modality: Modality) -> bool:
+    """Whether `extract` would find all that it makes, so that it needs no Ray.
+
+    Raises:
+        WorkflowError: no such archive, or no such extractor.
+    """
+    workspace = Workspace(config.workspace)
+    archive = read_archive(workspace, config.archive)
+    given = chosen_given(archive, config.archive, config.extractors, modality)
+    if given is not None or not has_modality(archive, modality):
+        return True
+    spec = chosen_spec(modality, config.extractors, workspace)
+    found = read_manifest(workspace, f"{features_folder(config.archive, modality, spec.fingerprint)}/{MANIFEST}")
+    if found is None or found.fingerprint != _identity(archive, spec):
+        return False
+    return found.aside == _unchanged(found, MediaRoot(archive.facts["media_root"]), config.retry_set_aside)
+
+
+def _unchanged(found: Manifest | None, media: MediaRoot, retry: bool) -> dict[str, Aside]:
+    """The files that an earlier run set aside and that need not be tried again."""
+    known = found.aside if found else {}
+    return {name: why for name, why in known.items() if not retry and media.version(name) == why.version}
+
+
 def still_aside(workspace: Workspace, manifest: str, media: MediaRoot, retry: bool) -> dict[str, str]:
     """The files that an earlier run set aside and that are as they were, with the reason.
 
@@ -103,9 +133,8 @@ def still_aside(workspace: Workspace, manifest: str, media: MediaRoot, retry: bo
     anew, and what they hold of other files is copied.
     """
     found = read_manifest(workspace, manifest)
-    known = found.aside if found else {}
-    stay = {name: why for name, why in known.items() if not retry and media.version(name) == why.version}
-    if again := known.keys() - stay:
+    stay = _unchanged(found, media, retry)
+    if again := (found.aside if found else {}).keys() - stay:
         workspace.remove(manifest)  # first: a manifest says that all its shards are there
         for shard in found.shards if found else ():
             if again & shard.facts.get(ASIDE, {}).keys():
@@ -129,11 +158,11 @@ def _remove_superseded(workspace: Workspace, folder: str, manifest: Manifest, be
 
 
 def prepare(plan: ExtractPlan) -> ShardFunction:
-    """The function that does a shard; with the first row that has to be made it loads the extractor."""
-    return partial(extract_shard, plan, LoadedWhenAsked(plan.spec))
+    """The function that does a shard; with the first row that has to be made the extractor is loaded."""
+    return partial(extract_shard, plan, cache(plan.spec.load))
 
 
-def extract_shard(plan: ExtractPlan, extractor: Extractor, shard: Shard) -> ShardOutput:
+def extract_shard(plan: ExtractPlan, load: Callable[[], Extractor], shard: Shard) -> ShardOutput:
     """One feature shard: a row for every utterance, in their order."""
     spec, media = plan.spec, plan.media
     utterances = plan.workspace.read_table(shard.payload["utterances"])
@@ -143,10 +172,10 @@ def extract_shard(plan: ExtractPlan, extractor: Extractor, shard: Shard) -> Shar
     missing = copy_rows(plan.workspace, plan.earlier, shard.index, utterances, keys, found)
     beside = {}
     if missing:
+        shown, extractor = given.utterances.take(missing), load()
         began = time.perf_counter()
-        shown = given.utterances.take(missing)
         made = extractor(shown, media)
-        beside[timing_path(shard.path)] = _timing(time.perf_counter() - began, shown, made)
+        beside[timing_path(shard.path)] = _timing(time.perf_counter() - began, made)
         _check(made, spec, missing, shard.path)
         found.put_all(missing, made)
     table, counts = feature_rows(utterances, given.answered(found), spec.dim, shard.path, keys, spec.storage)
@@ -155,14 +184,11 @@ def extract_shard(plan: ExtractPlan, extractor: Extractor, shard: Shard) -> Shar
     return ShardOutput(table, counts, facts, beside, ROWS_A_GROUP)
 
 
-def _timing(seconds: float, utterances: pa.Table, made: Extracted) -> pa.Table:
-    """Schema `tasks.schema.TIMING`. How much media it was is known where every stretch that was read has an end."""
-    read = utterances.filter(pa.array(made.valid))
-    media = None
-    if read.num_rows and not read["end_s"].null_count:
-        starts, ends = (np.nan_to_num(read[name].to_numpy()) for name in ("start_s", "end_s"))
-        media = float((ends - starts).sum())
-    return pa.Table.from_pylist([{"seconds": seconds, "utterances": len(made.valid), "media_s": media}], schema=TIMING)
+def _timing(seconds: float, made: Extracted) -> pa.Table:
+    """Schema `tasks.schema.TIMING`."""
+    media = 0.0 if made.seconds is None else float(made.seconds.sum())
+    noted = {"seconds": seconds, "utterances": len(made.valid), "media_s": media or None}
+    return pa.Table.from_pylist([noted], schema=TIMING)
 
 
 def _check(made: Extracted, spec: ExtractorSpec, rows: list[int], where: str) -> None:

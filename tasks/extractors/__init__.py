@@ -31,16 +31,18 @@ class Extracted:
         vectors: (N, C) float32; what stands where there is none does not matter.
         valid: (N,) whether there is a vector.
         reasons: for each utterance why there is none, or None where it is valid or simply has no such modality.
+        seconds: (N,) of media that were read; 0 where that is not known, None where nothing has a length.
     """
 
     vectors: npt.NDArray[np.float32]
     valid: npt.NDArray[np.bool_]
     reasons: list[str | None]
+    seconds: npt.NDArray[np.float64] | None = None
 
     @classmethod
     def none(cls, rows: int, dim: int) -> "Extracted":
         """No vector yet, and nothing wrong yet."""
-        return cls(np.zeros((rows, dim), np.float32), np.zeros(rows, bool), [None] * rows)
+        return cls(np.zeros((rows, dim), np.float32), np.zeros(rows, bool), [None] * rows, np.zeros(rows))
 
     def put(self, rows: int | list[int], vectors: npt.NDArray[np.floating]) -> None:
         self.vectors[rows], self.valid[rows] = vectors, True
@@ -102,19 +104,6 @@ class ExtractorSpec:
         module, function = self.loader.split(":")
         loaded: Extractor = getattr(import_module(module), function)(self.argument)
         return loaded
-
-
-class LoadedWhenAsked:
-    """An extractor that loads its model when it is first shown something: where all is known already, never."""
-
-    def __init__(self, spec: ExtractorSpec) -> None:
-        self._spec = spec
-        self._extractor: Extractor | None = None
-
-    def __call__(self, utterances: pa.Table, media: MediaRoot) -> Extracted:
-        if self._extractor is None:
-            self._extractor = self._spec.load()
-        return self._extractor(utterances, media)
 
 
 def _minilm(_: str) -> ExtractorSpec:

@@ -86,6 +86,7 @@ def _by_soundfile(file: MediaFile, stretch: Span, keep: bool) -> tuple[Samples, 
     try:
         with file.decoder(partial(soundfile.SoundFile, file), keep) as sound:
             rate = _checked_rate(sound.samplerate)
+            file.seconds = sound.frames / rate
             begin, end = round(stretch.start * rate), round(stretch.limit * rate)
             sound.seek(min(begin, sound.frames))
             parts = list(_mixed(sound, end - begin))

@@ -48,6 +48,8 @@ def read_each(
                     opened.close()  # a fault may leave a decoder anywhere
                     file = None
                     continue
+                if found.seconds is not None:
+                    found.seconds[row] = _length(file, stretch)
                 yield row, reading
 
 
@@ -77,6 +79,12 @@ def _stretches(utterances: pa.Table, columns: tuple[str, ...], found: Extracted)
             found.reasons[row] = str(fault)
             continue
         yield row, uri, stretch
+
+
+def _length(file: MediaFile, stretch: Span) -> float:
+    """Seconds of a stretch, as far as the recording goes; 0 where no one has said how far that is."""
+    ends = [end for end in (stretch.end, file.seconds) if end is not None]
+    return max(0.0, min(*ends, stretch.limit) - stretch.start) if ends else 0.0  # a damaged header may say anything
 
 
 def _checked(read: Callable[[MediaFile, str, Span], Read], file: MediaFile, uri: str, stretch: Span) -> Read:

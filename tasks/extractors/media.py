@@ -71,6 +71,7 @@ class MediaFile:
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self.tell = file.tell
+        self.seconds: float | None = None  # as its decoder says
         self._failure: Exception | None = None
         self._closing = ExitStack()
         self._kept: Any = None
@@ -199,6 +200,7 @@ def container(file: MediaFile, keep: bool = True) -> Iterator[Any]:
     opening = partial(av.open, file, options={"protocol_whitelist": "none"}, metadata_errors="replace")
     try:
         with file.decoder(opening, keep) as opened:
+            file.seconds = seconds(opened)
             yield opened
     except av.error.FFmpegError as error:
         raise MediaFault(f"cannot be decoded: {error.strerror}") from error

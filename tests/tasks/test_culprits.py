@@ -13,7 +13,7 @@ from tasks import extractors
 from tasks.archive import timing_path
 from tasks.config import ExtractConfig, ExtractorNames, IngestConfig
 from tasks.culprits import Culprits, Death, Watch
-from tasks.extract import extract
+from tasks.extract import extract, nothing_to_do
 from tasks.ingest import ingest
 from tasks.manifest import Manifest
 from tasks.workspace import Workspace
@@ -47,10 +47,14 @@ def write(workspace: Workspace, **content: str) -> Path:
     return media
 
 
-def run(workspace: Workspace, **more: object) -> Manifest:
+def settings(workspace: Workspace, **more: object) -> ExtractConfig:
     names = ExtractorNames(audio=f"faulty:{Path(workspace.url).parent}")
     config = {"workspace": workspace.url, "archive": "a", "extractors": names, "hung_after_s": HANG_S} | more
-    manifest = extract(ExtractConfig.model_validate(config), "audio")
+    return ExtractConfig.model_validate(config)
+
+
+def run(workspace: Workspace, **more: object) -> Manifest:
+    manifest = extract(settings(workspace, **more), "audio")
     assert manifest is not None
     return manifest
 
@@ -103,7 +107,10 @@ def test_a_file_stays_aside_until_its_content_changes_or_it_is_asked_for(workspa
     media = write(workspace, f3="abort", f5="abort")
     first = run(workspace)
     before = stamps(workspace)
+    assert nothing_to_do(settings(workspace), "audio")
+    assert not nothing_to_do(settings(workspace, retry_set_aside=True), "audio")
     (media / "f3").write_text("fine now")
+    assert not nothing_to_do(settings(workspace), "audio")
     second = run(workspace)
     assert list(second.aside) == ["f5"] and list(lost(workspace, second)) == ["f5"]
     again = [shard.path for shard in first.shards if "f3" in shard.facts.get("aside", {})]

@@ -13,7 +13,7 @@ from sdt_model.config import Modality
 from tasks import extractors
 from tasks.archive import archive_manifest_path, read_archive, timing_path, utterances_folder
 from tasks.config import ExtractConfig, ExtractorNames, Storage
-from tasks.extract import extract, extract_stage
+from tasks.extract import extract, extract_stage, nothing_to_do
 from tasks.extractors import Extracted, Extractor, ExtractorSpec, chosen_spec, register
 from tasks.extractors.each import SOUND, describe_each
 from tasks.extractors.media import MediaFile, MediaRoot, Span
@@ -151,12 +151,17 @@ def said(conversations: int, **more: object) -> list[Row]:
 @pytest.mark.usefixtures("ray_session")
 def test_each_run_makes_what_it_lacks_and_leaves_the_shards_of_the_manifest_before(bench: Bench) -> None:
     bench.lay(said(4))
+    assert not nothing_to_do(bench.config("text", "float32"), "text")
     first = bench.extract_with_ray()
     assert sorted(set(bench.shown())) == sorted({*bench.vectors(first), "loaded"})
     assert bench.extract_with_ray() == first and bench.shown() == []
+    assert nothing_to_do(bench.config("text", "float32"), "text")
+    assert nothing_to_do(bench.config("audio", "float32"), "audio")  # the archive has none
+    assert not nothing_to_do(bench.config("text", "float16"), "text")
     made = [{shard.path for shard in first.shards}]
     for words in (5, 6):
         bench.lay([*said(4), {"conversation_id": "c0", "turn": 9, "text": f"so {words}"}])
+        assert not nothing_to_do(bench.config("text", "float32"), "text")
         made.append({shard.path for shard in bench.extract_with_ray().shards})
         assert bench.shown() == ["loaded", "c0.9"]
     files = [path for path in bench.workspace.files("features") if path.endswith(".parquet")]

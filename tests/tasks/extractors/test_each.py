@@ -77,6 +77,21 @@ def test_what_is_wrong_with_one_stretch_costs_that_alone(store: MediaRoot) -> No
     assert Counting.opened == ["a"] * 3  # anew after a fault, and for the beginning
 
 
+@pytest.mark.parametrize("ending", [".wav", ".mp3", ".m4a"])
+def test_how_long_each_stretch_was_is_noted_where_something_was_read(tmp_path: Path, ending: str) -> None:
+    write_sound(tmp_path / f"x{ending}", sound(5))
+    spans = [(None, None), (1.0, 2.5), (4.0, None), (4.5, 60.0), (99.0, None)]
+    rows = [{"audio": f"x{ending}", "start_s": start, "end_s": end} for start, end in spans]
+    _, found = read(MediaRoot(str(tmp_path)), *rows, {"text": "only"}, by=read_sound)
+    assert found.seconds == pytest.approx([5, 1.5, 1, 0.5, 0, 0], abs=0.1)  # a codec pads
+    assert found.reasons[4] is not None
+
+
+def test_how_long_a_stretch_is_of_a_file_without_a_length_says_its_end_alone(store: MediaRoot) -> None:
+    _, found = read(store, {"audio": "a"}, {"audio": "a", "start_s": 1.0, "end_s": 3.0})
+    assert found.seconds is not None and found.seconds.tolist() == [0, 2]
+
+
 def test_a_failing_store_goes_up_and_takes_nothing_with_it(tmp_path: Path) -> None:
     fsspec.register_implementation("broken", made.BrokenStore, clobber=True)
     made.BrokenStore().pipe("/each-test/x.wav", write_sound(tmp_path / "x.wav", sound(8)).read_bytes())

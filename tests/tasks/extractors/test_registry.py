@@ -15,17 +15,12 @@ from tasks.config import ExtractorNames
 from tasks.errors import WorkflowError
 from tasks.extractors import (
     OPENSMILE_DIMS,
-    Extracted,
-    Extractor,
     ExtractorSpec,
-    LoadedWhenAsked,
     chosen_spec,
     extractor_spec,
     register,
 )
-from tasks.extractors.media import MediaRoot
 from tasks.workspace import Workspace
-from tests.tasks.extractors.made import utterances
 
 HEAVY = ("torch", "transformers", "opensmile", "soundfile", "av", "skimage", "ray")
 
@@ -43,15 +38,6 @@ def constant(argument: str) -> ExtractorSpec:
 
 def load(argument: str) -> Any:
     return lambda *_: f"loaded with {argument}"
-
-
-LOADED: list[str] = []
-
-
-def load_once(argument: str) -> Extractor:
-    LOADED.append(argument)
-    nothing = Extracted.none(1, 3)
-    return lambda *_: replace(nothing, reasons=[f"loaded with {argument}"])
 
 
 @pytest.mark.parametrize("modality", MODALITIES)
@@ -117,14 +103,11 @@ def test_a_registered_extractor_is_found_by_its_prefix_and_loads_with_its_argume
 
 
 @pytest.mark.usefixtures("own_registry")
-def test_an_extractor_that_is_loaded_when_asked_is_loaded_once_and_not_before() -> None:
-    register("text", "constant", lambda argument: replace(constant(argument), loader=f"{__name__}:load_once"))
-    spec = chosen_spec("text", ExtractorNames(text="constant:two", storage="float16"), Workspace("x"))
-    asked = LoadedWhenAsked(spec)
-    assert spec.storage == "float16" and LOADED == []
-    rows, media = utterances({"text": "so"}), MediaRoot("memory://none")
-    for _ in range(2):
-        assert asked(rows, media).reasons == ["loaded with two"] and LOADED == ["two"]
+def test_a_configuration_s_extractor_has_the_storage_that_it_names() -> None:
+    register("text", "constant", constant)
+    names = ExtractorNames(text="constant:two", storage="float16")
+    spec = chosen_spec("text", names, Workspace("x"))
+    assert spec == replace(constant("two"), storage="float16")
 
 
 def test_the_registry_and_its_specs_import_nothing_heavy() -> None:
