@@ -13,6 +13,7 @@ from sdt_model.config import Modality
 from tasks.config import RunSettings
 from tasks.given import given_features
 from tasks.manifest import Manifest
+from tasks.period import UNDATED, Period
 from tasks.query import rejection_reasons
 from tasks.workspace import Workspace
 
@@ -41,6 +42,7 @@ _SPLITS = {
 }
 _MOST_REASONS = 10
 _MOST_FILES = 20
+_MOST_DAYS = 20
 _TRY_AGAIN = "They stay so until their content changes; to try them again: `--set retry_set_aside=true`"
 _SYNTHETIC = "The archive is SYNTHETIC: its scores say that the workflow works, and nothing about people."
 
@@ -104,15 +106,18 @@ def finetune_text_page(config: RunSettings, report: "FinetuneReport") -> str:
 
 
 def label_page(config: RunSettings, report: "LabelReport") -> str:
-    """Rows by status and by emotion, and where they lie."""
+    """Rows by status and by emotion, where they lie, and which other days need labelling again."""
+    title = f"## Label: archive {config.archive}, model {report.model_id}"
+    where = place("Labels", config, report.folder)
+    if not report.rows:
+        return together([title, f"No conversations on {report.period}.", *_outdated(config, report), where])
     status = table(
         ("utterances", "ok", "degraded", "failed"), [[report.rows, report.ok, report.degraded, report.failed]]
     )
     labelled = max(1, sum(report.emotions.values()))
     most = sorted(report.emotions.items(), key=lambda pair: (-pair[1], pair[0]))
     emotions = table(("emotion", "utterances", "share"), [(name, n, f"{n / labelled:.1%}") for name, n in most])
-    title = f"## Label: archive {config.archive}, model {report.model_id}"
-    return together([title, status, emotions, place("Labels", config, report.folder)])
+    return together([title, *_days(report), status, emotions, *_outdated(config, report), where])
 
 
 def pipeline_page(config: RunSettings, report: PipelineReport) -> str:
@@ -150,6 +155,30 @@ def _aside(features: Features) -> list[str]:
     more = f"and {len(rows) - _MOST_FILES:,} more" if len(rows) > _MOST_FILES else ""
     shown = table(("modality", "file set aside", "because"), rows[:_MOST_FILES])
     return [shown, *([more] if more else []), _TRY_AGAIN] if rows else []
+
+
+def _days(report: "LabelReport") -> list[str]:
+    """What became of each day, where not all of them were asked for."""
+    if report.period == Period():
+        return []
+    rows = [(_day(day), count, "" if day in report.made else "was there") for day, count in report.days.items()]
+    more = f"and {len(rows) - _MOST_DAYS:,} more" if len(rows) > _MOST_DAYS else ""
+    return [table(("day", "utterances", "labels"), rows[-_MOST_DAYS:]), *([more] if more else [])]
+
+
+def _outdated(config: RunSettings, report: "LabelReport") -> list[str]:
+    """The days that were not asked for and whose labels are not those of their conversations, if there are any."""
+    rows = [(_day(day), why) for day, why in report.outdated.items()]
+    dated = [day for day in report.outdated if day != UNDATED]
+    again = [f"sdt label {config.archive} --since {dated[0]} --until {dated[-1]}"] if dated else []
+    again += [f"sdt label {config.archive}"] if len(dated) < len(rows) else []
+    more = f"and {len(rows) - _MOST_DAYS:,} more" if len(rows) > _MOST_DAYS else ""
+    shown = table(("day out of date", "because"), rows[-_MOST_DAYS:])
+    return [shown, *([more] if more else []), f"To label them: `{again[-1]}`"] if rows else []
+
+
+def _day(name: str) -> str:
+    return "undated" if name == UNDATED else name
 
 
 def _scores(metrics: Mapping[str, float]) -> str:

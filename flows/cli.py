@@ -23,6 +23,7 @@ from flows.options import (
     AgainstOption,
     ArchiveArgument,
     ArchiveOption,
+    DayOption,
     DebugOption,
     FileOption,
     KindArgument,
@@ -33,6 +34,8 @@ from flows.options import (
     RecipeOption,
     SeedOption,
     SetOption,
+    SinceOption,
+    UntilOption,
     WorkspaceOption,
 )
 from tasks.config import (
@@ -47,6 +50,7 @@ from tasks.config import (
     RunSettings,
     TrainConfig,
 )
+from tasks.errors import WorkflowError
 
 app = typer.Typer(
     name="sdt",
@@ -151,14 +155,25 @@ def finetune_text(
 def label(
     archive: ArchiveArgument,
     model: ModelOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    date: DayOption = None,
     workspace: WorkspaceOption = None,
     config: FileOption = None,
     assign: SetOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """Label every utterance of an archive."""
+    """Label every utterance of an archive, or those of some days.
+
+    A conversation belongs to the UTC day on which it began. Labels that are there, of the same utterances and by the
+    same model, stay.
+    """
     with errors_in_one_block(debug):
-        settings, _ = run("label", LabelConfig, Given(workspace, config, assign), {"archive": archive, "model": model})
+        if date and (since or until):
+            raise WorkflowError("--date is one day alone: give it, or --since and --until")
+        days = {"since": since or date, "until": until or date}
+        given = Given(workspace, config, assign)
+        settings, _ = run("label", LabelConfig, given, {"archive": archive, "model": model, **days})
         say_next(f'sdt query --archive {archive} "{_BY_EMOTION}"', settings)
 
 

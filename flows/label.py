@@ -2,6 +2,7 @@
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run
 
 from flows.artifacts import label_page, publish
 from tasks.cluster import connected
@@ -12,12 +13,12 @@ from tasks.label import LabelReport, label
 @task(name="label", persist_result=False, cache_policy=NO_CACHE)
 def label_task(config: LabelConfig) -> LabelReport:
     """The label stage."""
-    return label(config)
+    return label(config, run=flow_run.name or "")
 
 
 @flow(name="sdt-label", persist_result=False)
 def label_flow(config: LabelConfig) -> LabelReport:
-    """Label every utterance of an archive."""
+    """Label the utterances of an archive, all or those of some days."""
     with connected(config.ray):
         report = label_task(config)
     publish("sdt-label", label_page(config, report))

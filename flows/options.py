@@ -23,6 +23,9 @@ ModelArgument = Annotated[str, typer.Argument(metavar="ID", help="Its name, as `
 ModelOption = Annotated[
     str | None, typer.Option("--model", metavar="ID", help="Model to label with; absent: the one in production.")
 ]
+SinceOption = Annotated[str | None, typer.Option("--since", metavar="DAY", help="First day, as 2026-11-01, in UTC.")]
+UntilOption = Annotated[str | None, typer.Option("--until", metavar="DAY", help="Last day.")]
+DayOption = Annotated[str | None, typer.Option("--date", metavar="DAY", help="That day alone.")]
 AgainstOption = Annotated[
     str | None, typer.Option("--against", metavar="ID", help="A second model, or `production`, to compare with.")
 ]

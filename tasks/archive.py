@@ -2,8 +2,6 @@
 
 import re
 
-import polars as pl
-
 from sdt_model.config import Modality
 from tasks.errors import WorkflowError
 from tasks.manifest import MANIFEST, Manifest, ShardRecord, read_manifest
@@ -68,9 +66,3 @@ def has_modality(archive: Manifest, modality: Modality) -> bool:
     """Whether any utterance of the archive may have it; a video's sound track counts as audio."""
     columns = {"text": ("text",), "audio": ("audio", "video"), "visual": ("video",)}
     return any(archive.counts[column] for column in columns[modality])
-
-
-def conversation_days(utterances: pl.DataFrame) -> pl.Series:
-    """For each utterance the UTC day, as ISO text, on which its conversation began; null where that is unknown."""
-    began = pl.col("occurred_at").min().over("conversation_id")
-    return utterances.select(began.dt.date().dt.to_string("iso")).to_series()

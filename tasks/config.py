@@ -1,10 +1,12 @@
 """Configuration of the stages: frozen, typed, checked before Ray starts. They are the flows' parameters."""
 
+import datetime
 from typing import Literal, TypeVar
 
 from pydantic import Field, NonNegativeInt, field_validator, model_validator
 
 from sdt_model.config import Frozen, Modality, TrainingConfig, demo
+from tasks.period import Period
 
 
 class RayConfig(Frozen):
@@ -59,8 +61,8 @@ Column = Literal["conversation_id", "turn", "speaker", "text", "audio", "video",
                  "occurred_at"]  # fmt: skip
 
 
-class IngestConfig(StageConfig):
-    """From source files to utterance shards."""
+class Source(Frozen):
+    """Where an archive comes from."""
 
     kind: SourceKind
     """What the source is: a `table` (CSV, JSONL, Parquet), the release of `meld` or `iemocap`, an `sdt-pickle`
@@ -78,10 +80,14 @@ class IngestConfig(StageConfig):
     """Source megabytes a shard when `shards` is absent; there are never fewer than 4 shards."""
 
     @model_validator(mode="after")
-    def _columns_are_a_tables(self) -> "IngestConfig":
+    def _columns_are_a_tables(self) -> "Source":
         if self.columns and self.kind != "table":
             raise ValueError(f"columns are named for a table, not for {self.kind}")
         return self
+
+
+class IngestConfig(Source, StageConfig):
+    """From source files to utterance shards."""
 
 
 Storage = Literal["float32", "float16"]
@@ -112,17 +118,22 @@ class ExtractorNames(Frozen):
         return self.named(modality) or DEFAULT_EXTRACTORS[modality]
 
 
-class ExtractConfig(StageConfig):
+class Watching(Frozen):
+    """What becomes of media files that crash or hang their decoder."""
+
+    hung_after_s: float = Field(600.0, gt=0)
+    """Seconds after which a decoder that is still busy with one utterance counts as hung; its file is set aside."""
+    retry_set_aside: bool = False
+    """Try files again that an earlier run set aside; otherwise they stay so until their content changes."""
+
+
+class ExtractConfig(Watching, StageConfig):
     """From utterance shards to feature shards."""
 
     extractors: ExtractorNames = ExtractorNames()
     """Which extractor makes each modality's features."""
     modalities: tuple[Modality, ...] = ("text", "audio", "visual")
     """Modalities to extract; one that the archive has nothing of is passed over."""
-    hung_after_s: float = Field(600.0, gt=0)
-    """Seconds after which a decoder that is still busy with one utterance counts as hung; its file is set aside."""
-    retry_set_aside: bool = False
-    """Try files again that an earlier run set aside; otherwise they stay so until their content changes."""
 
 
 class Fitting(Frozen):
@@ -262,6 +273,8 @@ class Labelling(Frozen):
 
     batch_utterances: int = Field(1024, ge=1)
     """Most utterances in one forward pass; a longer conversation goes alone."""
+    lease_s: float = Field(300.0, ge=1)
+    """Seconds after which a run that gives no sign of life no longer holds the days that it labels."""
 
 
 class LabelConfig(Labelling, StageConfig):
@@ -269,12 +282,59 @@ class LabelConfig(Labelling, StageConfig):
 
     model: str = "production"
     """Model id, or `production` for the one that models/production.json names."""
+    since: datetime.date | None = None
+    """First day to label, in UTC; absent, as `until`: every day, and what has no date."""
+    until: datetime.date | None = None
+    """Last day to label."""
+    look_back: int = Field(0, ge=0)
+    """Days before `since` that are labelled again where their conversations have changed, or never were labelled."""
+
+    @model_validator(mode="after")
+    def _from_first_to_last(self) -> "LabelConfig":
+        if self.since and self.until and self.since > self.until:
+            raise ValueError(f"since ({self.since}) is after until ({self.until})")
+        if self.look_back and not self.since:
+            raise ValueError("look_back needs since: there is nothing before the first of all days")
+        return self
+
+    @property
+    def period(self) -> Period:
+        """The days to label."""
+        return Period(since=self.since, until=self.until)
+
+    @property
+    def reach(self) -> Period:
+        """The days to label and those to look back to."""
+        back = datetime.timedelta(days=self.look_back)
+        return Period(since=self.since and self.since - back, until=self.until)
 
 
 Config = TypeVar("Config", bound=RunSettings)
 
 
-class PipelineConfig(Labelling, Promoting, Fitting, ExtractConfig, IngestConfig):
+class Several(StageConfig):
+    """What several stages are told at once."""
+
+    def stage(self, kind: type[Config], **more: object) -> Config:
+        """The config of one stage: the fields that it has in common with this one, and ``more``."""
+        common = {name: getattr(self, name) for name in kind.model_fields if name in type(self).model_fields}
+        return kind.model_validate(common | more)
+
+
+class NightlyConfig(Watching, Labelling, Several):
+    """One day's labels: its sources, if any are named, brought in, the model's features made, the day labelled."""
+
+    model: str = "production"
+    """Model id, or `production` for the one that models/production.json names."""
+    date: datetime.date | None = None
+    """The day to label, in UTC; absent: the day for which the run was scheduled, however late it runs."""
+    look_back: int = Field(3, ge=0)
+    """Days before it that are labelled again where their conversations have changed, or never were labelled."""
+    source: Source | None = None
+    """Source files to bring in first; absent: the archive is kept up to date by someone else."""
+
+
+class PipelineConfig(Labelling, Promoting, Fitting, ExtractConfig, IngestConfig, Several):
     """All four stages in turn, over one archive; labels come from the model that the run trains."""
 
     train_workers: int = Field(1, ge=1)
@@ -285,11 +345,6 @@ class PipelineConfig(Labelling, Promoting, Fitting, ExtractConfig, IngestConfig)
     @model_validator(mode="after")
     def _every_worker_has_work(self) -> "PipelineConfig":
         return _shared_out(self, self.train_workers)
-
-    def stage(self, kind: type[Config], **more: object) -> Config:
-        """The config of one stage: the fields that it has in common with this one, and ``more``."""
-        common = {name: getattr(self, name) for name in kind.model_fields if name in type(self).model_fields}
-        return kind.model_validate(common | more)
 
 
 class DemoConfig(PipelineConfig):

@@ -18,8 +18,9 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from fsspec.implementations.local import LocalFileSystem
 
-from tasks.archive import archive_manifest_path, conversation_days, rejected_folder, utterances_folder
+from tasks.archive import archive_manifest_path, rejected_folder, utterances_folder
 from tasks.config import Column, IngestConfig
+from tasks.days import DAYS, said_by_day
 from tasks.errors import WorkflowError
 from tasks.given import all_there
 from tasks.lay_given import GivenPlan, lay_features
@@ -32,7 +33,7 @@ from tasks.workspace import Workspace
 
 log = logging.getLogger("sdt.ingest")
 
-CODE_VERSION = 2
+CODE_VERSION = 3
 _FEWEST_SHARDS = 4
 _CHUNK_ROWS = 4 * BATCH_ROWS  # scanned rows ordered by shard at a time
 # Small source files are scanned together: every shard opens each scanned file.
@@ -275,7 +276,7 @@ def _facts(accepted: pl.DataFrame) -> dict[str, object]:
     emotions = accepted["emotion"].drop_nulls().value_counts().sort("emotion")
     return {
         "conversations": accepted["conversation_id"].n_unique(),
-        "dates": conversation_days(accepted).unique().sort().to_list(),
+        DAYS: said_by_day(accepted),
         "emotions": dict(emotions.iter_rows()),
         "splits": accepted["split"].unique().sort().to_list(),
     }

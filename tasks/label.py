@@ -1,11 +1,18 @@
-"""Label: feature shards and a bundle to label rows, exactly one per utterance, in a folder for each day."""
+"""Label: feature shards and a bundle to label rows, exactly one per utterance, in a folder for each day.
+
+A day's labels depend on its own conversations, their features and the model, on no other day: an archive that grows
+keeps the labels of its earlier days. A conversation belongs to the day on which it began (`tasks.days`). What comes in
+later, the rest of a conversation past midnight or an utterance that arrives late, changes that day; it is labelled
+again when it is next asked for or looked back to, and until then the report names it as out of date.
+"""
 
 import logging
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-import polars as pl
+import numpy as np
 import torch
 from pydantic import Field
 
@@ -13,28 +20,32 @@ from sdt_model.bundle import Bundle
 from sdt_model.config import Frozen
 from sdt_model.model import SDT
 from sdt_model.predict import predict
-from tasks.archive import conversation_days, features_folder, has_modality, read_archive
+from tasks.archive import features_folder, has_modality, read_archive
 from tasks.config import LabelConfig
+from tasks.days import conversation_days
 from tasks.errors import WorkflowError
-from tasks.features import FeatureFolder, complete_features, read_shard
+from tasks.features import FeatureFolder, ShardFeatures, complete_features, read_shard
+from tasks.label_days import CONTENT, Day, all_out_of_date, archive_days, chosen_days
 from tasks.label_rows import label_counts, label_rows
-from tasks.manifest import MANIFEST, Manifest, ShardRecord, fingerprint, read_manifest
+from tasks.label_store import clear_day, day_folder, day_manifest, label_files, labelled_days
+from tasks.lease import Lease, lease
+from tasks.manifest import Manifest, ShardRecord, fingerprint
 from tasks.models import find_bundle, read_network
+from tasks.period import Period
 from tasks.schema import conform, labels_schema
 from tasks.stage import Shard, ShardFunction, ShardOutput, fan_out, shard_columns
 from tasks.workspace import Workspace
 
 log = logging.getLogger("sdt.label")
 
-CODE_VERSION = 2
-UNDATED = "__HIVE_DEFAULT_PARTITION__"  # what Hive calls the partition of a null
+CODE_VERSION = 3
 
 
 class LabelReport(Frozen):
     """What a labelling run made."""
 
     rows: int
-    """Label rows; one per utterance."""
+    """Label rows of these days; one per utterance."""
     ok: int = Field(ge=0)
     """Labelled from every modality of the model."""
     degraded: int = Field(ge=0)
@@ -45,10 +56,16 @@ class LabelReport(Frozen):
     """How many utterances got each emotion."""
     model_id: str
     """The model that labelled."""
-    run_id: str
-    """Fingerprint of the inputs and the model; in every row."""
     folder: str
     """Where the labels are, relative to the workspace."""
+    period: Period
+    """The days that were asked for."""
+    days: dict[str, int]
+    """Label rows of each day that was asked for, or looked back to and out of date."""
+    made: tuple[str, ...]
+    """Those of them whose labels were made in this run; the others were there."""
+    outdated: dict[str, str]
+    """Days whose labels are not those of their conversations, and why: they were not asked for."""
 
 
 @dataclass(frozen=True)
@@ -56,50 +73,80 @@ class LabelPlan:
     """What every worker is told."""
 
     workspace: Workspace
+    archive: str
     bundle: Bundle
     folders: tuple[FeatureFolder, ...]
-    run_id: str
     batch_utterances: int
 
+    def run_id(self, day: Day) -> str:
+        """In every row of the day: the fingerprint of all that its labels depend on."""
+        made_by = [source.fingerprint for source in self.bundle.features.values()]
+        return fingerprint(CODE_VERSION, day.content, made_by, self.bundle.model_id, self.batch_utterances)
 
-def label(config: LabelConfig) -> LabelReport:
-    """Label every utterance of the archive.
+
+def label(config: LabelConfig, run: str = "") -> LabelReport:
+    """Label the utterances of an archive's days; those whose labels are there are left as they are.
+
+    ``run`` is how a second run that finds these days taken is told who has them.
 
     Raises:
-        WorkflowError: no such archive or model, or no features of the model's extractors.
+        WorkflowError: no such archive or model, no features of the model's extractors, or another run labels the days.
         StageFailed: some shards could not be labelled.
     """
     workspace = Workspace(config.workspace)
     archive = read_archive(workspace, config.archive)
     bundle = find_bundle(workspace, config.model)
-    folders, made_from = feature_folders(workspace, archive, bundle, config.archive)
-    run_id = fingerprint(CODE_VERSION, archive.fingerprint, made_from, bundle.model_id, config.batch_utterances)
-    plan = LabelPlan(workspace, bundle, folders, run_id, config.batch_utterances)
-    days = _shards_by_day(archive, config.archive, run_id)
-    found = {day: read_manifest(workspace, _manifest_path(config.archive, day)) for day in days}
-    missing = [day for day in days if (there := found[day]) is None or there.fingerprint != run_id]
-    records = fan_out("label", [s for day in missing for s in days[day]], partial(prepare, plan), config)
-    for day in missing:
-        found[day] = _finish_day(workspace, config.archive, day, days[day], records, plan)
-    finished = [manifest for manifest in found.values() if manifest is not None]
-    return _report(finished, archive, bundle, run_id, config.archive)
+    folders, features = feature_folders(workspace, archive, bundle, config.archive)
+    plan = LabelPlan(workspace, config.archive, bundle, folders, config.batch_utterances)
+    days = archive_days(archive, config.archive, features)
+    with lease(workspace, config.archive, config.reach, config.lease_s, run) as held:
+        files = label_files(workspace, config.archive)
+        labelled = labelled_days(workspace, files)
+        chosen = chosen_days(config, days, labelled)
+        missing = [day for day in chosen if not _is_current(plan, day, labelled.get(day.name))]
+        labelled |= _label_days(plan, config, missing, held)
+        for name in files:
+            if name not in days and config.reach.holds(name):
+                held.check()
+                clear_day(workspace, config.archive, name, None)
+                labelled.pop(name, None)
+            elif name in labelled and config.reach.holds(name) and len(files[name]) > len(labelled[name].shards) + 1:
+                clear_day(workspace, config.archive, name, labelled[name])  # a run died before it had tidied up
+    made = tuple(day.name for day in missing)
+    return _report(config, bundle, chosen, labelled, made, all_out_of_date(days, labelled))
+
+
+def _is_current(plan: LabelPlan, day: Day, manifest: Manifest | None) -> bool:
+    return manifest is not None and manifest.fingerprint == plan.run_id(day)
+
+
+def _label_days(plan: LabelPlan, config: LabelConfig, days: list[Day], held: Lease) -> dict[str, Manifest]:
+    shards = _shards_by_day(plan, days)
+    every = [shard for day in days for shard in shards[day.name]]
+    records = fan_out("label", every, partial(prepare, plan), config) if every else {}
+    found = {}
+    for day in days:
+        held.check()
+        found[day.name] = _finish_day(plan, day, shards[day.name], records)
+    return found
 
 
 def feature_folders(
     workspace: Workspace, archive: Manifest, bundle: Bundle, name: str
-) -> tuple[tuple[FeatureFolder, ...], list[str]]:
-    """Where the features that the bundle needs lie, and the fingerprints of their manifests.
+) -> tuple[tuple[FeatureFolder, ...], list[Manifest | None]]:
+    """Where the features that the bundle needs lie, and their manifests; None where the archive has nothing of one.
 
     Raises:
         WorkflowError: the archive has a modality, and no complete features of it by the bundle's extractor.
     """
     folders: list[FeatureFolder] = []
-    made_from: list[str] = []
+    found: list[Manifest | None] = []
     for modality, source in bundle.features.items():
         folder = features_folder(name, modality, source.fingerprint)
         manifest = complete_features(workspace, name, modality, source.fingerprint)
         if manifest is None and not has_modality(archive, modality):
             folders.append(FeatureFolder(modality, source.dim, None))
+            found.append(None)
         elif manifest is None or manifest.facts["archive_fingerprint"] != archive.fingerprint:
             others = {path.split("/")[3] for path in workspace.files(f"features/{name}/{modality}")}
             raise WorkflowError(
@@ -111,8 +158,8 @@ def feature_folders(
             )
         else:
             folders.append(FeatureFolder(modality, source.dim, folder))
-            made_from.append(manifest.fingerprint)
-    return tuple(folders), made_from
+            found.append(manifest)
+    return tuple(folders), found
 
 
 def prepare(plan: LabelPlan) -> ShardFunction:
@@ -126,80 +173,88 @@ def prepare(plan: LabelPlan) -> ShardFunction:
 def label_shard(plan: LabelPlan, network: SDT, shard: Shard) -> ShardOutput:
     """Label the conversations of one day in one utterance shard."""
     record = ShardRecord.model_validate(shard.payload["utterances"])
-    features = read_shard(plan.workspace, record, list(plan.folders), plan.bundle.emotions)
+    features = _of_day(
+        read_shard(plan.workspace, record, list(plan.folders), plan.bundle.emotions), shard.payload["day"]
+    )
     predictions = predict(network, features.conversations, plan.batch_utterances, plan.bundle.calibration_temperature)
-    rows = label_rows(features, predictions, plan.bundle, plan.run_id)
-    chosen = rows.filter(_on_day(features.utterances, shard.payload["day"]).to_arrow())
-    return ShardOutput(conform(chosen, labels_schema(plan.bundle.emotions), shard.path), label_counts(chosen))
+    rows = label_rows(features, predictions, plan.bundle, shard.payload["run_id"])
+    return ShardOutput(conform(rows, labels_schema(plan.bundle.emotions), shard.path), label_counts(rows))
 
 
-def _on_day(utterances: pl.DataFrame, day: str | None) -> pl.Series:
-    days = conversation_days(utterances)
-    return days.is_null() if day is None else (days == day).fill_null(False)
+def _of_day(found: ShardFeatures, day: str) -> ShardFeatures:
+    """What of a shard belongs to a day; nothing else takes part in its labels."""
+    there = conversation_days(found.utterances) == day
+    chosen = np.flatnonzero(there.to_numpy()[found.conversations.offset[:-1]])
+    reasons = {modality: why.filter(there) for modality, why in found.reasons.items()}
+    return ShardFeatures(found.utterances.filter(there), found.conversations.only(chosen), reasons)
 
 
-def _shards_by_day(archive: Manifest, name: str, run_id: str) -> dict[str | None, list[Shard]]:
-    days: dict[str | None, list[Shard]] = defaultdict(list)
+def _shards_by_day(plan: LabelPlan, days: list[Day]) -> dict[str, list[Shard]]:
+    shards: dict[str, list[Shard]] = {}
     index = 0
-    for record in archive.shards:
-        for day in record.facts["dates"]:
-            path = f"{_day_folder(name, day)}/part-{record.index:05d}-{run_id}.parquet"
-            payload = {"utterances": record.model_dump(), "day": day}
-            days[day].append(Shard(index, path, payload))
+    for day in days:
+        folder, run_id = day_folder(plan.archive, day.name), plan.run_id(day)
+        shards[day.name] = []
+        for record in day.shards:
+            payload = {"utterances": record.model_dump(), "day": day.name, "run_id": run_id}
+            shards[day.name].append(Shard(index, f"{folder}/part-{record.index:05d}-{run_id}.parquet", payload))
             index += 1
-    return dict(days)
+    return shards
 
 
-def _day_folder(name: str, day: str | None) -> str:
-    return f"labels/{name}/date={day or UNDATED}"
+def _finish_day(plan: LabelPlan, day: Day, shards: list[Shard], records: Mapping[int, ShardRecord]) -> Manifest:
+    """Make a day's new labels the current ones, in one step, then remove those they replace.
 
-
-def _manifest_path(name: str, day: str | None) -> str:
-    return f"{_day_folder(name, day)}/{MANIFEST}"
-
-
-def _finish_day(
-    workspace: Workspace,
-    name: str,
-    day: str | None,
-    shards: list[Shard],
-    records: dict[int, ShardRecord],
-    plan: LabelPlan,
-) -> Manifest:
-    """Make a day's new labels the current ones, in one step, then remove those they replace."""
+    Raises:
+        WorkflowError: they are not one for each utterance.
+    """
+    bundle = plan.bundle
     manifest = Manifest(
         stage="label",
-        fingerprint=plan.run_id,
+        fingerprint=plan.run_id(day),
         shards=tuple(records[shard.index] for shard in shards),
-        columns=shard_columns(workspace, shards[0].path),
-        facts={"archive": name, "day": day, "model_id": plan.bundle.model_id, "emotions": list(plan.bundle.emotions)},
+        columns=shard_columns(plan.workspace, shards[0].path),
+        facts={
+            "archive": plan.archive,
+            "day": day.name,
+            CONTENT: day.content,
+            "model_id": bundle.model_id,
+            "emotions": list(bundle.emotions),
+        },
     )
-    manifest.write(workspace, _manifest_path(name, day))
-    current = {shard.path for shard in shards} | {_manifest_path(name, day)}
-    for path in workspace.files(_day_folder(name, day)):
-        if path not in current:
-            workspace.remove(path)
+    if manifest.rows != day.rows:
+        raise WorkflowError(
+            f"{day_folder(plan.archive, day.name)}: {manifest.rows} utterances were labelled, and archive "
+            f"{plan.archive!r} has {day.rows} of this day\n"
+            "  remove the folder and label the day again; if it comes back, this is a fault of label"
+        )
+    manifest.write(plan.workspace, day_manifest(plan.archive, day.name))
+    clear_day(plan.workspace, plan.archive, day.name, manifest)
     return manifest
 
 
-def _report(days: list[Manifest], archive: Manifest, bundle: Bundle, run_id: str, name: str) -> LabelReport:
+def _report(
+    config: LabelConfig,
+    bundle: Bundle,
+    chosen: list[Day],
+    labelled: Mapping[str, Manifest],
+    made: tuple[str, ...],
+    outdated: dict[str, str],
+) -> LabelReport:
     counts: dict[str, int] = defaultdict(int)
-    for manifest in days:
-        for key, value in manifest.counts.items():
+    for day in chosen:
+        for key, value in labelled[day.name].counts.items():
             counts[key] += value
-    rows = sum(manifest.rows for manifest in days)
-    if rows != archive.rows:
-        raise WorkflowError(
-            f"archive {name!r} has {archive.rows} utterances, and {rows} were labelled\n"
-            f"  remove {f'labels/{name}'} and run `sdt label {name}` again; if it comes back, this is a fault of label"
-        )
     return LabelReport(
-        rows=rows,
+        rows=sum(day.rows for day in chosen),
         ok=counts["ok"],
         degraded=counts["degraded"],
         failed=counts["failed"],
         emotions={emotion: counts[f"emotion.{emotion}"] for emotion in bundle.emotions},
         model_id=bundle.model_id,
-        run_id=run_id,
-        folder=f"labels/{name}",
+        folder=f"labels/{config.archive}",
+        period=config.period,
+        days={day.name: day.rows for day in chosen},
+        made=made,
+        outdated=outdated,
     )

@@ -10,6 +10,7 @@ from pydantic import Field
 from sdt_model.bundle import DESCRIPTION, WEIGHTS, Bundle, load_network
 from sdt_model.config import Frozen
 from sdt_model.model import SDT
+from tasks.config import ExtractorNames
 from tasks.errors import WorkflowError
 from tasks.workspace import Workspace, checked_name
 
@@ -73,6 +74,11 @@ def bundles(workspace: Workspace) -> list[Bundle]:
 def _ids(workspace: Workspace) -> list[str]:
     paths = (path.split("/") for path in workspace.files("models"))
     return sorted(parts[1] for parts in paths if parts[2:] == [DESCRIPTION])
+
+
+def extractor_names(bundle: Bundle) -> ExtractorNames:
+    """The extractors that make what a model reads."""
+    return ExtractorNames.model_validate({modality: made.extractor for modality, made in bundle.features.items()})
 
 
 def read_network(workspace: Workspace, bundle: Bundle) -> SDT:

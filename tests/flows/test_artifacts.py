@@ -1,5 +1,7 @@
 """Pages hold counts, scores and places, in tables that Markdown understands."""
 
+from datetime import date
+
 from flows.artifacts import (
     PipelineReport,
     demo_page,
@@ -14,6 +16,7 @@ from tasks.config import RunSettings
 from tasks.finetune import FinetuneReport
 from tasks.label import LabelReport
 from tasks.manifest import Manifest, ShardRecord
+from tasks.period import UNDATED, Period
 from tasks.promotion import Promotion
 from tasks.train import TrainReport
 from tasks.workspace import Workspace
@@ -28,7 +31,7 @@ MODEL = TrainReport(
 )  # fmt: skip
 LABELS = LabelReport(
     rows=2000, ok=1500, degraded=400, failed=100, emotions={"anger": 475, "joy": 1425}, model_id="sdt-made-1",
-    run_id="r", folder="labels/made",
+    folder="labels/made", period=Period(), days={"2026-03-01": 1500, UNDATED: 500}, made=("2026-03-01",), outdated={},
 )  # fmt: skip
 
 
@@ -86,6 +89,23 @@ def test_label_shows_status_and_distribution(workspace: Workspace) -> None:
     assert ["2,000", "1,500", "400", "100"] in rows
     assert rows.index(["joy", "1,425", "75.0%"]) < rows.index(["anger", "475", "25.0%"])
     assert workspace.uri("labels/made") in page
+
+
+def test_label_of_some_days_says_what_became_of_each(workspace: Workspace) -> None:
+    days = {"period": Period(since=date(2026, 3, 1)), "outdated": {"2026-02-27": "never labelled", UNDATED: "why not"}}
+    page = label_page(settings(workspace), LABELS.model_copy(update=days))
+    rows = cells(page)
+    assert ["2026-03-01", "1,500", ""] in rows and ["undated", "500", "was there"] in rows
+    assert ["2026-02-27", "never labelled"] in rows and ["undated", "why not"] in rows
+    assert "`sdt label made`" in page and "was there" not in label_page(settings(workspace), LABELS)
+
+
+def test_label_of_a_day_without_conversations_says_so(workspace: Workspace) -> None:
+    day = Period(since=date(2026, 3, 5), until=date(2026, 3, 5))
+    nothing = {"rows": 0, "ok": 0, "degraded": 0, "failed": 0, "days": {}, "made": (), "period": day}
+    page = label_page(settings(workspace), LABELS.model_copy(update=nothing | {"outdated": {"2026-03-01": "changed"}}))
+    assert "No conversations on 2026-03-05." in page
+    assert "`sdt label made --since 2026-03-01 --until 2026-03-01`" in page
 
 
 def test_the_demo_says_that_its_archive_is_synthetic(workspace: Workspace) -> None:

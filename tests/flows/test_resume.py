@@ -32,6 +32,7 @@ STAGES: dict[str, tuple[str, Callable[[Workspace], object]]] = {
     ),
     "label": ("labels/made", lambda w: label(LabelConfig(workspace=w.url, archive="made"))),
 }
+SETTINGS = {"label": ["--set", "lease_s=5"]}  # a killed run holds its days for so long
 
 
 def shards(workspace: Workspace, below: str) -> dict[str, int]:
@@ -44,8 +45,8 @@ def killed(command: str, workspace: Workspace, below: str, cwd: Path) -> dict[st
     """Run a stage, kill its driver once the third shard is there, and return the shards that are."""
     log = cwd / "killed.log"
     driver = subprocess.Popen(
-        [SDT, command, "made", "--set", "ray.cpus=1"], cwd=cwd, env=environment(cwd), stdout=log.open("w"),
-        stderr=subprocess.STDOUT, start_new_session=True,
+        [SDT, command, "made", "--set", "ray.cpus=1", *SETTINGS.get(command, [])], cwd=cwd, env=environment(cwd),
+        stdout=log.open("w"), stderr=subprocess.STDOUT, start_new_session=True,
     )  # fmt: skip
     try:
         until = time.monotonic() + 120

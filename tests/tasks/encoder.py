@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import torch
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from tasks.archive import archive_manifest_path
+from tasks.days import DAYS, said_by_day
 from tasks.manifest import Manifest
 from tasks.schema import UTTERANCES
 from tasks.stage import Shard, ShardOutput, run_shard
@@ -40,7 +42,11 @@ def spoken_archive(workspace: Workspace, conversations: int = 40, shards: int = 
         rows = [row for number in range(k, conversations, shards) for row in _conversation(number)]
         table = pa.Table.from_pylist(rows, schema=UTTERANCES)
         counts = {"accepted": len(rows), "labelled": len(rows), "text": len(rows), "audio": 0, "video": 0}
-        facts = {"dates": [None], "emotions": dict.fromkeys(WORDS, 1), "splits": ["dev", "test", "train"]}
+        facts = {
+            DAYS: said_by_day(pl.DataFrame(pl.from_arrow(table))),
+            "emotions": dict.fromkeys(WORDS, 1),
+            "splits": ["dev", "test", "train"],
+        }
         shard = Shard(k, f"archives/spoken/utterances/made/part-{k:05d}.parquet")
         output = ShardOutput(table, counts, facts)
         records.append(run_shard(workspace, shard, lambda _, output=output: output))

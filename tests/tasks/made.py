@@ -3,11 +3,13 @@
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 
 from sdt_model.config import MODALITIES, Modality
 from tasks.archive import archive_manifest_path, features_folder, features_path, utterances_folder
 from tasks.config import ExtractorNames
+from tasks.days import said_by_day
 from tasks.extractors import extractor_spec
 from tasks.manifest import MANIFEST, Manifest, ShardRecord
 from tasks.schema import UTTERANCES, conform, features_schema
@@ -116,12 +118,9 @@ def _counts(table: pa.Table, modalities: tuple[Modality, ...]) -> dict[str, int]
 
 
 def _facts(table: pa.Table) -> dict[str, object]:
-    rows = table.to_pylist()
-    firsts = {row["conversation_id"]: row["occurred_at"] for row in reversed(rows)}
-    days = {first and first.date().isoformat() for first in firsts.values()}
-    emotions = [row["emotion"] for row in rows]
+    emotions = table["emotion"].to_pylist()
     return {
-        "dates": sorted(days, key=lambda day: day or ""),
+        "days": said_by_day(pl.DataFrame(pl.from_arrow(table))),
         "emotions": {name: emotions.count(name) for name in EMOTIONS},
-        "splits": sorted({row["split"] for row in rows}),
+        "splits": sorted(set(table["split"].to_pylist())),
     }

@@ -58,7 +58,7 @@ def test_whole_conversations_sorted_and_nothing_lost(workspace: Workspace, tmp_p
     for shard in shards:
         assert shard.equals(shard.sort("conversation_id", "turn"))
     assert manifest.counts["accepted"] == 150 and manifest.counts["rejected"] == 0
-    assert set().union(*(shard.facts["dates"] for shard in manifest.shards)) == {
+    assert set().union(*(shard.facts["days"] for shard in manifest.shards)) == {
         "2026-03-01",
         "2026-03-02",
         "2026-03-03",

@@ -1,13 +1,19 @@
 """Labels over a real Ray, from a model with random weights: not what they say matters, but that they are all there."""
 
+import shutil
+from datetime import date
+from pathlib import Path
+
 import polars as pl
 import pytest
 
 from sdt_model.bundle import Bundle, FeatureSource, to_files
 from tasks.config import LabelConfig
 from tasks.errors import WorkflowError
-from tasks.label import UNDATED, LabelReport, label
+from tasks.label import LabelReport, label
+from tasks.lease import lease
 from tasks.models import promote, read_network, write_bundle
+from tasks.period import UNDATED, Period
 from tasks.workspace import Workspace
 from tests.sdt_model import made as made_conversations
 from tests.tasks import made
@@ -102,11 +108,11 @@ def test_running_again_changes_nothing_and_a_lost_shard_comes_back_the_same(work
     model(workspace)
     first = run(workspace)
     before = {path: workspace.read_bytes(path) for path in workspace.files("labels")}
-    assert run(workspace) == first
+    assert run(workspace) == first.model_copy(update={"made": ()})
     lost = next(path for path in before if path.endswith(".parquet"))
     workspace.remove(lost)
     workspace.remove(lost.rsplit("/", 1)[0] + "/_manifest.json")
-    assert run(workspace) == first
+    assert run(workspace) == first.model_copy(update={"made": (lost.split("=")[1].split("/")[0],)})
     assert {path: workspace.read_bytes(path) for path in workspace.files("labels")} == before
 
 
@@ -150,3 +156,77 @@ def test_features_of_another_extractor_are_refused_and_both_are_named(workspace:
         WorkflowError, match=rf"(?s)takes text features of minilm \(another\).*there: features of {there}"
     ):
         run(workspace, model="sdt-other")
+
+
+FIRST, SECOND = "2026-03-01", "2026-03-02"
+
+
+def folders(workspace: Workspace) -> set[str]:
+    return {path.split("=")[1].split("/")[0] for path in workspace.files("labels/made")}
+
+
+def test_day_by_day_gives_the_rows_of_all_at_once(workspace: Workspace, tmp_path: Path) -> None:
+    apart, at_once = workspace, Workspace(str(tmp_path / "at-once"))
+    made.archive(apart)
+    model(apart)
+    shutil.copytree(apart.url, at_once.url)
+    report = run(apart, since=SECOND, until=SECOND)
+    assert folders(apart) == {SECOND} and list(report.days) == [SECOND] and report.days[SECOND] == report.rows > 0
+    assert report.outdated == {FIRST: "never labelled", UNDATED: "never labelled"}
+    run(apart, until=SECOND)
+    assert run(apart).made == (UNDATED,)
+    assert run(at_once).outdated == {} and rows(apart).equals(rows(at_once))
+
+
+def test_an_archive_that_grows_keeps_the_labels_of_the_other_days(workspace: Workspace) -> None:
+    made.archive(workspace, conversations=36)
+    model(workspace)
+    run(workspace)
+    before = {path: workspace.read_bytes(path) for path in workspace.files("labels")}
+    made.archive(workspace, conversations=37)  # one more on the first day
+    model(workspace, "sdt-newer")
+    report = run(workspace, since=SECOND, until=SECOND, model="sdt-made")
+    assert report.made == () and report.outdated == {FIRST: "its conversations changed"}
+    assert {path: workspace.read_bytes(path) for path in workspace.files("labels")} == before
+    back = run(workspace, since="2026-03-04", until="2026-03-04", look_back=3)
+    assert back.made == (FIRST,) and back.outdated == {}, "what did not change keeps the model that labelled it"
+    after = {path: workspace.read_bytes(path) for path in workspace.files("labels")}
+    assert {path for path in before.items() & after.items()} == {
+        pair for pair in before.items() if FIRST not in pair[0]
+    }
+
+
+def test_a_day_without_conversations_is_no_fault_and_loses_its_labels(workspace: Workspace) -> None:
+    made.archive(workspace)
+    model(workspace)
+    run(workspace, since=FIRST, until=SECOND)
+    made.archive(workspace, conversations=1)  # of the first day
+    elsewhere = run(workspace, since="2026-03-03", until="2026-03-03")
+    assert (elsewhere.rows, elsewhere.days) == (0, {}) and folders(workspace) == {FIRST, SECOND}
+    assert elsewhere.outdated == {
+        FIRST: "its conversations changed", SECOND: "it has no conversations any more",
+    }  # fmt: skip
+    report = run(workspace, since=SECOND, until=SECOND)
+    assert report.rows == 0 and folders(workspace) == {FIRST} and list(report.outdated) == [FIRST]
+
+
+def test_what_a_killed_run_left_beside_the_current_labels_is_removed(workspace: Workspace) -> None:
+    made.archive(workspace)
+    model(workspace)
+    run(workspace, since=FIRST, until=FIRST)
+    before = workspace.files("labels")
+    workspace.write_bytes(f"labels/made/date={FIRST}/part-00000-0123456789abcdef.parquet", b"")
+    run(workspace, since=SECOND, until=SECOND, look_back=1)
+    assert [path for path in workspace.files("labels") if FIRST in path] == before
+
+
+def test_days_that_another_run_labels_are_left_to_it(workspace: Workspace) -> None:
+    made.archive(workspace)
+    model(workspace)
+    both = Period(since=date(2026, 3, 1), until=date(2026, 3, 2))
+    with (
+        lease(workspace, "made", both, 1.0, "other"),
+        pytest.raises(WorkflowError, match=r"2026-03-01 to 2026-03-02, are being written by another run\n.*run other"),
+    ):
+        run(workspace, since=SECOND)
+    assert workspace.files("labels") == []

@@ -1,0 +1,134 @@
+"""Leases on real files, between threads and processes that live, hang and die."""
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+
+import pytest
+
+from tasks.errors import WorkflowError
+from tasks.lease import lease, leases_folder
+from tasks.period import Period
+from tasks.workspace import Workspace
+
+FIRST = Period(since=date(2026, 3, 1), until=date(2026, 3, 1))
+SECOND = Period(since=date(2026, 3, 2), until=date(2026, 3, 2))
+SECONDS = 2.0
+
+HOLDER = """
+import sys, time
+from tests.tasks.test_lease import FIRST
+from tasks.lease import lease
+from tasks.workspace import Workspace
+with lease(Workspace(sys.argv[1]), "made", FIRST, float(sys.argv[2]), "night-owl"):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@contextmanager
+def holder(workspace: Workspace, seconds: float) -> Iterator[subprocess.Popen[str]]:
+    """A process that holds the first day."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, workspace.url, str(seconds)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None and process.stdout.readline() == "held\n"
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def leases(workspace: Workspace) -> list[str]:
+    return workspace.files(leases_folder("made"))
+
+
+def test_other_days_and_other_archives_are_free_and_nothing_is_left(workspace: Workspace) -> None:
+    with (
+        lease(workspace, "made", FIRST, SECONDS),
+        lease(workspace, "made", SECOND, SECONDS),
+        lease(workspace, "other", FIRST, SECONDS),
+    ):
+        assert len(leases(workspace)) == 2
+    assert workspace.files("leases") == []
+
+
+def test_a_living_run_is_named_and_keeps_its_days(workspace: Workspace) -> None:
+    with holder(workspace, SECONDS) as process:
+        said = (
+            rf"labels of archive 'made', 2026-03-01, are being written.*\n.*process {process.pid}, run night-owl, "
+            rf"since 20.*\n.*its lease is {workspace.url}/leases/made/"
+        )
+        with pytest.raises(WorkflowError, match=said), lease(workspace, "made", Period(), SECONDS):
+            pass
+        assert len(leases(workspace)) == 1
+
+
+def test_a_run_that_was_killed_holds_its_days_until_its_lease_runs_out(
+    workspace: Workspace, caplog: pytest.LogCaptureFixture
+) -> None:
+    with holder(workspace, SECONDS) as process:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    with caplog.at_level(logging.WARNING, "sdt.lease"), lease(workspace, "made", FIRST, SECONDS):
+        assert len(leases(workspace)) == 1
+    assert "night-owl ran out" in caplog.text and leases(workspace) == []
+
+
+def test_a_run_that_was_held_up_for_too_long_writes_no_more(workspace: Workspace) -> None:
+    """A stopped process cannot renew; its days are taken, and when it goes on it is told so."""
+    code = HOLDER.replace("lease(W", "held(W").replace("import lease", "import lease as held")
+    code = code.replace("time.sleep(60)", "time.sleep(3); h.check()").replace('"night-owl"):', '"x") as h:')
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, workspace.url, "1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None and process.stdout.readline() == "held\n"
+    os.kill(process.pid, signal.SIGSTOP)
+    with lease(workspace, "made", FIRST, SECONDS):
+        os.kill(process.pid, signal.SIGCONT)
+        _, said = process.communicate(timeout=60)
+        assert "ran out at" in said and "nothing more is written" in said
+        assert len(leases(workspace)) == 1, "the one that woke up left this one alone"
+
+
+def test_it_is_renewed_while_its_run_lives(workspace: Workspace) -> None:
+    with lease(workspace, "made", FIRST, 1.0) as held:
+        (path,) = leases(workspace)
+        first = json.loads(workspace.read_bytes(path))["expires"]
+        while json.loads(workspace.read_bytes(path))["expires"] == first:
+            time.sleep(0.05)
+        held.check()
+
+
+def test_of_many_at_once_never_two_hold_a_day(workspace: Workspace) -> None:
+    inside, most, done = 0, 0, 0
+    lock = threading.Lock()
+
+    def run() -> None:
+        nonlocal inside, most, done
+        try:
+            with lease(workspace, "made", FIRST, 10.0):
+                with lock:
+                    inside += 1
+                    most = max(most, inside)
+                time.sleep(0.2)
+                with lock:
+                    inside, done = inside - 1, done + 1
+        except WorkflowError:
+            pass
+
+    threads = [threading.Thread(target=run) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == 1 and done >= 1 and leases(workspace) == []
