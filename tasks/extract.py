@@ -17,6 +17,7 @@ from sdt_model.config import Modality
 from tasks.archive import features_folder, features_path, has_modality, read_archive, shard_number, timing_path
 from tasks.config import ExtractConfig
 from tasks.culprits import Watch
+from tasks.days import DAYS, found_by_day
 from tasks.errors import WorkflowError
 from tasks.extractors import Extracted, Extractor, ExtractorSpec, chosen_spec
 from tasks.extractors.media import MediaRoot
@@ -181,7 +182,7 @@ def extract_shard(plan: ExtractPlan, load: Callable[[], Extractor], shard: Shard
     table, counts = feature_rows(utterances, given.answered(found), spec.dim, shard.path, keys, spec.storage)
     aside = {name: Aside(reason=shard.aside[name], version=media.version(name)) for name in sorted(given.aside)}
     facts = {ASIDE: {name: why.model_dump() for name, why in aside.items()}} if aside else {}
-    return ShardOutput(table, counts, facts, beside, ROWS_A_GROUP)
+    return ShardOutput(table, counts, facts | {DAYS: found_by_day(utterances, table)}, beside, ROWS_A_GROUP)
 
 
 def _timing(seconds: float, made: Extracted) -> pa.Table:
