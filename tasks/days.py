@@ -46,9 +46,10 @@ def said_by_day(utterances: pl.DataFrame) -> dict[str, dict[str, object]]:
 
 
 def found_by_day(utterances: pa.Table, features: pa.Table) -> dict[str, dict[str, object]]:
-    """The fact `DAYS` of a feature shard: which of its utterances have a vector, and why others have none."""
-    there = {"vector": features["vector"].is_valid(), "reason": features["reason"]}
+    """The fact `DAYS` of a feature shard: what the vectors were made from, and why there is none."""
+    there = {"vector": features["vector"].is_valid()} | {name: features[name] for name in ("reason", "made_from")}
     found = pl.DataFrame({name: features[name] for name in KEY} | there)
+    found = found.with_columns(pl.col("made_from").bin.encode("hex"))
     days = conversation_days(pl.DataFrame(pl.from_arrow(utterances.select(["conversation_id", "occurred_at"]))))
     told = found["vector"] | found["reason"].is_not_null()
     return _by_day(days.filter(told), found.filter(told))

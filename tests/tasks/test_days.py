@@ -57,19 +57,26 @@ def test_a_day_is_the_same_however_it_is_shared_out() -> None:
     assert days_of([record(said(table))]) == days_of([record(part) for part in parts])
 
 
-def test_which_utterances_have_a_vector_and_why_others_have_none() -> None:
-    def found(vectors: list, reasons: list) -> dict:
-        keys = utterances().select(["conversation_id", "turn"]).to_pydict()
-        return found_by_day(
-            utterances(), pa.table({**keys, "vector": vectors, "reason": reasons}, schema=features_schema(2))
-        )
+def found(vectors: list, reasons: list, files: str = "1234") -> dict:
+    """The fact of features of which ``files`` are the versions of what they were made from."""
+    columns = utterances().select(["conversation_id", "turn"]).to_pydict()
+    columns |= {"vector": vectors, "reason": reasons, "made_from": [file.encode() * 16 for file in files]}
+    return found_by_day(utterances(), pa.table(columns, schema=features_schema(2)))
 
+
+def test_which_utterances_have_a_vector_and_why_others_have_none() -> None:
     nothing, half = [None] * 4, [None, "no such file", None, None]
     assert found(nothing, nothing) == {}, "where there is nothing to say, it is as if the modality were not there"
     first = found([[0, 1], None, [0, 1], None], half)
     assert found([[5, 6], None, [7, 8], None], half) == first and first["2026-03-01"]["rows"] == 2
     mended = found([[0, 1], [0, 1], [0, 1], None], nothing)
     assert {day for day in first if first[day] != mended[day]} == {"2026-03-01"}
+
+
+def test_a_file_whose_content_changed_shows_in_its_day_alone() -> None:
+    vectors, reasons = [[0, 1]] * 4, [None] * 4
+    before, after = found(vectors, reasons), found(vectors, reasons, files="1254")
+    assert {day for day in before if before[day] != after[day]} == {"2026-03-02"}
 
 
 def test_an_archive_of_an_earlier_version_is_refused() -> None:
