@@ -61,3 +61,14 @@ def test_a_folder_is_removed_whole(anywhere: Workspace) -> None:
 def test_names_that_could_leave_their_folder_are_refused(name: str) -> None:
     with pytest.raises(WorkflowError, match="not a usable name"):
         checked_name(name, "archive")
+
+
+@pytest.mark.parametrize("url", ["{folder}", "memory://sizes"])
+def test_files_have_sizes_and_may_be_given_another_name(tmp_path: Path, url: str) -> None:
+    workspace = Workspace(url.format(folder=tmp_path))
+    workspace.write_bytes("a/x", b"123")
+    workspace.write_bytes("a/b/.tmp-1", b"")
+    workspace.write_bytes("a/b/y", b"")
+    assert workspace.sizes("a") == {"a/b/y": 0, "a/x": 3} and workspace.sizes("none") == {}
+    workspace.rename("a/x", "a/b/y")
+    assert workspace.sizes("a") == {"a/b/y": 3} and workspace.read_bytes("a/b/y") == b"123"
