@@ -43,20 +43,9 @@ class Conversations:
         """Utterances in each conversation."""
         return np.diff(self.offset)
 
-    def rows(self, chosen: Sequence[int] | Ints) -> Ints:
+    def rows(self, chosen: Sequence[int]) -> Ints:
         """The utterances of the chosen conversations, in their order."""
         return np.concatenate([np.arange(self.offset[i], self.offset[i + 1]) for i in chosen])
-
-    def only(self, chosen: Ints) -> "Conversations":
-        """The chosen conversations alone, laid end to end."""
-        rows = self.rows(chosen)
-        return Conversations(
-            features={name: values[rows] for name, values in self.features.items()},
-            present=self.present[:, rows],
-            speaker=self.speaker[rows],
-            label=self.label[rows],
-            offset=np.concatenate([[0], np.cumsum(self.lengths[chosen])]).astype(np.int64),
-        )
 
 
 class Group(NamedTuple):

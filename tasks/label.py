@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
 import torch
 from pydantic import Field
 
@@ -24,7 +23,7 @@ from tasks.archive import features_folder, has_modality, read_archive
 from tasks.config import LabelConfig
 from tasks.days import conversation_days
 from tasks.errors import WorkflowError
-from tasks.features import FeatureFolder, ShardFeatures, complete_features, read_shard
+from tasks.features import FeatureFolder, complete_features, read_shard
 from tasks.label_days import CONTENT, Day, all_out_of_date, archive_days, chosen_days
 from tasks.label_rows import label_counts, label_rows
 from tasks.label_store import clear_day, day_folder, day_manifest, label_files, labelled_days
@@ -173,20 +172,13 @@ def prepare(plan: LabelPlan) -> ShardFunction:
 def label_shard(plan: LabelPlan, network: SDT, shard: Shard) -> ShardOutput:
     """Label the conversations of one day in one utterance shard."""
     record = ShardRecord.model_validate(shard.payload["utterances"])
-    features = _of_day(
-        read_shard(plan.workspace, record, list(plan.folders), plan.bundle.emotions), shard.payload["day"]
+    day = shard.payload["day"]  # nothing else takes part in its labels
+    features = read_shard(
+        plan.workspace, record, list(plan.folders), plan.bundle.emotions, lambda rows: conversation_days(rows) == day
     )
     predictions = predict(network, features.conversations, plan.batch_utterances, plan.bundle.calibration_temperature)
     rows = label_rows(features, predictions, plan.bundle, shard.payload["run_id"])
     return ShardOutput(conform(rows, labels_schema(plan.bundle.emotions), shard.path), label_counts(rows))
-
-
-def _of_day(found: ShardFeatures, day: str) -> ShardFeatures:
-    """What of a shard belongs to a day; nothing else takes part in its labels."""
-    there = conversation_days(found.utterances) == day
-    chosen = np.flatnonzero(there.to_numpy()[found.conversations.offset[:-1]])
-    reasons = {modality: why.filter(there) for modality, why in found.reasons.items()}
-    return ShardFeatures(found.utterances.filter(there), found.conversations.only(chosen), reasons)
 
 
 def _shards_by_day(plan: LabelPlan, days: list[Day]) -> dict[str, list[Shard]]:
