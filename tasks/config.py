@@ -315,7 +315,7 @@ Config = TypeVar("Config", bound=RunSettings)
 class Several(StageConfig):
     """What several stages are told at once."""
 
-    def stage(self, kind: type[Config], **more: object) -> Config:
+    def stage(self, kind: type[Config], /, **more: object) -> Config:
         """The config of one stage: the fields that it has in common with this one, and ``more``."""
         common = {name: getattr(self, name) for name in kind.model_fields if name in type(self).model_fields}
         return kind.model_validate(common | more)

@@ -18,6 +18,7 @@ from tasks.models import find_bundle
 from tasks.workspace import Workspace
 from tests.flows.command import environment
 from tests.tasks import made
+from tests.tasks.test_label import model
 
 pytestmark = pytest.mark.slow
 
@@ -123,7 +124,33 @@ def test_a_run_that_fails_says_why(server: Server, tmp_path: Path) -> None:
     assert run["state_type"] == "FAILED" and "archive 'nowhere' is not in" in run["state"]["message"]
 
 
-@pytest.mark.parametrize(("name", "cron"), [("sdt-label/nightly", "15 2 * * *"), ("sdt-train/weekly", "15 4 * * 0")])
+def test_a_night_that_runs_late_labels_the_day_for_which_it_was_scheduled(server: Server, tmp_path: Path) -> None:
+    workspace = Workspace(str(tmp_path / "workspace"))
+    made.archive(workspace)
+    model(workspace)
+    deployment = server.ask("deployments/name/sdt-label/nightly")
+    config = {"workspace": workspace.url, "archive": "made", "ray": {"cpus": 2}, "workers": 1, "look_back": 0}
+    planned = {"type": "SCHEDULED", "state_details": {"scheduled_time": "2026-03-02T23:45:00Z"}}
+    run = server.ask(
+        f"deployments/{deployment['id']}/create_flow_run", {"parameters": {"config": config}, "state": planned}
+    )
+    until = time.monotonic() + 300
+    while (run := server.ask(f"flow_runs/{run['id']}"))["state_type"] not in ("COMPLETED", "FAILED", "CRASHED"):
+        assert time.monotonic() < until, (server.home / "worker.log").read_text()
+        time.sleep(0.5)
+    assert run["state_type"] == "COMPLETED", run["state"]["message"]
+    assert {path.split("/")[2] for path in workspace.files("labels/made")} == {"date=2026-03-02"}
+    artifacts = server.ask("artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [run["id"]]}}})
+    assert any(artifact["key"] == "sdt-label" and "2026-03-02" in artifact["data"] for artifact in artifacts)
+
+
+def test_runs_of_the_nightly_wait_for_one_another(server: Server) -> None:
+    deployment = server.ask("deployments/name/sdt-label/nightly")
+    assert deployment["global_concurrency_limit"]["limit"] == 1
+    assert deployment["concurrency_options"]["collision_strategy"] == "ENQUEUE"
+
+
+@pytest.mark.parametrize(("name", "cron"), [("sdt-label/nightly", "45 23 * * *"), ("sdt-train/weekly", "15 4 * * 0")])
 def test_schedules_wait_to_be_resumed(server: Server, name: str, cron: str) -> None:
     (schedule,) = server.ask(f"deployments/name/{name}")["schedules"]
     assert schedule["active"] is False

@@ -15,6 +15,7 @@ from tasks.config import (
     ExtractConfig,
     IngestConfig,
     LabelConfig,
+    NightlyConfig,
     PipelineConfig,
     TrainConfig,
 )
@@ -92,7 +93,17 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "kind",
-    [IngestConfig, ExtractConfig, TrainConfig, EvaluateConfig, AblateConfig, LabelConfig, PipelineConfig, DemoConfig],
+    [
+        IngestConfig,
+        ExtractConfig,
+        TrainConfig,
+        EvaluateConfig,
+        AblateConfig,
+        LabelConfig,
+        NightlyConfig,
+        PipelineConfig,
+        DemoConfig,
+    ],
 )
 def test_every_field_that_is_described_can_be_set_to_its_default(kind: type) -> None:
     required = {"archive": "a", "path": "p", "kind": "table"}

@@ -75,7 +75,9 @@ def features(
         why = pa.array(["no such file" if flag and i % 2 else None for i, flag in enumerate(gone)], pa.string())
         made = pa.table({**{key: table[key] for key in ("conversation_id", "turn")}, "vector": values, "reason": why})
         made = made.append_column("made_from", pa.nulls(made.num_rows, pa.binary(16)))
-        output = ShardOutput(conform(_nullable(made, spec.dim), features_schema(spec.dim), "made"))
+        counts = {"rows": len(gone), "present": int((~gone).sum()), "failed": len(gone) - why.null_count}
+        counts["absent"] = counts["rows"] - counts["present"] - counts["failed"]
+        output = ShardOutput(conform(_nullable(made, spec.dim), features_schema(spec.dim), "made"), counts)
         shard = Shard(record.index, features_path(folder, record))
         records.append(run_shard(workspace, shard, lambda _, output=output: output))
     facts = {"archive_fingerprint": archive.fingerprint, "extractor": spec.name, "dim": spec.dim}

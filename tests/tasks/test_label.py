@@ -225,7 +225,7 @@ def test_days_that_another_run_labels_are_left_to_it(workspace: Workspace) -> No
     model(workspace)
     both = Period(since=date(2026, 3, 1), until=date(2026, 3, 2))
     with (
-        lease(workspace, "made", both, 1.0, "other"),
+        lease(workspace, "made", both, 8.0, "other"),
         pytest.raises(WorkflowError, match=r"2026-03-01 to 2026-03-02, are being written by another run\n.*run other"),
     ):
         run(workspace, since=SECOND)

@@ -21,7 +21,7 @@ from tasks.workspace import Workspace
 
 FIRST = Period(since=date(2026, 3, 1), until=date(2026, 3, 1))
 SECOND = Period(since=date(2026, 3, 2), until=date(2026, 3, 2))
-SECONDS = 2.0
+SECONDS = 6.0
 
 HOLDER = """
 import sys, time
@@ -101,7 +101,7 @@ def test_a_run_that_was_held_up_for_too_long_writes_no_more(workspace: Workspace
 
 
 def test_it_is_renewed_while_its_run_lives(workspace: Workspace) -> None:
-    with lease(workspace, "made", FIRST, 1.0) as held:
+    with lease(workspace, "made", FIRST, 4.0) as held:
         (path,) = leases(workspace)
         first = json.loads(workspace.read_bytes(path))["expires"]
         while json.loads(workspace.read_bytes(path))["expires"] == first:

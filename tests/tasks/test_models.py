@@ -5,6 +5,7 @@ from tasks.errors import WorkflowError
 from tasks.models import (
     PRODUCTION,
     bundles,
+    extractor_names,
     find_bundle,
     production,
     promote,
@@ -73,3 +74,10 @@ def test_an_unknown_model_names_those_that_are_there(stored: Workspace) -> None:
         find_bundle(stored, "other")
     with pytest.raises(WorkflowError, match="model 'production' is not in"):
         find_bundle(stored, "production")
+
+
+def test_the_extractors_that_a_model_needs() -> None:
+    names = extractor_names(bundle())
+    assert {modality: names.named(modality) for modality in bundle().features} == {
+        modality: made.extractor for modality, made in bundle().features.items()
+    }

@@ -1,0 +1,47 @@
+"""Flow `sdt-label` of the deployment `nightly`: what arrived, labelled day by day, with nobody watching.
+
+The sources, if the configuration names any, are brought in again; the model's extractors make what features are
+missing; then the day is labelled, and of the days looked back to those that have changed: conversations that went on
+past midnight, utterances that arrived late, nights that failed.
+"""
+
+from datetime import UTC, date
+
+from prefect import flow
+from prefect.runtime import flow_run
+
+from flows.artifacts import label_page, publish
+from flows.extract import extract_flow
+from flows.faults import ended
+from flows.ingest import ingest_flow
+from flows.label import label_task
+from tasks.archive import read_archive
+from tasks.cluster import connected
+from tasks.config import ExtractConfig, IngestConfig, LabelConfig, NightlyConfig
+from tasks.label import LabelReport
+from tasks.models import extractor_names, find_bundle
+from tasks.workspace import Workspace
+
+
+@flow(name="sdt-label", persist_result=False)
+def nightly_flow(config: NightlyConfig) -> LabelReport:
+    """Label one day of an archive, and what changed in the days before it."""
+    day = config.date or scheduled_day()
+    workspace = Workspace(config.workspace)
+    with connected(config.ray):
+        if config.source is not None:
+            ingest_flow(config.stage(IngestConfig, **config.source.model_dump()))
+        read_archive(workspace, config.archive)
+        bundle = find_bundle(workspace, config.model)  # once: another may go into production meanwhile
+        made_by = {"extractors": extractor_names(bundle), "modalities": tuple(bundle.features)}
+        features = extract_flow(config.stage(ExtractConfig, **made_by))
+        labelling = config.stage(LabelConfig, model=bundle.model_id, since=day, until=day)
+        report = label_task(labelling)
+    publish("sdt-label", label_page(labelling, report))
+    return ended(report, features)
+
+
+def scheduled_day() -> date:
+    """The UTC day for which this run was scheduled; of a run that nobody scheduled, the one on which it began."""
+    planned: date = flow_run.scheduled_start_time.astimezone(UTC).date()
+    return planned
