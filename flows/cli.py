@@ -11,6 +11,7 @@ import typer
 
 from flows.commands import (
     Given,
+    configured,
     errors_in_one_block,
     exit_with_faults,
     fields,
@@ -19,6 +20,7 @@ from flows.commands import (
     show_query,
 )
 from flows.features_cli import features_app
+from flows.log_lines import show_progress
 from flows.options import (
     AgainstOption,
     ArchiveArgument,
@@ -49,6 +51,7 @@ from tasks.config import (
     PipelineConfig,
     RunSettings,
     TrainConfig,
+    VerifyConfig,
 )
 from tasks.errors import WorkflowError
 
@@ -245,6 +248,30 @@ def demo(
         print()
         show_query(_DEMO_ROWS, settings.workspace, settings.archive, limit=8)
         say_next(f'sdt query "{_BY_EMOTION}"', settings)
+
+
+@app.command(epilog=fields(VerifyConfig))
+def verify(
+    archive: ArchiveArgument,
+    workspace: WorkspaceOption = None,
+    config: FileOption = None,
+    assign: SetOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Read an archive's utterances, features and labels again and compare them with their manifests.
+
+    Exit code 1: something is not as its manifest says.
+    """
+    with errors_in_one_block(debug):
+        from flows.verify_pages import verify_page
+        from tasks.verify import verify as read_again
+
+        settings = configured(VerifyConfig, Given(workspace, config, assign), {"archive": archive})
+        show_progress()
+        report = read_again(settings)
+        print(verify_page(archive, report))
+        if report.faults:
+            raise typer.Exit(1)
 
 
 @app.command()

@@ -61,10 +61,15 @@ def fields(kind: type[BaseModel]) -> str:
     return "\b\n" + "\n".join(["Fields for --set and --config:", *lines])
 
 
+def configured(kind: type[Settings], given: Given, options: dict[str, Any]) -> Settings:
+    """The configuration that recipe, file, assignments and options add up to."""
+    layers = recipe_layer(given.recipe), file_layer(given.config), assignments_layer(given.assign or ())
+    return build_config(kind, *layers, options_layer(options | {"workspace": given.workspace}))
+
+
 def run(flow: str, kind: type[Settings], given: Given, options: dict[str, Any]) -> tuple[Settings, Any]:
     """Add up the configuration, run the flow with it, print its page; the configuration, and what the flow returned."""
-    layers = recipe_layer(given.recipe), file_layer(given.config), assignments_layer(given.assign or ())
-    settings = build_config(kind, *layers, options_layer(options | {"workspace": given.workspace}))
+    settings = configured(kind, given, options)
     prepare_environment()
     show_progress()
     log.info("starting")

@@ -309,6 +309,13 @@ class LabelConfig(Labelling, StageConfig):
         return Period(since=self.since and self.since - back, until=self.until)
 
 
+class VerifyConfig(RunSettings):
+    """What to read again and compare with its manifests."""
+
+    parts: tuple[Literal["utterances", "features", "labels"], ...] = ("utterances", "features", "labels")
+    """What of the archive."""
+
+
 Config = TypeVar("Config", bound=RunSettings)
 
 

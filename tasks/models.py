@@ -77,8 +77,11 @@ def _ids(workspace: Workspace) -> list[str]:
 
 
 def extractor_names(bundle: Bundle) -> ExtractorNames:
-    """The extractors that make what a model reads."""
-    return ExtractorNames.model_validate({modality: made.extractor for modality, made in bundle.features.items()})
+    """The extractors that make what a model reads, and how they keep it."""
+    names = {modality: made.extractor for modality, made in bundle.features.items()}
+    # Features that an archive came with are kept in float32, whatever the others are.
+    halved = any(made.storage == "float16" for made in bundle.features.values())
+    return ExtractorNames.model_validate({**names, "storage": "float16" if halved else "float32"})
 
 
 def read_network(workspace: Workspace, bundle: Bundle) -> SDT:

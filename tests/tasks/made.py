@@ -13,7 +13,7 @@ from tasks.days import said_by_day
 from tasks.extractors import extractor_spec
 from tasks.manifest import MANIFEST, Manifest, ShardRecord
 from tasks.schema import UTTERANCES, conform, features_schema
-from tasks.stage import Shard, ShardOutput, run_shard
+from tasks.stage import Shard, ShardOutput, run_shard, shard_columns
 from tasks.workspace import Workspace
 
 EMOTIONS = ("anger", "joy", "neutral")
@@ -43,7 +43,7 @@ def archive(
         stage="ingest",
         fingerprint=f"made-{seed}",
         shards=tuple(records),
-        columns={},
+        columns=shard_columns(workspace, records[0].path),
         facts={"media_root": workspace.url},
     )
     manifest.write(workspace, archive_manifest_path(name))
@@ -85,7 +85,7 @@ def features(
         stage=f"extract-{modality}",
         fingerprint=f"{archive.fingerprint}-{modality}",
         shards=tuple(records),
-        columns={},
+        columns=shard_columns(workspace, records[0].path),
         facts=facts,
     ).write(workspace, f"{folder}/{MANIFEST}")
 

@@ -81,3 +81,7 @@ def test_the_extractors_that_a_model_needs() -> None:
     assert {modality: names.named(modality) for modality in bundle().features} == {
         modality: made.extractor for modality, made in bundle().features.items()
     }
+    assert names.storage == "float32"
+    text = bundle().features["text"].model_copy(update={"storage": "float16"})
+    halved = bundle().model_copy(update={"features": bundle().features | {"text": text}})
+    assert extractor_names(halved).storage == "float16"
