@@ -106,7 +106,7 @@ def finetune_text_page(config: RunSettings, report: "FinetuneReport") -> str:
 
 
 def label_page(config: RunSettings, report: "LabelReport") -> str:
-    """Rows by status and by emotion, where they lie, and which other days need labelling again."""
+    """Rows by status and by emotion, how far that is from before, where they lie, and which days are out of date."""
     title = f"## Label: archive {config.archive}, model {report.model_id}"
     where = place("Labels", config, report.folder)
     if not report.rows:
@@ -117,7 +117,7 @@ def label_page(config: RunSettings, report: "LabelReport") -> str:
     labelled = max(1, sum(report.emotions.values()))
     most = sorted(report.emotions.items(), key=lambda pair: (-pair[1], pair[0]))
     emotions = table(("emotion", "utterances", "share"), [(name, n, f"{n / labelled:.1%}") for name, n in most])
-    return together([title, *_days(report), status, emotions, *_outdated(config, report), where])
+    return together([title, *_days(report), status, emotions, *_drifts(report), *_outdated(config, report), where])
 
 
 def pipeline_page(config: RunSettings, report: PipelineReport) -> str:
@@ -164,6 +164,12 @@ def _days(report: "LabelReport") -> list[str]:
     rows = [(_day(day), count, "" if day in report.made else "was there") for day, count in report.days.items()]
     more = f"and {len(rows) - _MOST_DAYS:,} more" if len(rows) > _MOST_DAYS else ""
     return [table(("day", "utterances", "labels"), rows[-_MOST_DAYS:]), *([more] if more else [])]
+
+
+def _drifts(report: "LabelReport") -> list[str]:
+    """How far the emotions are from others, where there are enough to say."""
+    rows = [(drift.against, f"{drift.index:.3f}", "look at it" if drift.warns else "") for drift in report.drifts]
+    return [table(("emotions, against", "stability index", ""), rows)] if rows else []
 
 
 def _outdated(config: RunSettings, report: "LabelReport") -> list[str]:

@@ -5,6 +5,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
 from flows.artifacts import label_page, publish
+from flows.faults import ended
 from tasks.cluster import connected
 from tasks.config import LabelConfig
 from tasks.label import LabelReport, label
@@ -22,4 +23,4 @@ def label_flow(config: LabelConfig) -> LabelReport:
     with connected(config.ray):
         report = label_task(config)
     publish("sdt-label", label_page(config, report))
-    return report
+    return ended(report, {}, report.drifts)

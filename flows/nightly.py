@@ -38,7 +38,7 @@ def nightly_flow(config: NightlyConfig) -> LabelReport:
         labelling = config.stage(LabelConfig, model=bundle.model_id, since=day, until=day)
         report = label_task(labelling)
     publish("sdt-label", label_page(labelling, report))
-    return ended(report, features)
+    return ended(report, features, report.drifts)
 
 
 def scheduled_day() -> date:

@@ -49,6 +49,8 @@ class Bundle(Frozen):
     """Archive it was trained on."""
     data_fingerprint: str
     """Fingerprint of the utterances it was trained on."""
+    annotated: dict[str, int] = Field(default_factory=dict)
+    """How many of those utterances are annotated with each emotion."""
     made_with: dict[str, str] = Field(default_factory=dict)
     """Versions of the code and libraries that trained it."""
     calibration_temperature: float = Field(1.0, gt=0)

@@ -22,6 +22,7 @@ from sdt_model.predict import predict
 from tasks.archive import features_folder, has_modality, read_archive
 from tasks.config import LabelConfig
 from tasks.days import conversation_days
+from tasks.drift import Drift, drifts
 from tasks.errors import WorkflowError
 from tasks.features import FeatureFolder, complete_features, read_shard
 from tasks.label_days import CONTENT, Day, all_out_of_date, archive_days, chosen_days
@@ -65,6 +66,8 @@ class LabelReport(Frozen):
     """Those of them whose labels were made in this run; the others were there."""
     outdated: dict[str, str]
     """Days whose labels are not those of their conversations, and why: they were not asked for."""
+    drifts: tuple[Drift, ...] = ()
+    """How far the emotions are from what the model was trained on, and from the days before."""
 
 
 @dataclass(frozen=True)
@@ -237,16 +240,18 @@ def _report(
     for day in chosen:
         for key, value in labelled[day.name].counts.items():
             counts[key] += value
+    emotions = {emotion: counts[f"emotion.{emotion}"] for emotion in bundle.emotions}
     return LabelReport(
         rows=sum(day.rows for day in chosen),
         ok=counts["ok"],
         degraded=counts["degraded"],
         failed=counts["failed"],
-        emotions={emotion: counts[f"emotion.{emotion}"] for emotion in bundle.emotions},
+        emotions=emotions,
         model_id=bundle.model_id,
         folder=f"labels/{config.archive}",
         period=config.period,
         days={day.name: day.rows for day in chosen},
         made=made,
         outdated=outdated,
+        drifts=drifts(bundle, config.period, emotions, labelled),
     )

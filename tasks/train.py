@@ -1,6 +1,7 @@
 """Train: features of annotated conversations to a bundle, on Ray Train's data-parallel workers."""
 
 import logging
+from collections import Counter
 from importlib.metadata import version
 
 from sdt_model.bundle import Bundle, FeatureSource, to_files
@@ -66,7 +67,8 @@ def plan_training(workspace: Workspace, config: Training) -> TrainPlan:
     """Everything the workers need to know, and the name of the model that will come of it."""
     archive = read_archive(workspace, config.archive)
     sources, manifests = _sources(workspace, archive, config)
-    emotions = sorted({name for shard in archive.shards for name in shard.facts["emotions"]})
+    annotated: Counter[str] = sum((Counter(shard.facts["emotions"]) for shard in archive.shards), Counter())
+    emotions = sorted(annotated)
     if len(emotions) < 2:
         raise WorkflowError(
             f"archive {config.archive!r} cannot be trained on: its annotated emotions are {emotions or 'none'}\n"
@@ -84,6 +86,7 @@ def plan_training(workspace: Workspace, config: Training) -> TrainPlan:
         training=config.training,
         archive=config.archive,
         data_fingerprint=archive.fingerprint,
+        annotated={name: annotated[name] for name in emotions},
         made_with={"sdt-emotion": version("sdt-emotion"), "train": str(CODE_VERSION), "torch": version("torch")},
         metrics={},
     )
