@@ -40,6 +40,7 @@ from flows.options import (
     UntilOption,
     WorkspaceOption,
 )
+from flows.runtime import prepare_environment
 from tasks.config import (
     AblateConfig,
     DemoConfig,
@@ -272,6 +273,25 @@ def verify(
         print(verify_page(archive, report))
         if report.faults:
             raise typer.Exit(1)
+
+
+@app.command()
+def status(
+    runs: Annotated[int, typer.Option("--runs", min=1, help="Most runs to list.")] = 10,
+    workspace: WorkspaceOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Show the last runs, what each archive has, and what is missing until its labels are those of production."""
+    with errors_in_one_block(debug):
+        prepare_environment()
+        from flows.runs import last_runs
+        from flows.status_pages import status_page
+        from tasks.models import read_production
+        from tasks.status import workspace_status
+        from tasks.workspace import Workspace
+
+        where = Workspace(workspace or DEFAULT_WORKSPACE)
+        print(status_page(where.url, workspace_status(where), read_production(where), last_runs(runs)))
 
 
 @app.command()

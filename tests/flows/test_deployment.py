@@ -16,7 +16,7 @@ import pytest
 
 from tasks.models import find_bundle
 from tasks.workspace import Workspace
-from tests.flows.command import environment
+from tests.flows.command import environment, sdt
 from tests.tasks import made
 from tests.tasks.test_label import model
 
@@ -122,6 +122,15 @@ def test_a_run_that_fails_says_why(server: Server, tmp_path: Path) -> None:
         server.prefect("deployment", "run", "sdt-label/nightly", "--param", f"config={config}", "--watch")
     (run,) = server.ask("flow_runs/filter", {"flows": {"name": {"any_": ["sdt-label"]}}})
     assert run["state_type"] == "FAILED" and "archive 'nowhere' is not in" in run["state"]["message"]
+
+
+def test_status_lists_the_runs_that_the_server_knows(server: Server, tmp_path: Path) -> None:
+    config = json.dumps({"workspace": str(tmp_path), "archive": "nowhere-else"})
+    with pytest.raises(AssertionError):
+        server.prefect("deployment", "run", "sdt-train/default", "--param", f"config={config}", "--watch")
+    done = sdt("status", cwd=tmp_path, PREFECT_API_URL=server.url, PREFECT_HOME=str(tmp_path / "prefect"))
+    (row,) = (line for line in done.stdout.splitlines() if "nowhere-else" in line)
+    assert "| sdt-train " in row and "| Failed " in row and done.returncode == 0
 
 
 def test_a_night_that_runs_late_labels_the_day_for_which_it_was_scheduled(server: Server, tmp_path: Path) -> None:
