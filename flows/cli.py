@@ -39,6 +39,7 @@ from flows.options import (
     SinceOption,
     UntilOption,
     WorkspaceOption,
+    YesOption,
 )
 from flows.runtime import prepare_environment
 from tasks.config import (
@@ -292,6 +293,30 @@ def status(
 
         where = Workspace(workspace or DEFAULT_WORKSPACE)
         print(status_page(where.url, workspace_status(where), read_production(where), last_runs(runs)))
+
+
+@app.command()
+def prune(
+    archive: OneArchiveOption = None,
+    yes: YesOption = False,
+    workspace: WorkspaceOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Remove what no manifest and no pointer names any more, of archives, features, labels and finished trainings.
+
+    Do it while nothing runs: a stage that began before the last change may still be reading what is superseded.
+    """
+    with errors_in_one_block(debug):
+        from flows.feature_pages import prune_page
+        from tasks.prune import plan_workspace_prune
+        from tasks.prune_features import prune as remove
+        from tasks.workspace import Workspace
+
+        where = Workspace(workspace or DEFAULT_WORKSPACE)
+        removals = plan_workspace_prune(where, archive)
+        if yes:
+            remove(where, removals)
+        print(prune_page(removals, removed=yes))
 
 
 @app.command()

@@ -79,7 +79,7 @@ def prune_page(removals: Sequence[Removal], removed: bool) -> str:
     ]
     total = _size(sum(removal.bytes for removal in removals))
     end = f"Removed: {total}" if removed else f"Nothing was removed. With --yes this frees {total}."
-    return together([table(("features", "files", "size", "because"), rows), end])
+    return together([table(("folder", "files", "size", "because"), rows), end])
 
 
 def _extractor(found: FeatureSet) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from flows.commands import errors_in_one_block
-from flows.options import ArchiveArgument, DebugOption, OneArchiveOption, WorkspaceOption
+from flows.options import ArchiveArgument, DebugOption, OneArchiveOption, WorkspaceOption, YesOption
 from tasks.config import RunSettings
 
 features_app = typer.Typer(
@@ -57,7 +57,7 @@ def prune(
     archive: OneArchiveOption = None,
     extractor: ExtractorOption = None,
     unused: Annotated[bool, typer.Option("--unused", help="All features that no model takes go, too.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Remove; without it what would go is shown.")] = False,
+    yes: YesOption = False,
     workspace: WorkspaceOption = None,
     debug: DebugOption = False,
 ) -> None:

@@ -42,4 +42,5 @@ FileOption = Annotated[Path | None, typer.Option("--config", metavar="FILE", hel
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Any field; may be repeated.")
 ]
+YesOption = Annotated[bool, typer.Option("--yes", help="Remove; without it what would go is shown.")]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
