@@ -68,10 +68,19 @@ def read_sound(file: MediaFile, name: str, stretch: Span) -> tuple[Samples, int]
     ending = PurePosixPath(name).suffix.lower()
     samples, rate = _by_soundfile(file, stretch, ending in _SCANNED) if ending in _SOUNDFILE else _by_av(file, stretch)
     if not len(samples):
-        raise stretch.past_the_end()
+        raise _nothing_there(file, stretch)
     if not np.isfinite(samples).all():
         raise MediaFault("cannot be decoded: samples that are not numbers")
     return samples, rate
+
+
+def _nothing_there(file: MediaFile, stretch: Span) -> MediaFault:
+    """Why there are no samples: the file ends before the span, or says that it does not and is damaged or cut short."""
+    if file.seconds is None or file.seconds <= stretch.start:
+        return stretch.past_the_end()
+    return MediaFault(
+        f"no sound in the span from {stretch.start:g} s, though the file says it is {file.seconds:g} s long"
+    )
 
 
 def resampled(samples: Samples, rate: int, to: int) -> Samples:

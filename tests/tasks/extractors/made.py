@@ -56,14 +56,15 @@ def write_video(path: Path, seconds: float = 2.0, width: int = 96, height: int =
 
 
 def write_pictures(path: Path, pictures: Iterator[NDArray[np.uint8]]) -> Path:
-    """Grey pictures (H, W), `FRAME_RATE` of them a second."""
+    """Grey pictures (H, W) or coloured ones (H, W, 3), `FRAME_RATE` of them a second."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(PICTURE_CODECS[path.suffix], rate=FRAME_RATE, options={"threads": "1"})
         stream.pix_fmt = "yuv420p"
         for index, values in enumerate(pictures):
             if not index:
-                stream.height, stream.width = values.shape
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(values, format="gray")))
+                stream.height, stream.width = values.shape[:2]
+            kind = "gray" if values.ndim == 2 else "rgb24"
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(values, format=kind)))
         container.mux(stream.encode())
     return path
 

@@ -197,6 +197,18 @@ def test_a_file_cut_short_gives_the_beginning_or_a_reason(recordings: Path, tmp_
         assert reason(found).startswith("cannot be decoded")
 
 
+@pytest.mark.parametrize("ending", [".mkv", ".webm"])
+def test_what_is_lost_of_a_file_cut_short_is_not_said_to_lie_past_its_end(
+    recordings: Path, tmp_path: Path, smile: OpenSmile, ending: str
+) -> None:
+    content = (recordings / f"1{ending}").read_bytes()
+    (tmp_path / f"x{ending}").write_bytes(content[: len(content) // 2])
+    late, later = ({"audio": f"x{ending}", "start_s": at, "end_s": 99.0} for at in (4.0, 50.0))
+    found = smile(utterances(late, later), MediaRoot(str(tmp_path)))
+    assert reason(found, 0).startswith("no sound in the span from 4 s, though the file says it is ")
+    assert reason(found, 1) == "span starts at 50 s, past the end"
+
+
 @pytest.mark.parametrize("rate", [1, 50, 900, 5_000_000, 2**31 - 1])
 @pytest.mark.parametrize("ending", [".wav", ".mov"])
 def test_a_rate_that_the_engine_would_die_of_is_a_reason(
