@@ -9,6 +9,7 @@ aside by name instead, and its shard is done without it.
 import hashlib
 import json
 import logging
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -172,6 +173,8 @@ class _Worker:
     """An actor: prepares once, when it first has a shard to compute, then does one shard after another."""
 
     def __init__(self, workspace: Workspace, prepare: Callable[[], ShardFunction]) -> None:
+        # Ray tells other libraries in this way how many cores they have; tokenizers look here.
+        os.environ.setdefault("RAYON_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "1"))
         self._workspace = workspace
         self._prepare = prepare
         self._work: ShardFunction | None = None

@@ -12,8 +12,9 @@ import pyarrow as pa
 import pytest
 
 from tasks.config import Resources, StageConfig
+from tasks.encoders import minilm_folder
 from tasks.errors import StageFailed, WorkflowError
-from tasks.stage import Shard, ShardFunction, ShardOutput, Stage, run_stage
+from tasks.stage import Shard, ShardFunction, ShardOutput, Stage, fan_out, run_stage
 from tasks.workspace import Workspace
 
 pytestmark = pytest.mark.usefixtures("ray_session")
@@ -141,3 +142,26 @@ def test_asking_for_more_than_there_is_says_so(workspace: Workspace, calls: Path
 
 def test_workers_with_memory_of_their_own_run(run: Callable) -> None:
     assert run(resources=Resources(cpus=0.5, memory_gb=0.1)).rows == 15
+
+
+def tokenize() -> ShardFunction:
+    """Notes by how many threads the process has grown, and what torch may use."""
+
+    def work(_: Shard) -> ShardOutput:
+        import torch
+        from transformers import AutoTokenizer
+
+        tokenizer = AutoTokenizer.from_pretrained(minilm_folder(), local_files_only=True)
+        before = len(list(Path("/proc/self/task").iterdir()))
+        tokenizer(["some words to be split"] * 500)
+        started = len(list(Path("/proc/self/task").iterdir())) - before
+        return ShardOutput(pa.table({"n": [0]}), {"started": started, "torch": torch.get_num_threads()})
+
+    return work
+
+
+@pytest.mark.parametrize("cpus", [1, 2])
+def test_a_worker_s_libraries_use_as_many_threads_as_it_has_cores(workspace: Workspace, cpus: int) -> None:
+    config = StageConfig(workspace=workspace.url, archive="a", workers=1, resources=Resources(cpus=cpus))
+    found = fan_out("count", [Shard(0, "out/0.parquet")], tokenize, config)[0].counts
+    assert found == {"started": cpus, "torch": cpus}
