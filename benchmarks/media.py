@@ -30,9 +30,10 @@ from tasks.cluster import connected
 from tasks.config import RayConfig, StageConfig
 from tasks.demo.script import stream, write_conversation
 from tasks.demo.sound import RATE, draw_voice, speak
-from tasks.extract import prepare
+from tasks.extract import ExtractPlan, prepare
 from tasks.extractors import extractor_spec
 from tasks.extractors.media import MediaRoot
+from tasks.reuse import Earlier
 from tasks.schema import UTTERANCES
 from tasks.stage import Shard, fan_out, run_shard
 from tasks.workspace import Workspace
@@ -74,7 +75,9 @@ class Media:
 
     @property
     def prepared(self) -> partial:
-        return partial(prepare, self.workspace, extractor_spec("audio", EXTRACTOR), MediaRoot(self.folder))
+        nothing = Earlier.among((), ())
+        spec, media = extractor_spec("audio", EXTRACTOR), MediaRoot(self.folder)
+        return partial(prepare, ExtractPlan(self.workspace, spec, media, nothing))
 
 
 def speech(seconds: int) -> Samples:
