@@ -58,6 +58,11 @@ class Bundle(Frozen):
     metrics: dict[str, float]
     """Scores of the selected epoch; `paper_protocol_*` ones are selected on the test split."""
 
+    @property
+    def code(self) -> str:
+        """What trained it, in words."""
+        return ", ".join(f"{name} {version}" for name, version in sorted(self.made_with.items()))
+
     def network(self) -> SDT:
         """The network, untrained."""
         dims = {modality: source.dim for modality, source in self.features.items()}
@@ -88,6 +93,7 @@ def load_network(bundle: Bundle, weights: bytes) -> SDT:
 
 def card(bundle: Bundle) -> str:
     """The model card: what it is, what it was trained on, how well it did, and how that was selected."""
+    made_with = f" with {bundle.code}" if bundle.code else ""
     rows = [f"| {name} | {value:.4f} |" for name, value in sorted(bundle.metrics.items())]
     features = [f"| {m} | {s.extractor} | {s.dim} | {s.fingerprint} |" for m, s in bundle.features.items()]
     return "\n".join(
@@ -95,7 +101,7 @@ def card(bundle: Bundle) -> str:
             f"# {bundle.model_id}",
             "",
             "SDT (Ma et al. 2023): emotions of the utterances of a conversation.",
-            f"Trained on archive `{bundle.archive}` (data {bundle.data_fingerprint}){_with(bundle)}.",
+            f"Trained on archive `{bundle.archive}` (data {bundle.data_fingerprint}){made_with}.",
             f"Emotions: {', '.join(bundle.emotions)}.",
             "",
             "The epoch was selected on the dev split. Only `paper_protocol_*` scores were selected on the test split.",
@@ -114,8 +120,3 @@ def card(bundle: Bundle) -> str:
             "",
         ]
     )
-
-
-def _with(bundle: Bundle) -> str:
-    made_with = ", ".join(f"{name} {version}" for name, version in sorted(bundle.made_with.items()))
-    return f" with {made_with}" if made_with else ""

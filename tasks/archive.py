@@ -45,6 +45,11 @@ def timing_path(features: str) -> str:
     return f"{folder}/timing/{name}"
 
 
+def archive_names(workspace: Workspace, below: str = "archives") -> list[str]:
+    """The archives that the workspace has, or that it has labels of, whole or not."""
+    return sorted({path.split("/")[1] for path in workspace.files(below)})
+
+
 def read_archive(workspace: Workspace, archive: str) -> Manifest:
     """The archive's manifest.
 
@@ -53,10 +58,9 @@ def read_archive(workspace: Workspace, archive: str) -> Manifest:
     """
     manifest = read_manifest(workspace, archive_manifest_path(archive))
     if manifest is None:
-        there = sorted({path.split("/")[1] for path in workspace.files("archives")})
         raise WorkflowError(
             f"archive {archive!r} is not in {workspace.url}, or its ingest did not finish\n"
-            f"  there: {', '.join(there) or 'none'}\n"
+            f"  there: {', '.join(archive_names(workspace)) or 'none'}\n"
             f"  make it with: sdt ingest KIND PATH --archive {archive}"
         )
     return manifest

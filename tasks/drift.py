@@ -10,13 +10,13 @@ from collections.abc import Mapping
 
 from sdt_model.bundle import Bundle
 from sdt_model.config import Frozen
+from tasks.label_rows import emotion_counts
 from tasks.manifest import Manifest
 from tasks.period import UNDATED, Period
 
 WARNING = 0.2
 _FEWEST = 100  # utterances on either side; fewer differ by chance alone
 _NIGHTS = 7
-_EMOTION = "emotion."
 
 
 class Drift(Frozen):
@@ -47,7 +47,7 @@ def drifts(
     """Of a period's labels to what the model was trained on, and to the last seven labelled days before the period."""
     known = set(bundle.emotions)
     earlier = [
-        _emotions(labelled[day])
+        emotion_counts(labelled[day].counts)
         for day in sorted(labelled.keys() - {UNDATED}, reverse=True)
         if period.since and day < period.since.isoformat() and set(labelled[day].facts["emotions"]) == known
     ][:_NIGHTS]
@@ -58,8 +58,3 @@ def drifts(
         for name, counts in others.items()
         if min(sum(counts.values()), sum(emotions.values())) >= _FEWEST
     )
-
-
-def _emotions(manifest: Manifest) -> "Counter[str]":
-    counts = manifest.counts
-    return Counter({name.removeprefix(_EMOTION): n for name, n in counts.items() if name.startswith(_EMOTION)})

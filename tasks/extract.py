@@ -63,18 +63,19 @@ def extract(config: ExtractConfig, modality: Modality) -> Manifest | None:
         return None
     folder = features_folder(config.archive, modality, spec.fingerprint)
     before = read_manifest(workspace, f"{folder}/{MANIFEST}")
-    stage = extract_stage(workspace, config, archive, spec)
+    stage = extract_stage(workspace, config, archive, spec, before)
     manifest = run_stage(stage, config.model_copy(update={"resources": config.resources or spec.resources}))
     _remove_superseded(workspace, folder, manifest, before)
     return manifest
 
 
-def extract_stage(workspace: Workspace, config: ExtractConfig, archive: Manifest, spec: ExtractorSpec) -> Stage:
-    """What is to be done with the archive's shards, and what is there already."""
+def extract_stage(
+    workspace: Workspace, config: ExtractConfig, archive: Manifest, spec: ExtractorSpec, before: Manifest | None
+) -> Stage:
+    """What is to be done with the archive's shards, and what is there already; ``before`` is the last run's."""
     folder = features_folder(config.archive, spec.modality, spec.fingerprint)
     media = MediaRoot(archive.facts["media_root"])
-    before = read_manifest(workspace, f"{folder}/{MANIFEST}")
-    aside = still_aside(workspace, f"{folder}/{MANIFEST}", media, config.retry_set_aside)
+    aside = still_aside(workspace, f"{folder}/{MANIFEST}", before, media, config.retry_set_aside)
     counts = {len(archive.shards), len(before.shards) if before else len(archive.shards)}
     earlier = Earlier.among(workspace.files(folder), counts)
     return Stage(
@@ -127,13 +128,14 @@ def _unchanged(found: Manifest | None, media: MediaRoot, retry: bool) -> dict[st
     return {name: why for name, why in known.items() if not retry and media.version(name) == why.version}
 
 
-def still_aside(workspace: Workspace, manifest: str, media: MediaRoot, retry: bool) -> dict[str, str]:
+def still_aside(
+    workspace: Workspace, manifest: str, found: Manifest | None, media: MediaRoot, retry: bool
+) -> dict[str, str]:
     """The files that an earlier run set aside and that are as they were, with the reason.
 
     Shards made without one that has changed since, or is to be tried again, get another name: they are to be made
     anew, and what they hold of other files is copied.
     """
-    found = read_manifest(workspace, manifest)
     stay = _unchanged(found, media, retry)
     if again := (found.aside if found else {}).keys() - stay:
         workspace.remove(manifest)  # first: a manifest says that all its shards are there

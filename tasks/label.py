@@ -7,7 +7,7 @@ again when it is next asked for or looked back to, and until then the report nam
 """
 
 import logging
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -26,8 +26,8 @@ from tasks.drift import Drift, drifts
 from tasks.errors import WorkflowError
 from tasks.features import FeatureFolder, complete_features, read_shard
 from tasks.label_days import CONTENT, Day, all_out_of_date, archive_days, chosen_days
-from tasks.label_rows import label_counts, label_rows
-from tasks.label_store import clear_day, day_folder, day_manifest, label_files, labelled_days
+from tasks.label_rows import emotion_counts, label_counts, label_rows
+from tasks.label_store import clear_day, day_folder, day_manifest, label_files, label_path, labelled_days
 from tasks.lease import Lease, lease
 from tasks.manifest import Manifest, ShardRecord, fingerprint
 from tasks.models import find_bundle, read_network
@@ -188,11 +188,11 @@ def _shards_by_day(plan: LabelPlan, days: list[Day]) -> dict[str, list[Shard]]:
     shards: dict[str, list[Shard]] = {}
     index = 0
     for day in days:
-        folder, run_id = day_folder(plan.archive, day.name), plan.run_id(day)
+        run_id = plan.run_id(day)
         shards[day.name] = []
         for record in day.shards:
             payload = {"utterances": record.model_dump(), "day": day.name, "run_id": run_id}
-            shards[day.name].append(Shard(index, f"{folder}/part-{record.index:05d}-{run_id}.parquet", payload))
+            shards[day.name].append(Shard(index, label_path(plan.archive, day.name, record.index, run_id), payload))
             index += 1
     return shards
 
@@ -236,11 +236,11 @@ def _report(
     made: tuple[str, ...],
     outdated: dict[str, str],
 ) -> LabelReport:
-    counts: dict[str, int] = defaultdict(int)
+    counts: Counter[str] = Counter()
     for day in chosen:
-        for key, value in labelled[day.name].counts.items():
-            counts[key] += value
-    emotions = {emotion: counts[f"emotion.{emotion}"] for emotion in bundle.emotions}
+        counts.update(labelled[day.name].counts)
+    found = emotion_counts(counts)
+    emotions = {emotion: found[emotion] for emotion in bundle.emotions}
     return LabelReport(
         rows=sum(day.rows for day in chosen),
         ok=counts["ok"],

@@ -1,5 +1,8 @@
 """Predictions to label rows: exactly one per utterance, also where there was nothing to label from."""
 
+from collections import Counter
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -12,6 +15,8 @@ from sdt_model.config import MODALITIES, Modality
 from sdt_model.predict import Predictions
 from tasks.features import ShardFeatures
 from tasks.schema import KEY, labels_schema
+
+_EMOTION = "emotion."  # before an emotion among a shard's counts
 
 
 def label_rows(features: ShardFeatures, predictions: Predictions, bundle: Bundle, run_id: str) -> pa.Table:
@@ -70,9 +75,14 @@ def _reasons(features: ShardFeatures, names: list[Modality], wanted: npt.NDArray
 
 
 def label_counts(table: pa.Table) -> dict[str, int]:
-    """How many rows have each status, and each emotion (under ``emotion.<name>``)."""
+    """How many rows have each status, and each emotion (as `emotion_counts` finds them)."""
     counts: dict[str, int] = {}
-    for column, prefix in (("status", ""), ("emotion", "emotion.")):
+    for column, prefix in (("status", ""), ("emotion", _EMOTION)):
         for pair in pc.value_counts(table.column(column).drop_null()).to_pylist():
             counts[f"{prefix}{pair['values']}"] = pair["counts"]
     return counts
+
+
+def emotion_counts(counts: Mapping[str, int]) -> Counter[str]:
+    """The emotions among `label_counts`, added up over any shards."""
+    return Counter({name.removeprefix(_EMOTION): n for name, n in counts.items() if name.startswith(_EMOTION)})

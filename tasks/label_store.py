@@ -18,6 +18,16 @@ def day_manifest(archive: str, day: str) -> str:
     return f"{day_folder(archive, day)}/{MANIFEST}"
 
 
+def label_path(archive: str, day: str, shard: int, run_id: str) -> str:
+    """Labels of a day's conversations in one utterance shard."""
+    return f"{day_folder(archive, day)}/part-{shard:05d}-{run_id}.parquet"
+
+
+def shard_of_labels(path: str) -> int:
+    """The number of the utterance shard of a `label_path`."""
+    return int(path.rsplit("/", 1)[1].split("-")[1])
+
+
 def label_files(workspace: Workspace, archive: str) -> dict[str, list[str]]:
     """The files in each day's folder, the manifest among them."""
     files: dict[str, list[str]] = {}

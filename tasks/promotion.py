@@ -64,9 +64,10 @@ def _decide(workspace: Workspace, candidate: Bundle, config: TrainConfig) -> Pro
         return Promotion(promoted=True, why="there was none in production")
     if config.promote == "always":
         return Promotion(promoted=True, why="whatever its scores, as asked", against=current)
-    if obstacle := _incomparable(workspace, candidate, find_bundle(workspace, current), config):
+    rival = find_bundle(workspace, current)
+    if obstacle := _incomparable(workspace, candidate, rival, config):
         return Promotion(promoted=False, why=obstacle, against=current)
-    return _compared(candidate, find_bundle(workspace, current), config)
+    return _compared(candidate, rival, config)
 
 
 def _incomparable(workspace: Workspace, candidate: Bundle, current: Bundle, config: TrainConfig) -> str | None:

@@ -5,7 +5,7 @@ An archive without a manifest, and a day without one, are unfinished, not supers
 
 from collections.abc import Iterator
 
-from tasks.archive import archive_manifest_path, rejected_folder, utterances_folder
+from tasks.archive import archive_manifest_path, archive_names, rejected_folder, utterances_folder
 from tasks.label_store import day_folder, label_files, labelled_days
 from tasks.manifest import read_manifest
 from tasks.models import bundles
@@ -17,18 +17,14 @@ _RUNS = "models/.runs"  # checkpoints of trainings
 
 def plan_workspace_prune(workspace: Workspace, archive: str | None = None) -> list[Removal]:
     """What would go, of the whole workspace or of one archive."""
-    names = [checked_name(archive, "archive")] if archive else _names(workspace, "archives")
-    labels = [archive] if archive else _names(workspace, "labels")
+    names = [checked_name(archive, "archive")] if archive else archive_names(workspace)
+    labels = [archive] if archive else archive_names(workspace, "labels")
     return [
         *(removal for name in names for removal in _of_archive(workspace, name)),
         *plan_prune(workspace, archive),
         *(removal for name in labels for removal in _of_labels(workspace, name)),
         *([] if archive else _of_runs(workspace)),
     ]
-
-
-def _names(workspace: Workspace, folder: str) -> list[str]:
-    return sorted({path.split("/")[1] for path in workspace.files(folder)})
 
 
 def _of_archive(workspace: Workspace, name: str) -> Iterator[Removal]:

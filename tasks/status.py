@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from sdt_model.bundle import Bundle
-from tasks.archive import has_modality, read_archive
+from tasks.archive import archive_names, has_modality, read_archive
 from tasks.errors import WorkflowError
 from tasks.features import complete_features
 from tasks.label_days import all_out_of_date, archive_days
@@ -34,10 +34,9 @@ class ArchiveStatus:
 
 def workspace_status(workspace: Workspace) -> list[ArchiveStatus]:
     """Every archive, by name."""
-    names = sorted({path.split("/")[1] for path in workspace.files("archives")})
     current = production(workspace)
     bundle = find_bundle(workspace, current) if current else None
-    return [_status(workspace, name, bundle) for name in names]
+    return [_status(workspace, name, bundle) for name in archive_names(workspace)]
 
 
 def _status(workspace: Workspace, name: str, bundle: Bundle | None) -> ArchiveStatus:

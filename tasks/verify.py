@@ -16,12 +16,12 @@ import pyarrow as pa
 from sdt_model.config import Frozen
 from tasks.archive import read_archive
 from tasks.config import VerifyConfig
-from tasks.days import DAYS, conversation_days
-from tasks.label_store import day_manifest, label_files, labelled_days
+from tasks.days import DayContent, conversation_days, days_of
+from tasks.label_store import day_manifest, label_files, labelled_days, shard_of_labels
 from tasks.manifest import MANIFEST, Manifest, ShardRecord, read_manifest
 from tasks.rows import bucket
 from tasks.schema import KEY
-from tasks.stage import Shard, describe_shard
+from tasks.stage import Shard, describe_shard, shard_columns
 from tasks.workspace import Workspace
 
 log = logging.getLogger("sdt.verify")
@@ -123,17 +123,16 @@ def _features(workspace: Workspace, name: str, archive: Manifest, notes: list[st
 
 def _labels(workspace: Workspace, name: str, archive: Manifest, notes: list[str]) -> Iterator[_Check]:
     by_index = {record.index: record for record in archive.shards}
-    labelled = labelled_days(workspace, label_files(workspace, name))
-    said = {day for record in archive.shards for day in record.facts.get(DAYS, {})}
-    notes += [f"{day} has no labels: sdt label {name}" for day in sorted(said - labelled.keys())]
+    labelled, said = labelled_days(workspace, label_files(workspace, name)), days_of(archive.shards)
+    notes += [f"{day} has no labels: sdt label {name}" for day in sorted(said.keys() - labelled.keys())]
     for day, manifest in sorted(labelled.items()):
-        rows = sum(record.facts.get(DAYS, {}).get(day, {}).get("rows", 0) for record in archive.shards)
+        rows = said.get(day, DayContent()).rows
         if rows != manifest.rows:
             notes.append(
                 f"{day_manifest(name, day)}: {manifest.rows} labels and {rows} utterances: label the day again"
             )
         for record in manifest.shards:
-            source = by_index.get(int(record.path.rsplit("/", 1)[1].split("-")[1]))
+            source = by_index.get(shard_of_labels(record.path))
             compared = partial(_of_day, workspace, source, day) if source and rows == manifest.rows else _unique
             yield _Check("labels", record, manifest.columns, compared)
 
@@ -143,9 +142,8 @@ def _wrong(workspace: Workspace, check: _Check) -> list[str]:
     expected = check.record
     try:
         found = describe_shard(workspace, Shard(expected.index, expected.path))
-        with workspace.parquet(expected.path) as file:
-            columns = {column.name: str(column.type) for column in file.schema_arrow}
-            keys = pl.DataFrame(pl.from_arrow(file.read(list(KEY))))
+        columns = shard_columns(workspace, expected.path)
+        keys = pl.DataFrame(pl.from_arrow(workspace.read_table(expected.path, list(KEY))))
     except FileNotFoundError:
         return ["it is not there"]
     except _UNREADABLE as error:

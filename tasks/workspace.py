@@ -76,11 +76,7 @@ class Workspace:
 
     def files(self, folder: str) -> list[str]:
         """Every file below ``folder``, relative to the workspace, sorted; temporary files are not seen."""
-        if not self.exists(folder):
-            return []
-        prefix = len(self.path("")) + 1
-        found = (str(path)[prefix:] for path in self.fs.find(self.path(folder)))
-        return sorted(path for path in found if not path.rsplit("/", 1)[-1].startswith(".tmp-"))
+        return list(self.sizes(folder))
 
     def sizes(self, folder: str) -> dict[str, int]:
         """The same files, each with its bytes."""

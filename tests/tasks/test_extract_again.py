@@ -11,14 +11,14 @@ import pytest
 
 from sdt_model.config import Modality
 from tasks import extractors
-from tasks.archive import archive_manifest_path, read_archive, timing_path, utterances_folder
+from tasks.archive import archive_manifest_path, features_folder, read_archive, timing_path, utterances_folder
 from tasks.config import ExtractConfig, ExtractorNames, Storage
 from tasks.extract import extract, extract_stage, nothing_to_do
 from tasks.extractors import Extracted, Extractor, ExtractorSpec, chosen_spec, register
 from tasks.extractors.each import SOUND, describe_each
 from tasks.extractors.media import MediaFile, MediaRoot, Span
 from tasks.feature_rows import TOO_LARGE
-from tasks.manifest import Manifest, fingerprint
+from tasks.manifest import MANIFEST, Manifest, fingerprint, read_manifest
 from tasks.rows import bucket
 from tasks.stage import Shard, ShardOutput, describe_shard, run_shard, shard_columns
 from tasks.workspace import Workspace
@@ -102,7 +102,8 @@ class Bench:
         """In this process: what a worker does, shard by shard."""
         config = self.config(modality, storage)
         spec = chosen_spec(modality, config.extractors, self.workspace)
-        stage = extract_stage(self.workspace, config, read_archive(self.workspace, "a"), spec)
+        before = read_manifest(self.workspace, f"{features_folder('a', modality, spec.fingerprint)}/{MANIFEST}")
+        stage = extract_stage(self.workspace, config, read_archive(self.workspace, "a"), spec, before)
         work = stage.prepare()
         records = tuple(
             describe_shard(self.workspace, shard)
