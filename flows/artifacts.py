@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from prefect.artifacts import create_markdown_artifact
 
-from flows.markdown import place, table, together
+from flows.markdown import place, table, table_of_some, together
 from sdt_model.config import Modality
 from tasks.config import RunSettings
 from tasks.given import given_features
@@ -152,9 +152,7 @@ def _aside(features: Features) -> list[str]:
         for modality, manifest in features.items()
         for name, why in (manifest.aside if manifest else {}).items()
     ]
-    more = f"and {len(rows) - _MOST_FILES:,} more" if len(rows) > _MOST_FILES else ""
-    shown = table(("modality", "file set aside", "because"), rows[:_MOST_FILES])
-    return [shown, *([more] if more else []), _TRY_AGAIN] if rows else []
+    return [table_of_some(("modality", "file set aside", "because"), rows, _MOST_FILES), _TRY_AGAIN] if rows else []
 
 
 def _days(report: "LabelReport") -> list[str]:
@@ -162,8 +160,7 @@ def _days(report: "LabelReport") -> list[str]:
     if report.period == Period():
         return []
     rows = [(_day(day), count, "" if day in report.made else "was there") for day, count in report.days.items()]
-    more = f"and {len(rows) - _MOST_DAYS:,} more" if len(rows) > _MOST_DAYS else ""
-    return [table(("day", "utterances", "labels"), rows[-_MOST_DAYS:]), *([more] if more else [])]
+    return [table_of_some(("day", "utterances", "labels"), rows, _MOST_DAYS, latest=True)]
 
 
 def _drifts(report: "LabelReport") -> list[str]:
@@ -178,9 +175,8 @@ def _outdated(config: RunSettings, report: "LabelReport") -> list[str]:
     dated = [day for day in report.outdated if day != UNDATED]
     again = [f"sdt label {config.archive} --since {dated[0]} --until {dated[-1]}"] if dated else []
     again += [f"sdt label {config.archive}"] if len(dated) < len(rows) else []
-    more = f"and {len(rows) - _MOST_DAYS:,} more" if len(rows) > _MOST_DAYS else ""
-    shown = table(("day out of date", "because"), rows[-_MOST_DAYS:])
-    return [shown, *([more] if more else []), f"To label them: `{again[-1]}`"] if rows else []
+    shown = table_of_some(("day out of date", "because"), rows, _MOST_DAYS, latest=True)
+    return [shown, f"To label them: `{again[-1]}`"] if rows else []
 
 
 def _day(name: str) -> str:

@@ -11,16 +11,15 @@ import typer
 
 from flows.commands import (
     Given,
-    configured,
     errors_in_one_block,
     exit_with_faults,
     fields,
+    opened,
     run,
     say_next,
     show_query,
 )
 from flows.features_cli import features_app
-from flows.log_lines import show_progress
 from flows.options import (
     AgainstOption,
     ArchiveArgument,
@@ -29,7 +28,6 @@ from flows.options import (
     DebugOption,
     FileOption,
     KindArgument,
-    ModelArgument,
     ModelOption,
     OneArchiveOption,
     PathArgument,
@@ -39,9 +37,8 @@ from flows.options import (
     SinceOption,
     UntilOption,
     WorkspaceOption,
-    YesOption,
 )
-from flows.runtime import prepare_environment
+from flows.upkeep_cli import upkeep_app
 from tasks.config import (
     AblateConfig,
     DemoConfig,
@@ -51,9 +48,7 @@ from tasks.config import (
     IngestConfig,
     LabelConfig,
     PipelineConfig,
-    RunSettings,
     TrainConfig,
-    VerifyConfig,
 )
 from tasks.errors import WorkflowError
 
@@ -65,9 +60,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+app.add_typer(upkeep_app)
 app.add_typer(features_app)
-
-DEFAULT_WORKSPACE: str = RunSettings.model_fields["workspace"].default
 
 _DEMO_ROWS = """
     SELECT l.date, l.conversation_id, l.turn, u.speaker, u.emotion AS annotated, l.emotion, l.confidence, l.status
@@ -248,106 +242,8 @@ def demo(
     with errors_in_one_block(debug):
         settings, _ = run("demo", DemoConfig, Given(workspace, config, assign, "demo"), {})
         print()
-        show_query(_DEMO_ROWS, settings.workspace, settings.archive, limit=8)
+        show_query(_DEMO_ROWS, opened(settings.workspace), settings.archive, limit=8)
         say_next(f'sdt query "{_BY_EMOTION}"', settings)
-
-
-@app.command(epilog=fields(VerifyConfig))
-def verify(
-    archive: ArchiveArgument,
-    workspace: WorkspaceOption = None,
-    config: FileOption = None,
-    assign: SetOption = None,
-    debug: DebugOption = False,
-) -> None:
-    """Read an archive's utterances, features and labels again and compare them with their manifests.
-
-    Exit code 1: something is not as its manifest says.
-    """
-    with errors_in_one_block(debug):
-        from flows.verify_pages import verify_page
-        from tasks.verify import verify as read_again
-
-        settings = configured(VerifyConfig, Given(workspace, config, assign), {"archive": archive})
-        show_progress()
-        report = read_again(settings)
-        print(verify_page(archive, report))
-        if report.faults:
-            raise typer.Exit(1)
-
-
-@app.command()
-def status(
-    runs: Annotated[int, typer.Option("--runs", min=1, help="Most runs to list.")] = 10,
-    workspace: WorkspaceOption = None,
-    debug: DebugOption = False,
-) -> None:
-    """Show the last runs, what each archive has, and what is missing until its labels are those of production."""
-    with errors_in_one_block(debug):
-        prepare_environment()
-        from flows.runs import last_runs
-        from flows.status_pages import status_page
-        from tasks.models import read_production
-        from tasks.status import workspace_status
-        from tasks.workspace import Workspace
-
-        where = Workspace(workspace or DEFAULT_WORKSPACE)
-        print(status_page(where.url, workspace_status(where), read_production(where), last_runs(runs)))
-
-
-@app.command()
-def prune(
-    archive: OneArchiveOption = None,
-    yes: YesOption = False,
-    workspace: WorkspaceOption = None,
-    debug: DebugOption = False,
-) -> None:
-    """Remove what no manifest and no pointer names any more, of archives, features, labels and finished trainings.
-
-    Do it while nothing runs: a stage that began before the last change may still be reading what is superseded.
-    """
-    with errors_in_one_block(debug):
-        from flows.feature_pages import prune_page
-        from tasks.prune import plan_workspace_prune
-        from tasks.prune_features import prune as remove
-        from tasks.workspace import Workspace
-
-        where = Workspace(workspace or DEFAULT_WORKSPACE)
-        removals = plan_workspace_prune(where, archive)
-        if yes:
-            remove(where, removals)
-        print(prune_page(removals, removed=yes))
-
-
-@app.command()
-def models(workspace: WorkspaceOption = None, debug: DebugOption = False) -> None:
-    """List the models: their scores, what they were made from, and which one is in production."""
-    with errors_in_one_block(debug):
-        from flows.model_pages import models_page
-
-        print(models_page(workspace or DEFAULT_WORKSPACE))
-
-
-@app.command()
-def promote(model: ModelArgument, workspace: WorkspaceOption = None, debug: DebugOption = False) -> None:
-    """Put a model into production, in one step."""
-    with errors_in_one_block(debug):
-        from flows.model_pages import production_line
-        from tasks.models import promote as put
-        from tasks.workspace import Workspace
-
-        print(production_line(put(Workspace(workspace or DEFAULT_WORKSPACE), model)))
-
-
-@app.command()
-def rollback(workspace: WorkspaceOption = None, debug: DebugOption = False) -> None:
-    """Put the model back into production that was there before."""
-    with errors_in_one_block(debug):
-        from flows.model_pages import production_line
-        from tasks.models import rollback as back
-        from tasks.workspace import Workspace
-
-        print(production_line(back(Workspace(workspace or DEFAULT_WORKSPACE))))
 
 
 @app.command()
@@ -366,4 +262,4 @@ def query(
     A label's scores are reached with a dot: SELECT probabilities.joy FROM labels.
     """
     with errors_in_one_block(debug):
-        show_query(sql, workspace or DEFAULT_WORKSPACE, archive, limit, out)
+        show_query(sql, opened(workspace), archive, limit, out)

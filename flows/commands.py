@@ -22,11 +22,13 @@ if TYPE_CHECKING:
     import polars as pl
 
     from flows.artifacts import Features
+    from tasks.workspace import Workspace
 
 Settings = TypeVar("Settings", bound=RunSettings)
 
 log = logging.getLogger("sdt.cli")
 
+_DEFAULT_WORKSPACE: str = RunSettings.model_fields["workspace"].default
 WITH_FAULTS = 3  # exit code of a run that completed with files set aside; 1 is an error
 
 
@@ -85,16 +87,22 @@ def exit_with_faults(features: "Features") -> None:
         raise typer.Exit(WITH_FAULTS)
 
 
+def opened(workspace: str | None) -> "Workspace":
+    """The workspace of a command that has no configuration."""
+    from tasks.workspace import Workspace
+
+    return Workspace(workspace or _DEFAULT_WORKSPACE)
+
+
 def say_next(command: str, settings: RunSettings) -> None:
-    elsewhere = settings.workspace != RunSettings.model_fields["workspace"].default
+    elsewhere = settings.workspace != _DEFAULT_WORKSPACE
     print(f"\nNext: {command}{f' --workspace {shlex.quote(settings.workspace)}' if elsewhere else ''}")
 
 
-def show_query(sql: str, workspace: str, archive: str | None, limit: int, out: Path | None = None) -> None:
+def show_query(sql: str, workspace: "Workspace", archive: str | None, limit: int, out: Path | None = None) -> None:
     from tasks.query import run_query, write_result
-    from tasks.workspace import Workspace
 
-    result = run_query(Workspace(workspace), sql, archive)
+    result = run_query(workspace, sql, archive)
     if out is None:
         _print_table(result, limit)
     else:

@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from flows.commands import errors_in_one_block
+from flows.commands import errors_in_one_block, opened
 from flows.options import ArchiveArgument, DebugOption, OneArchiveOption, WorkspaceOption, YesOption
-from tasks.config import RunSettings
 
 features_app = typer.Typer(
     name="features",
@@ -36,9 +35,8 @@ def list_features(
     with errors_in_one_block(debug):
         from flows.feature_pages import list_page
         from tasks.feature_catalogue import feature_sets
-        from tasks.workspace import Workspace
 
-        print(list_page(feature_sets(Workspace(_place(workspace)), archive)))
+        print(list_page(feature_sets(opened(workspace), archive)))
 
 
 @features_app.command()
@@ -47,9 +45,8 @@ def describe(archive: ArchiveArgument, workspace: WorkspaceOption = None, debug:
     with errors_in_one_block(debug):
         from flows.feature_pages import describe_page
         from tasks.describe_features import describe_features
-        from tasks.workspace import Workspace
 
-        print(describe_page(archive, describe_features(Workspace(_place(workspace)), archive)))
+        print(describe_page(archive, describe_features(opened(workspace), archive)))
 
 
 @features_app.command()
@@ -69,14 +66,9 @@ def prune(
         from flows.feature_pages import prune_page
         from tasks.prune_features import plan_prune
         from tasks.prune_features import prune as remove
-        from tasks.workspace import Workspace
 
-        place = Workspace(_place(workspace))
+        place = opened(workspace)
         removals = plan_prune(place, archive, extractor or (), unused)
         if yes:
             remove(place, removals)
         print(prune_page(removals, removed=yes))
-
-
-def _place(workspace: str | None) -> str:
-    return workspace or str(RunSettings.model_fields["workspace"].default)

@@ -30,6 +30,12 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join([line(header), line(rule), *(line(row) for row in written)])
 
 
+def table_of_some(header: Sequence[str], rows: Sequence[Sequence[object]], most: int, latest: bool = False) -> str:
+    """A table of the first rows, or of the last, and how many more there are."""
+    shown = table(header, rows[-most:] if latest else rows[:most])
+    return together([shown, f"and {len(rows) - most:,} more"] if len(rows) > most else [shown])
+
+
 def _cell(value: object) -> str:
     text = f"{value:,}" if isinstance(value, int) else str(value)
     return text.replace("|", "\\|").replace("\n", " ")

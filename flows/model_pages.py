@@ -10,12 +10,11 @@ from tasks.workspace import Workspace
 _SCORES = ("dev_weighted_f1", "test_weighted_f1", "test_macro_f1", "test_ece_after")
 
 
-def models_page(workspace: str) -> str:
+def models_page(workspace: Workspace) -> str:
     """Every model with its scores, what it takes and what it was made from; the one in production is marked."""
-    where = Workspace(workspace)
-    found = bundles(where)
+    found = bundles(workspace)
     if not found:
-        return f"no model in {workspace}\nmake one with: sdt train ARCHIVE"
+        return f"no model in {workspace.url}\nmake one with: sdt train ARCHIVE"
     header = (
         "model",
         "production",
@@ -27,7 +26,7 @@ def models_page(workspace: str) -> str:
         "data",
         "code",
     )
-    pointer = read_production(where)
+    pointer = read_production(workspace)
     return together([table(header, rows(found, pointer)), production_line(pointer)])
 
 
@@ -41,8 +40,7 @@ def rows(found: Iterable[Bundle], pointer: Production | None) -> Iterable[tuple[
         )
         scores = (f"{bundle.metrics[name]:.4f}" if name in bundle.metrics else "" for name in _SCORES)
         takes = ", ".join(f"{modality}: {source.extractor}" for modality, source in bundle.features.items())
-        code = ", ".join(f"{name} {version}" for name, version in sorted(bundle.made_with.items()))
-        yield bundle.model_id, place, *scores, takes, f"{bundle.archive} {bundle.data_fingerprint}", code
+        yield bundle.model_id, place, *scores, takes, f"{bundle.archive} {bundle.data_fingerprint}", bundle.code
 
 
 def production_line(pointer: Production | None) -> str:

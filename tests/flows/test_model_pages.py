@@ -20,7 +20,7 @@ def test_models_are_listed_with_scores_sources_and_their_place(workspace: Worksp
     put(workspace, "sdt-c")
     promote(workspace, "sdt-b")
     promote(workspace, "sdt-a", "it was better")
-    header, _, first, second, third = cells(page := models_page(workspace.url))
+    header, _, first, second, third = cells(page := models_page(workspace))
     a = dict(zip(header, first, strict=True))
     assert (a["model"], a["production"], a["dev wF1"], a["test wF1"]) == ("sdt-a", "now", "0.5000", "")
     assert a["code"] == "sdt-emotion 0.1.0, torch 2.13.0" and "text: made-text" in a["takes"]
@@ -45,5 +45,5 @@ def test_models_are_put_into_production_and_back_by_hand(workspace: Workspace) -
 
 
 def test_without_models_it_says_how_to_make_one(workspace: Workspace) -> None:
-    assert "sdt train ARCHIVE" in models_page(workspace.url)
+    assert "sdt train ARCHIVE" in models_page(workspace)
     assert "`sdt promote ID`" in production_line(read_production(workspace))
