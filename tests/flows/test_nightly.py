@@ -1,13 +1,9 @@
 """Seven nights over one archive that grows, with all that goes wrong, against one clean run over everything."""
 
-import contextlib
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,7 +19,7 @@ from tasks.label import label
 from tasks.models import promote
 from tasks.query import scan_labels
 from tasks.workspace import Workspace
-from tests.flows.command import environment
+from tests.flows.command import environment, kill_once
 from tests.tasks.test_label import model
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_session")]
@@ -75,17 +71,7 @@ def reports(process: subprocess.Popen[str]) -> list[dict[str, Any]]:
 
 def killed_in(day: str, process: subprocess.Popen[str], workspace: Workspace, log: Path) -> dict[str, int]:
     """Kill the driver once it has labelled some shards of a day; those, and when each was made (ns)."""
-    try:
-        until = time.monotonic() + 500
-        while len(made_at(workspace, day)) < 2:
-            assert process.poll() is None and time.monotonic() < until, log.read_text()
-            time.sleep(0.002)
-        process.kill()
-        process.wait()
-        time.sleep(2)  # Ray's processes die with the driver; what they had in hand is not published
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # Prefect's embedded server outlives its driver
+    kill_once(lambda: made_at(workspace, day), 2, process, log, seconds=500)
     return made_at(workspace, day)
 
 

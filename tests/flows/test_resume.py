@@ -1,11 +1,8 @@
 """A driver that is killed in the middle of a stage: the next run does what is missing, and the labels are the same."""
 
 import logging
-import os
 import shutil
-import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +16,7 @@ from tasks.ingest import ingest
 from tasks.label import label
 from tasks.manifest import MANIFEST
 from tasks.workspace import Workspace
-from tests.flows.command import SDT, environment
+from tests.flows.command import SDT, environment, kill_once
 from tests.tasks.test_label import model
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_session")]
@@ -53,17 +50,8 @@ def killed(command: str, workspace: Workspace, below: str, cwd: Path) -> dict[st
         [SDT, command, "made", "--set", "ray.cpus=1", *SETTINGS.get(command, [])], cwd=cwd, env=environment(cwd),
         stdout=log.open("w"), stderr=subprocess.STDOUT, start_new_session=True,
     )  # fmt: skip
-    try:
-        until = time.monotonic() + 120
-        while len(shards(workspace, below)) < 3:
-            assert driver.poll() is None and time.monotonic() < until, log.read_text()
-            time.sleep(0.002)
-        driver.kill()
-        driver.wait()
-        time.sleep(2)  # Ray's processes die with the driver; what they had in hand is not published
-        return shards(workspace, below)
-    finally:
-        os.killpg(driver.pid, signal.SIGKILL)  # Prefect's embedded server outlives its driver
+    kill_once(lambda: shards(workspace, below), 3, driver, log, seconds=120)
+    return shards(workspace, below)
 
 
 def test_killed_in_extract_and_in_label_it_goes_on_and_ends_with_the_same_labels(
