@@ -33,9 +33,10 @@ from tasks.demo.sound import RATE, draw_voice, speak
 from tasks.extract import ExtractPlan, prepare
 from tasks.extractors import extractor_spec
 from tasks.extractors.media import MediaRoot
+from tasks.fan_out import fan_out
 from tasks.reuse import Earlier
 from tasks.schema import UTTERANCES
-from tasks.stage import Shard, fan_out, run_shard
+from tasks.shards import Shard, run_shard
 from tasks.workspace import Workspace
 
 RECORDING_S, UTTERANCE_S = 60, 5

@@ -162,5 +162,5 @@ def local_folder(workspace: Workspace, relative: str) -> Iterator[Path]:
         for path in workspace.files(relative):
             local = Path(scratch) / path.removeprefix(f"{relative}/")
             local.parent.mkdir(parents=True, exist_ok=True)
-            workspace.fs.get_file(workspace.path(path), str(local))
+            workspace.fetch(path, local)
         yield Path(scratch)

@@ -13,3 +13,7 @@ class StageFailed(WorkflowError):
 
     The stage has no manifest, so the next run does the missing shards only.
     """
+
+
+class StoreOut(WorkflowError):
+    """A store does not answer, or fails; later it may not."""

@@ -27,7 +27,8 @@ from tasks.made_from import made_from
 from tasks.manifest import ASIDE, MANIFEST, Aside, Manifest, fingerprint, read_manifest
 from tasks.reuse import Earlier, copy_rows
 from tasks.schema import TIMING
-from tasks.stage import Shard, ShardFunction, ShardOutput, Stage, run_stage
+from tasks.shards import Shard, ShardFunction, ShardOutput
+from tasks.stage import Stage, run_stage
 from tasks.usable import usable
 from tasks.workspace import Workspace
 

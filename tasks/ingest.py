@@ -11,24 +11,25 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-import fsspec
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 from fsspec.implementations.local import LocalFileSystem
 
 from tasks.archive import archive_manifest_path, rejected_folder, utterances_folder
 from tasks.config import Column, IngestConfig
 from tasks.days import DAYS, said_by_day
 from tasks.errors import WorkflowError
+from tasks.fan_out import fan_out
 from tasks.given import all_there
 from tasks.lay_given import GivenPlan, lay_features
 from tasks.manifest import MANIFEST, Manifest, ShardRecord, fingerprint, read_manifest
 from tasks.rows import SCANNED, typed_rows
 from tasks.schema import KEY, REJECTED, UTTERANCES, conform
+from tasks.shards import Shard, ShardFunction, ShardOutput, Stream, shard_columns
 from tasks.sources import BATCH_ROWS, SourceFile, WithFeatures, source
-from tasks.stage import Shard, ShardFunction, ShardOutput, Stage, Stream, fan_out, run_stage, shard_columns
+from tasks.stage import Stage, run_stage
+from tasks.stores import answering, open_url
 from tasks.workspace import Workspace
 
 log = logging.getLogger("sdt.ingest")
@@ -67,8 +68,9 @@ def ingest(config: IngestConfig) -> Manifest:
         StageFailed: some files or shards could not be done.
     """
     workspace = Workspace(config.workspace)
-    files = source(config.kind, config.columns).files(config.path, config.media_root)
-    plan = _plan(workspace, config, files)
+    with answering(config.path):
+        files = source(config.kind, config.columns).files(config.path, config.media_root)
+        plan = _plan(workspace, config, files)
     path = archive_manifest_path(config.archive)
     found = read_manifest(workspace, path)
     if found is not None and found.fingerprint == plan.identity and all_there(workspace, config.archive, found):
@@ -114,7 +116,7 @@ def _content(file: SourceFile) -> str:
 
 def _media_root(config: IngestConfig) -> str:
     """The folder that media URIs are relative to, as a URL or an absolute path."""
-    fs, root = fsspec.core.url_to_fs(config.media_root or config.path)
+    fs, root = open_url(config.media_root or config.path)
     folder = root if config.media_root or fs.isdir(root) else root.rsplit("/", 1)[0]
     return str(folder if isinstance(fs, LocalFileSystem) else fs.unstrip_protocol(folder))
 
@@ -200,9 +202,10 @@ def scan_files(plan: IngestPlan, shard: Shard) -> ShardOutput:
 def _typed_files(plan: IngestPlan, files: list[tuple[int, SourceFile]]) -> Iterator[pa.Table]:
     way_in = source(plan.kind, plan.columns)
     for place, file in files:
-        for batch in way_in.batches(file, plan.media_root):
-            table = typed_rows(batch, file.name, plan.shards)
-            yield table.append_column("order", pa.repeat(pa.scalar(place, pa.int32()), table.num_rows))
+        with answering(file.url):
+            for batch in way_in.batches(file, plan.media_root):
+                table = typed_rows(batch, file.name, plan.shards)
+                yield table.append_column("order", pa.repeat(pa.scalar(place, pa.int32()), table.num_rows))
 
 
 def _chunks(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
@@ -238,9 +241,9 @@ def _scanned(plan: IngestPlan, parts: int, bucket: int) -> pa.Table:
     """A bucket's rows from all that was scanned: schema `_SCANNED`."""
     found = []
     for i in range(parts):
-        path = plan.workspace.path(f"{plan.scan_folder}/part-{i:05d}.parquet")
-        dataset = ds.dataset(path, format="parquet", filesystem=plan.workspace.fs, schema=_SCANNED)
-        found.append(dataset.to_table(filter=pc.field("bucket") == bucket))
+        path = f"{plan.scan_folder}/part-{i:05d}.parquet"
+        with plan.workspace.dataset(path, _SCANNED) as scanned:
+            found.append(scanned.to_table(filter=pc.field("bucket") == bucket))
     return pa.concat_tables(found)
 
 

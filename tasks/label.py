@@ -24,6 +24,7 @@ from tasks.config import LabelConfig
 from tasks.days import conversation_days
 from tasks.drift import Drift, drifts
 from tasks.errors import WorkflowError
+from tasks.fan_out import fan_out
 from tasks.features import FeatureFolder, complete_features, read_shard
 from tasks.label_days import CONTENT, Day, all_out_of_date, archive_days, chosen_days
 from tasks.label_rows import emotion_counts, label_counts, label_rows
@@ -33,7 +34,7 @@ from tasks.manifest import Manifest, ShardRecord, fingerprint
 from tasks.models import find_bundle, read_network
 from tasks.period import Period
 from tasks.schema import conform, labels_schema
-from tasks.stage import Shard, ShardFunction, ShardOutput, fan_out, shard_columns
+from tasks.shards import Shard, ShardFunction, ShardOutput, shard_columns
 from tasks.workspace import Workspace
 
 log = logging.getLogger("sdt.label")

@@ -14,19 +14,19 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 
 from sdt_model.config import MODALITIES, Modality
 from tasks.archive import features_folder, features_path
 from tasks.config import StageConfig
 from tasks.extractors import Extracted
+from tasks.fan_out import fan_out
 from tasks.feature_rows import ROWS_A_GROUP, feature_rows
 from tasks.given import GIVEN, GivenFeatures, manifest_path
 from tasks.manifest import Manifest, ShardRecord, fingerprint
 from tasks.rows import bucket
 from tasks.schema import KEY, UTTERANCES
+from tasks.shards import Shard, ShardFunction, ShardOutput, Stream, shard_columns
 from tasks.sources import Given, SourceFile, WithFeatures
-from tasks.stage import Shard, ShardFunction, ShardOutput, Stream, fan_out, shard_columns
 from tasks.workspace import Workspace
 
 CODE_VERSION = 1
@@ -161,8 +161,8 @@ def lay_shard(plan: GivenPlan, shard: Shard) -> ShardOutput:
 
 def _values(plan: GivenPlan, given: GivenFeatures, place: int, utterances: pa.Table) -> npt.NDArray[np.float32]:
     """The vectors (N, C) of an utterance shard's rows."""
-    ready = ds.dataset(plan.workspace.path(plan.ready), format="parquet", filesystem=plan.workspace.fs)
-    there = ready.to_table([*KEY, given.modality], filter=pc.field("bucket") == place)
+    with plan.workspace.dataset(plan.ready) as ready:
+        there = ready.to_table([*KEY, given.modality], filter=pc.field("bucket") == place)
     numbered = pl.DataFrame(pl.from_arrow(there.select(list(KEY)))).with_row_index("number")
     asked = pl.DataFrame(pl.from_arrow(utterances))
     order = asked.join(numbered, on=KEY, how="left", maintain_order="left", validate="1:1")["number"]

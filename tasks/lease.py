@@ -136,7 +136,6 @@ class Lease:
         """Every lease on the archive's labels, after writing this one; a listing without it is not whole."""
         while True:
             self._write()
-            self._workspace.fs.invalidate_cache()  # s3fs keeps listings
             paths = self._workspace.files(leases_folder(self._archive))
             if self._path in paths:
                 return paths

@@ -18,6 +18,7 @@ from tasks.archive import archive_manifest_path, rejected_folder, utterances_fol
 from tasks.errors import WorkflowError
 from tasks.manifest import MANIFEST, Manifest, read_manifest
 from tasks.schema import REJECTED, UTTERANCES, labels_schema
+from tasks.stores import polars_options
 from tasks.workspace import Workspace, checked_name
 
 OUTPUTS = (".csv", ".json", ".ndjson", ".parquet")
@@ -138,7 +139,10 @@ def _scan(workspace: Workspace, paths: list[str], schema: pa.Schema, archive: st
     # Polars takes every key=value folder of the path for a partition, also those above the workspace.
     above = {key: pl.String() for key in re.findall(r"([^/=]+)=[^/]*", workspace.uri(""))} if dated else {}
     hive = {**above, "date": pl.Date()} if dated else None
-    rows = pl.scan_parquet(uris, schema=pl.Schema(schema), hive_partitioning=dated, hive_schema=hive, glob=False)
+    rows = pl.scan_parquet(
+        uris, schema=pl.Schema(schema), hive_partitioning=dated, hive_schema=hive, glob=False,
+        storage_options=polars_options(workspace.url),
+    )  # fmt: skip
     return rows.select(pl.lit(archive).alias("archive"), *(["date"] if dated else []), *schema.names)
 
 

@@ -23,12 +23,13 @@ from sdt_model.trainer import EVALUATION_UTTERANCES
 from tasks.archive import read_archive
 from tasks.config import StageConfig, Training
 from tasks.errors import WorkflowError
+from tasks.fan_out import fan_out
 from tasks.features import FeatureFolder
 from tasks.label import feature_folders
 from tasks.manifest import fingerprint
 from tasks.models import read_network
+from tasks.shards import Shard, ShardFunction, ShardOutput
 from tasks.splits import SplitRule, gather_splits, split_rule
-from tasks.stage import Shard, ShardFunction, ShardOutput, fan_out
 from tasks.workspace import Workspace
 
 CODE_VERSION = 1

@@ -21,7 +21,7 @@ from tasks.label_store import day_manifest, label_files, labelled_days, shard_of
 from tasks.manifest import MANIFEST, Manifest, ShardRecord, read_manifest
 from tasks.rows import bucket
 from tasks.schema import KEY
-from tasks.stage import Shard, describe_shard, shard_columns
+from tasks.shards import Shard, describe_shard, shard_columns
 from tasks.workspace import Workspace
 
 log = logging.getLogger("sdt.verify")

@@ -14,13 +14,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import pyarrow as pa
+import pyarrow.dataset as ds
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
 from tasks.errors import WorkflowError
+from tasks.stores import answering, arrow_filesystem, open_url, remove_tree
 
 ROW_GROUP = 65_536  # rows
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -45,13 +46,13 @@ class Workspace:
 
     def __post_init__(self) -> None:
         # Workers may run in another folder: a local path is made absolute where it was given.
-        fs, root = fsspec.core.url_to_fs(self.url)
+        fs, root = open_url(self.url)
         if isinstance(fs, LocalFileSystem):
             object.__setattr__(self, "url", root)
 
     @cached_property
     def _root(self) -> tuple[Any, str]:
-        fs, root = fsspec.core.url_to_fs(self.url)
+        fs, root = open_url(self.url)
         return fs, root.rstrip("/")
 
     @property
@@ -72,7 +73,8 @@ class Workspace:
         return self.path(relative) if self.is_local else str(self.fs.unstrip_protocol(self.path(relative)))
 
     def exists(self, relative: str) -> bool:
-        return bool(self.fs.exists(self.path(relative)))
+        with answering(self.uri(relative)):
+            return bool(self.fs.exists(self.path(relative)))
 
     def files(self, folder: str) -> list[str]:
         """Every file below ``folder``, relative to the workspace, sorted; temporary files are not seen."""
@@ -83,30 +85,38 @@ class Workspace:
         if not self.exists(folder):
             return {}
         prefix = len(self.path("")) + 1
-        found = {
-            str(path)[prefix:]: int(info["size"]) for path, info in self.fs.find(self.path(folder), detail=True).items()
-        }
+        with answering(self.uri(folder)):
+            listed = self.fs.find(self.path(folder), detail=True)
+        found = {str(path)[prefix:]: int(info["size"]) for path, info in listed.items()}
         return {path: found[path] for path in sorted(found) if not path.rsplit("/", 1)[-1].startswith(".tmp-")}
 
     @property
     def arrow_fs(self) -> pafs.FileSystem:
         """The same filesystem for libraries that want Arrow's interface."""
-        return pafs.LocalFileSystem() if self.is_local else pafs.PyFileSystem(pafs.FSSpecHandler(self.fs))
+        return arrow_filesystem(self.fs)
+
+    def open(self, relative: str) -> Any:
+        """A file, open for reading its bytes."""
+        return self.fs.open(self.path(relative), "rb")
 
     def remove_folder(self, relative: str) -> None:
         """Remove a folder and what is in it; one that is not there is fine."""
         if self.exists(relative):
-            self.fs.rm(self.path(relative), recursive=True)
+            with answering(self.uri(relative)):
+                remove_tree(self.fs, self.path(relative))
 
     def remove(self, relative: str) -> None:
-        self.fs.rm_file(self.path(relative))
+        with answering(self.uri(relative)):
+            self.fs.rm_file(self.path(relative))
 
     def rename(self, relative: str, to: str) -> None:
         """Give a file another name, over whatever has it; on an object store it has both for a moment."""
         if self.is_local:
             Path(self.path(relative)).replace(self.path(to))
         else:
-            self.fs.mv(self.path(relative), self.path(to))
+            with answering(self.uri(relative)):
+                self.fs.cp_file(self.path(relative), self.path(to))
+                self.fs.rm_file(self.path(relative))
 
     @contextmanager
     def publish(self, relative: str) -> Iterator[Path]:
@@ -123,9 +133,17 @@ class Workspace:
                 temporary.chmod(0o644)
                 temporary.replace(final)
             else:
-                self.fs.put_file(str(temporary), self.path(relative))
+                self._put(temporary, relative)
         finally:
             temporary.unlink(missing_ok=True)
+
+    def _put(self, local: Path, relative: str) -> None:
+        with answering(self.uri(relative)):
+            try:
+                self.fs.put_file(str(local), self.path(relative))
+            except FileNotFoundError as error:
+                bucket = self._root[1].split("/", 1)[0]
+                raise WorkflowError(f"{self.uri(relative)}: there is no {bucket!r} to write to; make it") from error
 
     def write_table(self, relative: str, table: pa.Table, row_group_size: int = ROW_GROUP) -> None:
         """Publish one Parquet file; the same table always gives the same bytes."""
@@ -137,9 +155,21 @@ class Workspace:
             for table in tables:
                 writer.write_table(table.replace_schema_metadata(schema.metadata), row_group_size)
 
-    def parquet(self, relative: str) -> pq.ParquetFile:
-        """Open a Parquet file for reading."""
-        return pq.ParquetFile(self.path(relative), filesystem=self.fs)
+    @contextmanager
+    def parquet(self, relative: str) -> Iterator[pq.ParquetFile]:
+        """A Parquet file, open for reading.
+
+        Raises:
+            FileNotFoundError: it is not there.
+        """
+        with answering(self.uri(relative)), pq.ParquetFile(self.path(relative), filesystem=self.arrow_fs) as file:
+            yield file
+
+    @contextmanager
+    def dataset(self, relative: str, schema: pa.Schema | None = None) -> Iterator[ds.Dataset]:
+        """A Parquet file of which only some rows are wanted."""
+        with answering(self.uri(relative)):
+            yield ds.dataset(self.path(relative), schema, "parquet", self.arrow_fs)
 
     def read_table(self, relative: str, columns: list[str] | None = None) -> pa.Table:
         with self.parquet(relative) as file:
@@ -152,9 +182,15 @@ class Workspace:
     def read_bytes(self, relative: str) -> bytes:
         """Raises: WorkflowError: no such file."""
         try:
-            return bytes(self.fs.cat_file(self.path(relative)))
+            with answering(self.uri(relative)):
+                return bytes(self.fs.cat_file(self.path(relative)))
         except FileNotFoundError as error:
             raise WorkflowError(f"{self.uri(relative)} is not there") from error
+
+    def fetch(self, relative: str, local: Path) -> None:
+        """Copy a file to a local one."""
+        with answering(self.uri(relative)):
+            self.fs.get_file(self.path(relative), str(local))
 
     def write_json(self, relative: str, content: object) -> None:
         text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"

@@ -1,5 +1,7 @@
 """What the tests share: one Ray for the session, and a workspace of their own."""
 
+import os
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,14 +10,47 @@ from hypothesis import settings
 
 from tasks.cluster import connected
 from tasks.config import RayConfig
+from tasks.stores import open_url
 from tasks.workspace import Workspace
+from tests.gateway import Gateway
+from tests.wire import Wire
 
 settings.register_profile("unhurried", deadline=None)  # how long an example takes says more of the machine than of us
 settings.load_profile("unhurried")
 
 
+BUCKET = "sdt"
+
+
 @pytest.fixture(scope="session")
-def ray_session() -> Iterator[None]:
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A real S3 gateway, started once, with an empty bucket."""
+    gateway = Gateway(tmp_path_factory.mktemp("gateway"))
+    gateway.start()
+    try:
+        yield gateway
+    finally:
+        gateway.stop()
+
+
+@pytest.fixture(scope="session")
+def store(gateway: Gateway) -> Iterator[Wire]:
+    """The way to the gateway, which this process's environment names."""
+    with Wire(gateway).open() as wire:
+        os.environ.update(wire.environment | {"AWS_MAX_ATTEMPTS": "3"})
+        open_url(f"s3://{BUCKET}")[0].makedirs(BUCKET)
+        yield wire
+
+
+@pytest.fixture
+def s3_workspace(store: Wire, tmp_path: Path) -> Workspace:
+    """A workspace of its own on the object store, which behaves well when a test begins."""
+    store.reset()
+    return Workspace(f"s3://{BUCKET}/{secrets.token_hex(4)}-{tmp_path.name}")
+
+
+@pytest.fixture(scope="session")
+def ray_session(store: Wire) -> Iterator[None]:  # noqa: ARG001 - the workers are given its environment
     """A real Ray with two CPUs, started once."""
     with connected(RayConfig(cpus=2)):
         yield

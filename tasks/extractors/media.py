@@ -14,8 +14,9 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import IO, Any, Literal
 
-import fsspec
 from fsspec.implementations.local import LocalFileSystem
+
+from tasks.stores import answering, open_url
 
 MAX_SECONDS = 600.0
 MAX_BYTES = 64 * 2**30  # of a file; ten hours of video have fewer
@@ -68,8 +69,8 @@ def span(start_s: float | None, end_s: float | None) -> Span:
 class MediaFile:
     """An open file as decoders read it; they may take a failing read for the file's end, so the failure is kept."""
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
+    def __init__(self, file: IO[bytes], url: str) -> None:
+        self._file, self._url = file, url
         self.tell = file.tell
         self.seconds: float | None = None  # as its decoder says
         self._failure: Exception | None = None
@@ -97,7 +98,8 @@ class MediaFile:
 
     def read(self, size: int = -1) -> bytes:
         try:
-            return self._file.read(size)
+            with answering(self._url):
+                return self._file.read(size)
         except Exception as error:
             self._failure = error
             raise
@@ -124,7 +126,7 @@ class MediaRoot:
 
     @cached_property
     def _root(self) -> tuple[Any, str]:
-        fs, root = fsspec.core.url_to_fs(self.url)
+        fs, root = open_url(self.url)
         return fs, root.rstrip("/")
 
     @contextmanager
@@ -133,12 +135,14 @@ class MediaRoot:
 
         Raises:
             MediaFault: it leaves the root, by itself or through a link, is not there, is too large, or is damaged.
-            OSError: the store failed, now or while the file was read.
+            WorkflowError: the store failed, or refused, now or while the file was read.
         """
         fs, path = self._root[0], self._find(uri)
         cache = {"block_size": _BLOCK_BYTES, "cache_type": "blockcache", "cache_options": {"maxblocks": _BLOCKS}}
-        with fs.open(path, "rb", **({} if isinstance(fs, LocalFileSystem) else cache)) as opened:
-            file = MediaFile(opened)
+        with answering(self._told(path)):
+            opening = fs.open(path, "rb", **({} if isinstance(fs, LocalFileSystem) else cache))
+        with opening as opened:
+            file = MediaFile(opened, self._told(path))
             try:
                 yield file
             finally:
@@ -161,9 +165,15 @@ class MediaRoot:
 
     def _version(self, uri: str) -> str:
         fs, path = self._root[0], self._find(uri)
-        info = fs.info(path)
+        with answering(self._told(path)):
+            info = fs.info(path)
         known = next((info[name] for name in _VERSIONS if info.get(name) is not None), None)
         return str(fs.ukey(path)) if known is None else f"{info.get('size')} bytes, {known}"
+
+    def _told(self, path: str) -> str:
+        """The path as a person would write it."""
+        fs = self._root[0]
+        return path if isinstance(fs, LocalFileSystem) else str(fs.unstrip_protocol(path))
 
     def _find(self, uri: str) -> str:
         fs, root = self._root
@@ -175,7 +185,8 @@ class MediaRoot:
             if not Path(path).is_relative_to(os.path.realpath(root or "/")):
                 raise MediaFault("leaves the media root through a link")
         try:
-            info = fs.info(path)
+            with answering(self._told(path)):
+                info = fs.info(path)
         except OSError as error:
             if isinstance(error, FileNotFoundError) or error.errno in _NOT_THERE:
                 raise MediaFault("no such file") from error

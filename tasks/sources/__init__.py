@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-import fsspec
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -18,6 +17,7 @@ from sdt_model.config import Modality
 from tasks.config import Column
 from tasks.errors import WorkflowError
 from tasks.schema import UTTERANCES
+from tasks.stores import open_url
 
 BATCH_ROWS = 50_000
 CANONICAL = tuple(UTTERANCES.names)
@@ -41,7 +41,7 @@ class SourceFile:
     @property
     def filesystem(self) -> tuple[Any, str]:
         """The fsspec filesystem and the path on it."""
-        fs, path = fsspec.core.url_to_fs(self.url)
+        fs, path = open_url(self.url)
         return fs, path
 
 
@@ -99,7 +99,7 @@ def find_files(path: str, endings: tuple[str, ...], expected: str) -> list[Sourc
     Raises:
         WorkflowError: nothing there, or nothing with such an ending, or a name that cannot be written down.
     """
-    fs, root = fsspec.core.url_to_fs(path)
+    fs, root = open_url(path)
     if not fs.exists(root):
         raise WorkflowError(f"{path} is not there\n  expected: {expected}")
     details = fs.find(root, detail=True) if fs.isdir(root) else {root: fs.info(root)}

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-import fsspec
 import polars as pl
 
 from tasks.errors import WorkflowError
 from tasks.sources import CANONICAL, SourceFile, find_files
 from tasks.sources.delimited import csv_batches
+from tasks.stores import open_url
 
 COLUMNS = ("Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID")
 EXPECTED = "a folder with train_sent_emo.csv, dev_sent_emo.csv or test_sent_emo.csv, as in the MELD release"
@@ -54,7 +54,7 @@ def _split(file: SourceFile) -> str:
 
 def _clip_folder(media_root: str, split: str) -> str:
     """The folder of a split's clips, relative to the media root, with a closing slash; empty if they lie flat."""
-    fs, root = fsspec.core.url_to_fs(media_root)
+    fs, root = open_url(media_root)
     for folder in _CLIPS[split]:
         if fs.isdir(f"{root}/{folder}"):
             return f"{folder}/"

@@ -5,10 +5,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-import fsspec
-
 from tasks.errors import WorkflowError
 from tasks.sources import SourceFile
+from tasks.stores import open_url
 
 # Of several recordings of one name, the one whose ending comes first here.
 AUDIO = ("wav", "flac", "ogg", "opus", "mp3", "m4a", "aac", "wma", "aif", "aiff")
@@ -22,7 +21,7 @@ def media_names(path: str, media_root: str | None) -> set[str]:
     Raises:
         WorkflowError: the media root is not there.
     """
-    fs, root = fsspec.core.url_to_fs(media_root or path)
+    fs, root = open_url(media_root or path)
     depth = None
     if media_root is None and not fs.isdir(root):
         root, depth = root.rpartition("/")[0], 1

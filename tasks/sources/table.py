@@ -16,6 +16,7 @@ from tasks.errors import WorkflowError
 from tasks.schema import KEY
 from tasks.sources import BATCH_ROWS, CANONICAL, ROW, SourceFile, find_files, is_unicode
 from tasks.sources.delimited import csv_batches
+from tasks.stores import arrow_filesystem
 
 EXPECTED = f"CSV, JSONL or Parquet with the columns {', '.join(KEY)} and any of {', '.join(CANONICAL[2:])}"
 
@@ -69,7 +70,7 @@ class Table:
     def _parquet(self, file: SourceFile) -> Iterator[pl.DataFrame]:
         fs, path = file.filesystem
         try:
-            parquet = pq.ParquetFile(path, filesystem=fs)
+            parquet = pq.ParquetFile(path, filesystem=arrow_filesystem(fs))
         except pa.ArrowInvalid as error:
             raise WorkflowError(f"{file.url}: not a whole Parquet file: {error}\n  expected: {EXPECTED}") from error
         with parquet:

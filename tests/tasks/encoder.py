@@ -12,7 +12,7 @@ from tasks.archive import archive_manifest_path
 from tasks.days import DAYS, said_by_day
 from tasks.manifest import Manifest
 from tasks.schema import UTTERANCES
-from tasks.stage import Shard, ShardOutput, run_shard
+from tasks.shards import Shard, ShardOutput, run_shard
 from tasks.workspace import Workspace
 
 WORDS = {"anger": ("damn", "hate"), "joy": ("great", "love"), "neutral": ("table", "door")}

@@ -13,7 +13,7 @@ from tasks.days import said_by_day
 from tasks.extractors import extractor_spec
 from tasks.manifest import MANIFEST, Manifest, ShardRecord
 from tasks.schema import UTTERANCES, conform, features_schema
-from tasks.stage import Shard, ShardOutput, run_shard, shard_columns
+from tasks.shards import Shard, ShardOutput, run_shard, shard_columns
 from tasks.workspace import Workspace
 
 EMOTIONS = ("anger", "joy", "neutral")

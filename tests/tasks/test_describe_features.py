@@ -9,7 +9,7 @@ from tasks.extractors import Extracted
 from tasks.feature_rows import feature_rows
 from tasks.manifest import MANIFEST, Manifest
 from tasks.schema import TIMING
-from tasks.stage import Shard, ShardOutput, run_shard
+from tasks.shards import Shard, ShardOutput, run_shard
 from tasks.workspace import Workspace
 from tests.tasks import made
 

@@ -20,7 +20,7 @@ from tasks.extractors.media import MediaFile, MediaRoot, Span
 from tasks.feature_rows import TOO_LARGE
 from tasks.manifest import MANIFEST, Manifest, fingerprint, read_manifest
 from tasks.rows import bucket
-from tasks.stage import Shard, ShardOutput, describe_shard, run_shard, shard_columns
+from tasks.shards import Shard, ShardOutput, describe_shard, run_shard, shard_columns
 from tasks.workspace import Workspace
 from tests.tasks.extractors.made import utterances
 

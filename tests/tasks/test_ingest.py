@@ -14,8 +14,8 @@ from tasks.errors import WorkflowError
 from tasks.ingest import IngestPlan, collect_shard, ingest, scan_files
 from tasks.manifest import Manifest
 from tasks.schema import KEY
+from tasks.shards import Shard, run_shard
 from tasks.sources import SourceFile
-from tasks.stage import Shard, run_shard
 from tasks.workspace import Workspace
 from tests.tasks.sources.test_meld import release
 

@@ -13,7 +13,7 @@ from tasks.errors import WorkflowError
 from tasks.manifest import MANIFEST, Manifest
 from tasks.query import rejection_reasons, run_query, scan_labels, scan_rejected, scan_utterances, write_result
 from tasks.schema import REJECTED, labels_schema
-from tasks.stage import Shard, ShardOutput, run_shard
+from tasks.shards import Shard, ShardOutput, run_shard
 from tasks.workspace import Workspace
 from tests.tasks import made
 

@@ -14,7 +14,9 @@ import pytest
 from tasks.config import Resources, StageConfig
 from tasks.encoders import minilm_folder
 from tasks.errors import StageFailed, WorkflowError
-from tasks.stage import Shard, ShardFunction, ShardOutput, Stage, fan_out, run_stage
+from tasks.fan_out import fan_out
+from tasks.shards import Shard, ShardFunction, ShardOutput
+from tasks.stage import Stage, run_stage
 from tasks.workspace import Workspace
 
 pytestmark = pytest.mark.usefixtures("ray_session")

@@ -1,0 +1,253 @@
+"""The one place that fans shards out over Ray.
+
+Shards that are missing are computed by actors, bounded in flight, retried, with a progress line; one that keeps failing
+is set aside and named. Where the workers are watched, a file that they die of or hang in is set aside by name instead,
+and its shard is done without it.
+"""
+
+import logging
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import ray
+from ray.exceptions import RayActorError, RayTaskError
+
+from tasks import SHARD_LINES
+from tasks.config import Resources, StageConfig
+from tasks.culprits import Culprits, Watch
+from tasks.errors import StageFailed, StoreOut, WorkflowError
+from tasks.in_hand import Report, report
+from tasks.manifest import ShardRecord
+from tasks.shards import Shard, ShardFunction, describe_shard, run_shard
+from tasks.workspace import Workspace
+
+log, shard_log = logging.getLogger("sdt.stage"), logging.getLogger(SHARD_LINES)
+shard_log.propagate = False
+
+_PROGRESS_EVERY_S = 5.0
+_STILL_EVERY_S = 30.0  # where nothing has been finished since the last line
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 5.0, 60.0  # before a shard is tried again whose store was out
+
+
+def fan_out(
+    name: str,
+    shards: Sequence[Shard],
+    prepare: Callable[[], ShardFunction],
+    config: StageConfig,
+    watch: Watch | None = None,
+) -> dict[int, ShardRecord]:
+    """Compute the shards whose files are not there; return every shard's record by its index.
+
+    Raises:
+        StageFailed: some shards could not be done.
+    """
+    return _FanOut(name, shards, prepare, config, watch).run()
+
+
+class _Worker:
+    """An actor: prepares once, when it first has a shard to compute, then does one shard after another."""
+
+    def __init__(self, workspace: Workspace, prepare: Callable[[], ShardFunction]) -> None:
+        # Ray tells other libraries in this way how many cores they have; tokenizers look here.
+        os.environ.setdefault("RAYON_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "1"))
+        self._workspace = workspace
+        self._prepare = prepare
+        self._work: ShardFunction | None = None
+
+    def ready(self) -> None:
+        """Answers once the worker runs."""
+
+    def do(self, shard: Shard, there: bool, how: Report | None, pause_s: float) -> ShardRecord:
+        time.sleep(pause_s)
+        if there:
+            return describe_shard(self._workspace, shard)
+        report(how)
+        if self._work is None:
+            self._work = self._prepare()
+        return run_shard(self._workspace, shard, self._work)
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    worker: int
+    shard: Shard
+    earlier: int
+    """Attempts that failed."""
+    began: float
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    shard: Shard
+    earlier: int = 0
+    pause_s: float = 0.0
+    """How long its next worker waits first."""
+
+
+class _FanOut:
+    def __init__(
+        self,
+        name: str,
+        shards: Sequence[Shard],
+        prepare: Callable[[], ShardFunction],
+        config: StageConfig,
+        watch: Watch | None,
+    ) -> None:
+        self._name, self._shards, self._prepare, self._config, self._watch = name, shards, prepare, config, watch
+        self._workspace = Workspace(config.workspace)
+        self._waiting = deque(map(_Waiting, shards))
+        self._running: dict[Any, _Attempt] = {}  # by reference
+        self._restarting: dict[Any, int] = {}  # reference -> worker
+        self._workers: list[Any] = []
+        self._culprits: Culprits | None = None
+        self._records: dict[int, ShardRecord] = {}
+        self._set_aside: dict[str, str] = {}
+        self._started = self._last_line = time.monotonic()
+        self._computed = self._done_before = 0
+
+    def run(self) -> dict[int, ShardRecord]:
+        folders = {shard.path.rsplit("/", 1)[0] for shard in self._shards}
+        there = {path for folder in folders for path in self._workspace.files(folder)}
+        try:
+            self._start(len(self._waiting))
+            idle = deque(range(len(self._workers)))
+            while self._waiting or self._running:
+                while self._waiting and idle:
+                    self._submit(idle.popleft(), self._waiting.popleft(), there)
+                awaited = [*self._running, *self._restarting]
+                done, _ = ray.wait(awaited, num_returns=1, timeout=self._patience())
+                idle.extend(worker for reference in done if (worker := self._collect(reference, there)) is not None)
+                for worker in self._culprits.hanging() if self._culprits else ():
+                    ray.kill(self._workers[worker], no_restart=False)
+                self._progress(last=not (self._waiting or self._running))
+        finally:
+            for actor in self._workers:  # also takes whatever is still running with it
+                ray.kill(actor)
+            if self._culprits:
+                self._culprits.dismiss()
+        if self._set_aside:
+            raise StageFailed(self._report())
+        return self._records
+
+    def _patience(self) -> float:
+        """Seconds to wait for a shard before looking after the workers."""
+        return min(_PROGRESS_EVERY_S, self._watch.hung_after_s / 2) if self._watch else _PROGRESS_EVERY_S
+
+    def _submit(self, worker: int, next_one: _Waiting, there: set[str]) -> None:
+        how, shard = None, next_one.shard
+        told = shard
+        if self._culprits:
+            how = self._culprits.report(worker, careful=next_one.earlier > 0)
+            told = replace(shard, aside=dict(self._culprits.aside))
+        reference = self._workers[worker].do.remote(told, shard.path in there, how, next_one.pause_s)
+        self._running[reference] = _Attempt(worker, shard, next_one.earlier, time.monotonic())
+
+    def _start(self, shards: int) -> None:
+        resources = self._config.resources or Resources()
+        room = {"CPU": 1.0} | ray.cluster_resources()
+        fitting = min(int(room.get(name, 0) / amount) for name, amount in resources.asked().items())
+        if fitting < 1 and self._config.workers is None:
+            raise WorkflowError(
+                f"{self._name}: a worker asks for {resources.cpus:g} CPUs, {resources.gpus:g} GPUs and "
+                f"{resources.memory_gb:g} GB, and Ray has {room['CPU']:g}, {room.get('GPU', 0):g} and "
+                f"{room.get('memory', 0) / 1e9:.1f}\n"
+                "  lower `resources`, or set `workers` if nodes are yet to come"
+            )
+        count = min(shards, self._config.workers or fitting)
+        actor = ray.remote(
+            num_cpus=resources.cpus, num_gpus=resources.gpus, memory=resources.memory_gb * 1e9, max_restarts=-1
+        )(_Worker)
+        if self._watch and count:
+            self._culprits = Culprits(self._watch, self._config.retries)
+        self._workers = [actor.remote(self._workspace, self._prepare) for _ in range(count)]
+
+    def _collect(self, reference: Any, there: set[str]) -> int | None:
+        """The worker that has nothing more to do, if it can do something."""
+        if reference in self._restarting:
+            return self._restarting.pop(reference)
+        now = self._running.pop(reference)
+        try:
+            self._records[now.shard.index] = record = ray.get(reference)
+            self._computed += now.shard.path not in there
+            self._tell(now, record, found=now.shard.path in there)
+        except RayActorError as error:
+            self._died(now.worker, now.shard, now.earlier, error)
+            # A shard given to it while it restarts would be refused, and that would count as a failure of the shard.
+            restarted = self._workers[now.worker].ready.options(max_task_retries=-1).remote()
+            self._restarting[restarted] = now.worker
+            return None
+        except RayTaskError as error:
+            self._failed(now.shard, now.earlier, getattr(error, "cause", None) or error)
+        return now.worker
+
+    def _tell(self, attempt: _Attempt, record: ShardRecord, found: bool) -> None:
+        """One line for a shard that is done."""
+        facts = {
+            "stage": self._name,
+            "shard": record.index,
+            "path": record.path,
+            "found": found,
+            "rows": record.rows,
+            "bytes": record.bytes,
+            "counts": record.counts,
+            "attempt": attempt.earlier + 1,
+            "seconds": round(time.monotonic() - attempt.began, 3),
+        }
+        shard_log.info("%s: shard %d done", self._name, record.index, extra=facts)
+
+    def _died(self, worker: int, shard: Shard, attempts: int, error: RayActorError) -> None:
+        death = self._culprits.died(worker) if self._culprits else None
+        if self._culprits and death and death.aside:
+            why = self._culprits.aside[death.aside]
+            log.error("%s: file %s set aside: %s; shard %d goes on", self._name, death.aside, why, shard.index)
+            self._waiting.append(_Waiting(shard))
+        elif death and death.suspects:
+            self._failed(shard, attempts, RuntimeError(f"a worker died over {', '.join(death.suspects)}"))
+        else:
+            self._failed(shard, attempts, error)
+
+    def _failed(self, shard: Shard, attempts: int, cause: Exception) -> None:
+        """A fault of the input is the same the next time; anything else may be the network's or the machine's."""
+        expected = isinstance(cause, WorkflowError) and not isinstance(cause, StoreOut)
+        reason = str(cause) if isinstance(cause, WorkflowError) else f"{type(cause).__name__}: {cause}"
+        if attempts < self._config.retries and not expected:
+            log.warning("%s: shard %d failed (%s), trying again", self._name, shard.index, reason)
+            pause_s = min(_FIRST_PAUSE_S * 2**attempts, _LONGEST_PAUSE_S) if isinstance(cause, StoreOut) else 0.0
+            self._waiting.append(_Waiting(shard, attempts + 1, pause_s))
+        else:
+            log.error("%s: shard %d set aside: %s", self._name, shard.index, reason)
+            self._set_aside[shard.path] = reason
+
+    def _progress(self, last: bool) -> None:
+        now = time.monotonic()
+        done, outstanding = len(self._records), len(self._waiting) + len(self._running)
+        still = done == self._done_before and not last
+        if not last and now - self._last_line < (_STILL_EVERY_S if still else _PROGRESS_EVERY_S):
+            return
+        self._last_line, self._done_before = now, done
+        elapsed = max(now - self._started, 1e-9)
+        rate = sum(record.rows for record in self._records.values()) / elapsed
+        minutes, seconds = divmod(int(elapsed / max(done, 1) * outstanding), 60)
+        remaining = f"{minutes}:{seconds:02d}" if done or not outstanding else "unknown"
+        log.info(
+            f"{self._name}: {done}/{len(self._shards)} shards done ({done - self._computed} found), "
+            f"{len(self._running)} in flight, {len(self._waiting)} waiting, {len(self._set_aside)} set aside, "
+            f"{rate:.0f} rows/s, ETA {remaining}",
+            extra={"stage": self._name, "done": done, "shards": len(self._shards), "rows_per_s": round(rate, 1)},
+        )
+
+    def _report(self) -> str:
+        lines = [f"  {path}: {reason}" for path, reason in sorted(self._set_aside.items())[:10]]
+        more = len(self._set_aside) - len(lines)
+        return "\n".join(
+            [
+                f"{self._name}: {len(self._set_aside)} of {len(self._shards)} shards set aside",
+                *lines,
+                *([f"  and {more} more"] if more > 0 else []),
+                "The other shards are done. Run the same command again: only these are tried.",
+            ]
+        )
