@@ -1,96 +1,32 @@
 """The deployments on a real Prefect server with a real worker."""
 
 import json
-import signal
-import socket
 import subprocess
-import sys
 import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tasks.models import find_bundle
 from tasks.workspace import Workspace
-from tests.flows.command import environment, sdt
+from tests.flows.command import sdt
+from tests.flows.server import Server
 from tests.tasks import made
 from tests.tasks.test_label import model
 
 pytestmark = pytest.mark.slow
 
 CHECKOUT = Path(__file__).parents[2]
-PREFECT = Path(sys.executable).with_name("prefect")
-
-
-class Server:
-    """A Prefect server of the test's own, in a folder of its own."""
-
-    def __init__(self, home: Path) -> None:
-        self.home, self.port = home, _free_port()
-        self.url = f"http://127.0.0.1:{self.port}/api"
-        self.environment = environment(
-            home, PREFECT_HOME=str(home / "prefect"), PREFECT_API_URL=self.url,
-            PREFECT_SERVER_ANALYTICS_ENABLED="false", DO_NOT_TRACK="1",
-        )  # fmt: skip
-
-    def prefect(self, *arguments: str, cwd: Path | None = None, timeout: float = 300) -> str:
-        done = subprocess.run(
-            [PREFECT, *arguments], cwd=cwd or self.home, env=self.environment, capture_output=True, text=True,
-            timeout=timeout,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    @contextmanager
-    def background(self, name: str, *arguments: str) -> Iterator[None]:
-        with (self.home / f"{name}.log").open("w") as log:
-            process = subprocess.Popen(
-                [PREFECT, *arguments], cwd=self.home, env=self.environment, stdout=log, stderr=subprocess.STDOUT
-            )
-            try:
-                yield
-            finally:
-                process.send_signal(signal.SIGINT)
-                try:
-                    process.wait(30)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-
-    def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"{self.url}/{path}", data, {"content-type": "application/json"})
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.load(answer)
-
-    def wait(self, seconds: float = 120) -> None:
-        until = time.monotonic() + seconds
-        while True:
-            try:
-                self.ask("health")
-                return
-            except OSError:
-                assert time.monotonic() < until, (self.home / "server.log").read_text()
-                time.sleep(0.5)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with the work pool, the deployments and a worker, as deploy/prefect.yaml says to make them."""
     server = Server(tmp_path_factory.mktemp("prefect"))
-    (server.home / "prefect").mkdir()
     with ExitStack() as stack:
-        stack.enter_context(server.background("server", "server", "start", "--port", str(server.port)))
-        server.wait()
+        stack.enter_context(server.running())
         server.prefect("work-pool", "create", "sdt", "--type", "process")
         server.prefect("--no-prompt", "deploy", "--all", "--prefect-file", "deploy/prefect.yaml", cwd=CHECKOUT)
         stack.enter_context(server.background("worker", "worker", "start", "--pool", "sdt"))

@@ -1,4 +1,4 @@
-"""Leases on real files, between threads and processes that live, hang and die."""
+"""Leases on disk and on an object store, between threads and processes that live, hang and die."""
 
 import json
 import logging
@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
+from pathlib import Path
 
 import pytest
 
@@ -46,6 +47,12 @@ def holder(workspace: Workspace, seconds: float) -> Iterator[subprocess.Popen[st
     finally:
         process.kill()
         process.wait()
+
+
+@pytest.fixture(params=["disk", "store"])
+def workspace(request: pytest.FixtureRequest, tmp_path: Path) -> Workspace:
+    on_store: Workspace = request.getfixturevalue("s3_workspace")
+    return on_store if request.param == "store" else Workspace(str(tmp_path))
 
 
 def leases(workspace: Workspace) -> list[str]:

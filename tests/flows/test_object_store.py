@@ -1,0 +1,126 @@
+"""The whole way over an S3 gateway: the same labels as on disk, the fewest reads, and a gateway that dies half-way."""
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from sdt_model.config import MODALITIES
+from tasks.config import ExtractConfig, IngestConfig, LabelConfig, TrainConfig, VerifyConfig
+from tasks.demo import make_demo_archive
+from tasks.extract import extract
+from tasks.ingest import ingest
+from tasks.label import label
+from tasks.models import promote
+from tasks.prune import plan_workspace_prune
+from tasks.query import run_query
+from tasks.train import train
+from tasks.verify import verify
+from tasks.workspace import Workspace
+from tests.flows.command import sdt
+from tests.flows.server import Server
+from tests.gateway import Gateway
+from tests.sdt_model import made as made_conversations
+from tests.tasks import made
+from tests.tasks.test_label import model
+from tests.wire import Request, Wire
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_session")]
+
+QUERY = "SELECT * FROM labels ORDER BY conversation_id, turn"
+BY_PLACE = ["model_id", "run_id", "archive"]  # these name the data's versions, which a store tells in its own way
+
+
+def rows(workspace: Workspace, sql: str = QUERY) -> pl.DataFrame:
+    return run_query(workspace, sql).collect()
+
+
+def everything(workspace: Workspace, source: str) -> pl.DataFrame:
+    """Ingest, extract, train and label in a workspace; its labels."""
+    where = {"workspace": workspace.url, "archive": "made"}
+    ingest(IngestConfig(**where, kind="table", path=source, shards=4))
+    for modality in MODALITIES:
+        extract(ExtractConfig(**where, extractors={"audio": "logmel"}), modality)
+    trained = train(TrainConfig(**where, extractors={"audio": "logmel"}, training=made_conversations.training()))
+    promote(workspace, trained.model_id)
+    label(LabelConfig(**where))
+    assert verify(VerifyConfig(**where)).faults == ()
+    return rows(workspace)
+
+
+def test_media_training_and_labels_on_a_store_are_those_on_disk(
+    workspace: Workspace, s3_workspace: Workspace, tmp_path: Path
+) -> None:
+    table = make_demo_archive(tmp_path / "source", conversations=12)
+    s3_workspace.fs.put(str(table.parent), s3_workspace.path("source"), recursive=True)
+    on_disk = everything(workspace, str(table))
+    on_store = everything(s3_workspace, s3_workspace.uri(f"source/{table.name}"))
+    assert len(on_disk) > 50
+    assert on_store.drop(BY_PLACE).equals(on_disk.drop(BY_PLACE))
+    assert plan_workspace_prune(s3_workspace, "made") == []
+
+
+def test_a_query_for_one_day_reads_that_day_s_files_alone(s3_workspace: Workspace, store: Wire) -> None:
+    made.archive(s3_workspace)
+    model(s3_workspace)
+    label(LabelConfig(workspace=s3_workspace.url, archive="made"))
+    store.reset()
+    found = rows(s3_workspace, "SELECT emotion, COUNT(*) AS n FROM labels WHERE date = '2026-03-01' GROUP BY emotion")
+    read = {request.path for request in store.requests if request.path.endswith(".parquet") and request.method == "GET"}
+    assert found["n"].sum() > 0 and len(read) == 3
+    assert all("/labels/made/date=2026-03-01/" in path for path in read), read
+
+
+@contextlib.contextmanager
+def stops(gateway: Gateway, store: Wire, after: int) -> Iterator[None]:
+    """The gateway's power fails once so many label shards have been written; afterwards it is back."""
+    written: list[str] = []
+
+    def seen(request: Request) -> bool:
+        if request.method == "PUT" and "/labels/" in request.path and request.path.endswith(".parquet"):
+            written.append(request.path)
+            if len(written) == after:
+                threading.Thread(target=gateway.stop).start()
+        return False
+
+    store.fails = seen
+    try:
+        yield
+        assert len(written) >= after
+    finally:
+        store.reset()
+        gateway.stop()
+        gateway.start()
+
+
+def test_a_gateway_that_dies_half_way_fails_the_run_readably_and_the_next_one_completes(
+    s3_workspace: Workspace, workspace: Workspace, gateway: Gateway, store: Wire, tmp_path: Path
+) -> None:
+    for each in (workspace, s3_workspace):
+        made.archive(each, conversations=96, shards=8)
+        model(each)
+    where = ["--workspace", s3_workspace.url]
+    surroundings = store.environment | {"AWS_MAX_ATTEMPTS": "2"}
+    few = ["--set", "retries=0", "--set", "workers=1", "--set", "lease_s=5", "--set", "ray.cpus=1"]
+    server = Server(tmp_path)
+    surroundings |= {"PREFECT_API_URL": server.url, "PREFECT_HOME": str(tmp_path / "prefect")}
+    with server.running():
+        with stops(gateway, store, after=4):
+            failed = sdt("label", "made", *where, *few, cwd=tmp_path, **surroundings)
+        assert failed.returncode == 1 and "Traceback" not in failed.stderr
+        assert "does not answer" in failed.stderr and s3_workspace.url in failed.stderr
+        assert store.environment["AWS_SECRET_ACCESS_KEY"] not in failed.stderr + failed.stdout
+        there = [path for path in s3_workspace.files("labels/made") if path.endswith(".parquet")]
+        assert 0 < len(there) < 24
+
+        again = sdt("label", "made", *where, *few, cwd=tmp_path, **surroundings)
+        assert again.returncode == 0, again.stderr
+        status = sdt("status", *where, cwd=tmp_path, **surroundings)
+        assert "Failed" in status.stdout and "Completed" in status.stdout
+    label(LabelConfig(workspace=workspace.url, archive="made"))
+    assert rows(s3_workspace).drop("run_id").equals(rows(workspace).drop("run_id"))
+    assert verify(VerifyConfig(workspace=s3_workspace.url, archive="made")).faults == ()
+    assert s3_workspace.files("leases") == []
