@@ -70,13 +70,17 @@ def configured(kind: type[Settings], given: Given, options: dict[str, Any]) -> S
 
 
 def run(flow: str, kind: type[Settings], given: Given, options: dict[str, Any]) -> tuple[Settings, Any]:
-    """Add up the configuration, run the flow with it, print its page; the configuration, and what the flow returned."""
+    """Add up the configuration, run the flow with it, print its page; the configuration, and what the flow returned.
+
+    A flow that has `<flow>_found` is not run where that says what it would find.
+    """
     settings = configured(kind, given, options)
     prepare_environment()
     show_progress()
     log.info("starting")
     module = import_module(f"flows.{flow}")
-    result = getattr(module, f"{flow}_flow")(settings)
+    found = getattr(module, f"{flow}_found", lambda _: None)(settings)
+    result = getattr(module, f"{flow}_flow")(settings) if found is None else found
     print(getattr(module, f"{flow}_page")(settings, result))
     return settings, result
 

@@ -4,6 +4,7 @@ from contextlib import nullcontext
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
+from prefect.settings import PREFECT_API_URL
 
 from flows.artifacts import Features, extract_page, publish
 from flows.faults import ended
@@ -23,8 +24,21 @@ def extract_task(config: ExtractConfig, modality: Modality) -> Manifest | None:
 @flow(name="sdt-extract", persist_result=False)
 def extract_flow(config: ExtractConfig) -> Features:
     """Make the features of every utterance of an archive."""
-    done = all(nothing_to_do(config, modality) for modality in config.modalities)
-    with nullcontext() if done else connected(config.ray):
+    with nullcontext() if _all_there(config) else connected(config.ray):
         features = {modality: extract_task(config, modality) for modality in config.modalities}
     publish("sdt-extract", extract_page(config, features))
     return ended(features, features)
+
+
+def extract_found(config: ExtractConfig) -> Features | None:
+    """What the flow would find, where there is nothing to do and no server to be told so; else None.
+
+    Starting a server of our own would take longer than all the rest.
+    """
+    if PREFECT_API_URL.value() or not _all_there(config):
+        return None
+    return {modality: extract(config, modality) for modality in config.modalities}
+
+
+def _all_there(config: ExtractConfig) -> bool:
+    return all(nothing_to_do(config, modality) for modality in config.modalities)

@@ -9,14 +9,17 @@ from pathlib import Path
 import pytest
 
 from sdt_model.config import MODALITIES
-from tasks.config import ExtractConfig, IngestConfig, LabelConfig
+from tasks.config import ExtractConfig, IngestConfig, LabelConfig, TrainConfig
 from tasks.demo import make_demo_archive
 from tasks.extract import extract
 from tasks.ingest import ingest
 from tasks.label import label
 from tasks.manifest import MANIFEST
+from tasks.train import train
 from tasks.workspace import Workspace
 from tests.flows.command import SDT, environment, kill_once
+from tests.sdt_model import made as made_conversations
+from tests.tasks import made
 from tests.tasks.test_label import model
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_session")]
@@ -45,13 +48,19 @@ def shards(workspace: Workspace, below: str) -> dict[str, int]:
 
 def killed(command: str, workspace: Workspace, below: str, cwd: Path) -> dict[str, int]:
     """Run a stage, kill its driver once the third shard is there, and return the shards that are."""
-    log = cwd / "killed.log"
-    driver = subprocess.Popen(
-        [SDT, command, "made", "--set", "ray.cpus=1", *SETTINGS.get(command, [])], cwd=cwd, env=environment(cwd),
-        stdout=log.open("w"), stderr=subprocess.STDOUT, start_new_session=True,
-    )  # fmt: skip
+    driver, log = started(command, SETTINGS.get(command, []), cwd)
     kill_once(lambda: shards(workspace, below), 3, driver, log, seconds=120)
     return shards(workspace, below)
+
+
+def started(command: str, settings: list[str], cwd: Path) -> tuple["subprocess.Popen[bytes]", Path]:
+    """A command under way over the archive in ``cwd``'s workspace, and where its lines go."""
+    log = cwd / f"{command}.log"
+    driver = subprocess.Popen(
+        [SDT, command, "made", "--set", "ray.cpus=1", *settings], cwd=cwd, env=environment(cwd),
+        stdout=log.open("w"), stderr=subprocess.STDOUT, start_new_session=True,
+    )  # fmt: skip
+    return driver, log
 
 
 def test_killed_in_extract_and_in_label_it_goes_on_and_ends_with_the_same_labels(
@@ -78,3 +87,23 @@ def test_killed_in_extract_and_in_label_it_goes_on_and_ends_with_the_same_labels
         assert kept(workspace, below) == kept(undisturbed, below)
         for name in kept(workspace, below):
             assert workspace.read_bytes(name) == undisturbed.read_bytes(name), name
+
+
+def test_killed_in_training_it_goes_on_from_its_last_checkpoint_to_the_same_model(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    undisturbed, workspace = Workspace(str(tmp_path / "undisturbed")), Workspace(str(tmp_path / "rough" / "workspace"))
+    training, epochs = made_conversations.training(epochs=40, patience=40, dropout=0.1), 40
+    for each in (undisturbed, workspace):
+        made.archive(each)
+    driver, log = started("train", ["--set", f"training={training.model_dump_json()}"], tmp_path / "rough")
+    checkpoints = Path(workspace.url) / "models" / ".runs"
+    kill_once(lambda: list(checkpoints.rglob("best.safetensors")), 2, driver, log, seconds=120)
+
+    with caplog.at_level(logging.INFO, "sdt.train"):
+        report = train(TrainConfig(workspace=workspace.url, archive="made", training=training))
+    lines = [record.message for record in caplog.records if record.message.startswith("train: epoch")]
+    assert report.epochs == epochs and 0 < len(lines) < epochs, "it did not go on from where it was killed"
+    whole = train(TrainConfig(workspace=undisturbed.url, archive="made", training=training))
+    weights = f"models/{report.model_id}/model.safetensors"
+    assert whole == report and workspace.read_bytes(weights) == undisturbed.read_bytes(weights)

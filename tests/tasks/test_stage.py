@@ -11,9 +11,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from tasks import fan_out as fan_out_module
 from tasks.config import Resources, StageConfig
 from tasks.encoders import minilm_folder
-from tasks.errors import StageFailed, WorkflowError
+from tasks.errors import StageFailed, StoreOut, WorkflowError
 from tasks.fan_out import fan_out
 from tasks.shards import Shard, ShardFunction, ShardOutput
 from tasks.stage import Stage, run_stage
@@ -36,6 +37,8 @@ def count(calls: Path, shard: Shard) -> ShardOutput:
         raise OSError("the network is down")
     if how == "always":
         raise ValueError("poison")
+    if how == "store out twice" and attempt < 3:
+        raise StoreOut("s3://bucket/x: the store does not answer")
     if how == "bad input":
         raise WorkflowError("row 3 is broken")
     return ShardOutput(pa.table({"n": [shard.index] * 3}), {"seen": 3}, {"last": shard.index})
@@ -123,6 +126,17 @@ def test_a_fault_of_the_input_is_not_tried_again(run: Callable, calls: Path) -> 
     with pytest.raises(StageFailed, match="row 3 is broken"):
         run({0: "bad input"})
     assert called(calls)[0] == 1
+
+
+def test_a_shard_whose_store_is_out_is_tried_again_after_a_pause_that_grows(
+    run: Callable, calls: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(fan_out_module, "_FIRST_PAUSE_S", 1.0)
+    began = time.monotonic()
+    run({1: "store out twice"})
+    assert time.monotonic() - began > 1.0 + 2.0
+    assert (calls / "1").read_text() == "xxx" and (calls / "0").read_text() == "x"
+    assert "shard 1 failed (s3://bucket/x: the store does not answer), trying again" in caplog.text
 
 
 def test_progress_is_one_line(run: Callable, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,0 +1,25 @@
+"""Extract from the command line where there is nothing to do."""
+
+from pathlib import Path
+
+import pytest
+
+from tasks.config import ExtractConfig, IngestConfig
+from tasks.extract import extract
+from tasks.ingest import ingest
+from tests.flows.command import sdt
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_what_is_all_there_is_shown_without_starting_anything(tmp_path: Path) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / "calls.csv").write_text("conversation_id,turn,text\na,0,hello\nb,0,bye\n")
+    where = {"workspace": str(here / "workspace"), "archive": "calls"}
+    ingest(IngestConfig(**where, kind="table", path=str(here / "calls.csv")))
+    extract(ExtractConfig(**where), "text")
+    done = sdt("extract", "calls", cwd=here)
+    assert done.returncode == 0, done.stderr
+    (row,) = (line for line in done.stdout.splitlines() if line.startswith("| text"))
+    assert [cell.strip() for cell in row.strip("|").split("|")] == ["text", "minilm", "384", "2", "0", "0"]
+    assert {path.name for path in here.iterdir()} == {"calls.csv", "workspace"}, "neither Prefect nor Ray was started"
