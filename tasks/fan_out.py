@@ -22,6 +22,7 @@ from tasks.culprits import Culprits, Watch
 from tasks.errors import StageFailed, StoreOut, WorkflowError
 from tasks.in_hand import Report, report
 from tasks.manifest import ShardRecord
+from tasks.room import in_words, room, working_nodes
 from tasks.shards import Shard, ShardFunction, describe_shard, run_shard
 from tasks.workspace import Workspace
 
@@ -148,13 +149,12 @@ class _FanOut:
 
     def _start(self, shards: int) -> None:
         resources = self._config.resources or Resources()
-        room = {"CPU": 1.0} | ray.cluster_resources()
-        fitting = min(int(room.get(name, 0) / amount) for name, amount in resources.asked().items())
+        nodes = working_nodes()
+        fitting = room(nodes, resources.asked())
         if fitting < 1 and self._config.workers is None:
             raise WorkflowError(
-                f"{self._name}: a worker asks for {resources.cpus:g} CPUs, {resources.gpus:g} GPUs and "
-                f"{resources.memory_gb:g} GB, and Ray has {room['CPU']:g}, {room.get('GPU', 0):g} and "
-                f"{room.get('memory', 0) / 1e9:.1f}\n"
+                f"{self._name}: a worker asks for {in_words(resources.asked())}, and no node of Ray's has as much\n"
+                f"  they have {'; '.join(sorted({in_words(node) for node in nodes}))}\n"
                 "  lower `resources`, or set `workers` if nodes are yet to come"
             )
         count = min(shards, self._config.workers or fitting)

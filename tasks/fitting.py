@@ -16,6 +16,7 @@ from ray.util.queue import Empty, Queue
 
 from tasks.config import Resources
 from tasks.errors import WorkflowError
+from tasks.room import cores_each, working_nodes
 from tasks.workspace import Workspace
 
 log = logging.getLogger("sdt.train")
@@ -24,10 +25,8 @@ Worker = Callable[[dict[str, Any]], None]
 
 
 def worker_resources(resources: Resources | None, workers: int) -> Resources:
-    """What one worker gets: as configured, or an equal share of the cluster's cores."""
-    if resources is not None:
-        return resources
-    return Resources(cpus=max(1, int(ray.cluster_resources().get("CPU", 1) // workers)))
+    """What one worker gets: as configured, or an equal share of the cluster's cores, all of them on one node."""
+    return resources or Resources(cpus=cores_each(working_nodes(), workers))
 
 
 def fit(

@@ -148,7 +148,7 @@ def test_progress_is_one_line(run: Callable, caplog: pytest.LogCaptureFixture) -
 def test_asking_for_more_than_there_is_says_so(workspace: Workspace, calls: Path) -> None:
     stage = Stage("count", "f", MANIFEST, (Shard(0, "out/p.parquet"),), partial(prepare, calls))
     for resources, asked in (
-        (Resources(cpus=64), "64 CPUs, 0 GPUs and 0 GB, and Ray has 2, 0 and "),
+        (Resources(cpus=64), "64 CPUs, 0 GPUs and 0 GB, and no node .*\n  they have 2 CPUs, 0 GPUs and "),
         (Resources(gpus=0.5), "1 CPUs, 0.5 GPUs and 0 GB"),
         (Resources(memory_gb=5e5), "1 CPUs, 0 GPUs and 500000 GB"),
     ):
