@@ -58,18 +58,20 @@ class _Worker:
         self._workspace = workspace
         self._prepare = prepare
         self._work: ShardFunction | None = None
+        self._node = ray.util.get_node_ip_address()
 
     def ready(self) -> None:
         """Answers once the worker runs."""
 
-    def do(self, shard: Shard, there: bool, how: Report | None, pause_s: float) -> ShardRecord:
+    def do(self, shard: Shard, there: bool, how: Report | None, pause_s: float) -> tuple[ShardRecord, str]:
+        """The shard's record, and the address of the node."""
         time.sleep(pause_s)
         if there:
-            return describe_shard(self._workspace, shard)
+            return describe_shard(self._workspace, shard), self._node
         report(how)
         if self._work is None:
             self._work = self._prepare()
-        return run_shard(self._workspace, shard, self._work)
+        return run_shard(self._workspace, shard, self._work), self._node
 
 
 @dataclass(frozen=True)
@@ -171,9 +173,10 @@ class _FanOut:
             return self._restarting.pop(reference)
         now = self._running.pop(reference)
         try:
-            self._records[now.shard.index] = record = ray.get(reference)
+            record, node = ray.get(reference)
+            self._records[now.shard.index] = record
             self._computed += now.shard.path not in there
-            self._tell(now, record, found=now.shard.path in there)
+            self._tell(now, record, node, found=now.shard.path in there)
         except RayActorError as error:
             self._died(now.worker, now.shard, now.earlier, error)
             # A shard given to it while it restarts would be refused, and that would count as a failure of the shard.
@@ -184,12 +187,13 @@ class _FanOut:
             self._failed(now.shard, now.earlier, getattr(error, "cause", None) or error)
         return now.worker
 
-    def _tell(self, attempt: _Attempt, record: ShardRecord, found: bool) -> None:
+    def _tell(self, attempt: _Attempt, record: ShardRecord, node: str, found: bool) -> None:
         """One line for a shard that is done."""
         facts = {
             "stage": self._name,
             "shard": record.index,
             "path": record.path,
+            "node": node,
             "found": found,
             "rows": record.rows,
             "bytes": record.bytes,

@@ -1,4 +1,4 @@
-"""Ray Train's side of a training run, whatever is trained: workers, checkpoints, retries, a log line an epoch."""
+"""Ray Train's side of a training run, whatever is trained: workers, checkpoints, retries, lines for the log."""
 
 import json
 import logging
@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +56,21 @@ def fit(
         Path(workspace.path(runs)).mkdir(parents=True, exist_ok=True)
     with _epoch_lines(what) as queue:
         settings = {"plan": plan.model_dump(mode="json"), "queue": queue}
-        result = _fit(TorchTrainer(worker, train_loop_config=settings, scaling_config=scaling, run_config=run))
+        placed = partial(_placed, worker)
+        result = _fit(TorchTrainer(placed, train_loop_config=settings, scaling_config=scaling, run_config=run))
     if result.checkpoint is None:
         raise WorkflowError(f"training of {name} ended without a checkpoint in {workspace.uri(runs)}")
     checkpoint: Checkpoint = result.checkpoint
     return checkpoint
+
+
+def _placed(worker: Worker, settings: dict[str, Any]) -> None:
+    """One of several workers first says on which node it is."""
+    context = ray.train.get_context()
+    if (workers := context.get_world_size()) > 1:
+        place = f"worker {context.get_world_rank() + 1} of {workers} is on node {ray.util.get_node_ip_address()}"
+        settings["queue"].put(json.dumps({"line": place}))
+    worker(settings)
 
 
 def _fit(trainer: TorchTrainer) -> Result:
@@ -74,7 +85,7 @@ def _fit(trainer: TorchTrainer) -> Result:
 
 @contextmanager
 def _epoch_lines(what: str) -> Iterator[Queue]:
-    """A queue whose records become one log line an epoch, here in the driver."""
+    """A queue whose records become log lines, here in the driver: where a worker is, and one an epoch."""
     queue = Queue(actor_options={"num_cpus": 0})
     over = threading.Event()
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from ipaddress import ip_address
 from pathlib import Path
 
 from flows.log_lines import JsonLines
@@ -20,6 +21,7 @@ def test_every_line_of_a_run_is_json_with_one_for_every_shard_and_nothing_that_w
     shards = [line for line in lines if line["logger"] == "sdt.shards" and line["stage"] == "ingest"]
     assert sorted(line["shard"] for line in shards) == [0, 1, 2, 3]
     assert sum(line["rows"] for line in shards) == 2 and all(line["attempt"] == 1 for line in shards)
+    assert all(ip_address(line["node"]) for line in shards)
     progress = [line for line in lines if line.get("stage") == "ingest" and "done" in line]
     assert (progress[-1]["done"], progress[-1]["shards"]) == (4, 4)
 

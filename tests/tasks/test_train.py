@@ -1,6 +1,7 @@
 """Training on real Ray Train workers, gloo between them."""
 
 import json
+import logging
 import os
 import signal
 import tempfile
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import ray
 import torch
 from ray.train import RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer, get_device, prepare_model
@@ -93,10 +95,13 @@ def test_it_goes_on_from_the_last_checkpoint_after_a_worker_dies(
     assert workspace.read_bytes(weights) == undisturbed.read_bytes(weights)
 
 
-def test_it_makes_a_bundle_once_and_promotes_it(workspace: Workspace) -> None:
+def test_it_makes_a_bundle_once_and_promotes_it(workspace: Workspace, caplog: pytest.LogCaptureFixture) -> None:
     made.archive(workspace)
     settings = config(workspace, made_conversations.training(epochs=12, patience=3, dropout=0.1), workers=2)
-    report = train(settings)
+    with caplog.at_level(logging.INFO, "sdt.train"):
+        report = train(settings)
+    for worker in (1, 2):
+        assert f"train: worker {worker} of 2 is on node {ray.util.get_node_ip_address()}" in caplog.messages
     assert report.metrics["dev_weighted_f1"] > 0.6 and report.metrics["best_epoch"] < report.epochs <= 12
     assert report.metrics["paper_protocol_test_weighted_f1"] >= report.metrics["test_weighted_f1"]
     assert production(workspace) == report.model_id
