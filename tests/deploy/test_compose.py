@@ -7,7 +7,7 @@ from tests.deploy.files import CHECKOUT, DEPLOY, compose, containers, environmen
 
 FIELDS = {
     "build", "cap_drop", "command", "depends_on", "entrypoint", "environment", "healthcheck", "image", "init", "ipc",
-    "network_mode", "networks", "ports", "read_only", "restart", "security_opt", "shm_size", "tmpfs", "volumes",
+    "network_mode", "networks", "pid", "ports", "read_only", "restart", "security_opt", "shm_size", "tmpfs", "volumes",
 }  # fmt: skip
 SERVICES: dict[str, dict[str, Any]] = compose()["services"]
 TEXT = (DEPLOY / "compose.yaml").read_text()
@@ -28,7 +28,7 @@ def test_what_is_named_is_there() -> None:
         for mount in service.get("volumes", []):
             assert mount.split(":")[0] in compose()["volumes"], name
         assert set(service.get("networks", [])) <= {*compose()["networks"], "default"}, name
-        for shared in (service.get("network_mode", ""), service.get("ipc", "")):
+        for shared in (service.get("network_mode", ""), service.get("ipc", ""), service.get("pid", "")):
             assert not shared.startswith("service:") or shared.removeprefix("service:") in SERVICES, name
 
 
@@ -62,7 +62,8 @@ def test_ports_are_open_to_this_machine_alone() -> None:
 
 def test_the_driver_is_on_a_ray_node_as_on_a_cluster() -> None:
     node, worker = SERVICES["ray-node"], SERVICES["prefect-worker"]
-    assert worker["network_mode"] == worker["ipc"] == "service:ray-node" and node["ipc"] == "shareable"
+    assert {worker[shared] for shared in ("network_mode", "ipc", "pid")} == {"service:ray-node"}
+    assert node["ipc"] == "shareable" and pod_templates()["sdt-prefect-worker"]["spec"]["shareProcessNamespace"]
     assert set(node["volumes"]) == {"worker-tmp:/tmp"} <= set(worker["volumes"])
     assert "networks" not in node, "with two networks Ray may take the address of the wrong one"
     their_node, their_worker = containers(pod_templates()["sdt-prefect-worker"])
