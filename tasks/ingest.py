@@ -29,7 +29,7 @@ from tasks.schema import KEY, REJECTED, UTTERANCES, conform
 from tasks.shards import Shard, ShardFunction, ShardOutput, Stream, shard_columns
 from tasks.sources import BATCH_ROWS, SourceFile, WithFeatures, source
 from tasks.stage import Stage, run_stage
-from tasks.stores import answering, open_url
+from tasks.stores import answering, file_version, open_url
 from tasks.workspace import Workspace
 
 log = logging.getLogger("sdt.ingest")
@@ -106,7 +106,7 @@ def _content(file: SourceFile) -> str:
     """What changes when the file's content does: its hash, or what an object store has in its place."""
     fs, path = file.filesystem
     if not isinstance(fs, LocalFileSystem):
-        return str(fs.checksum(path))
+        return file_version(fs, path)
     digest = hashlib.sha256()
     with fs.open(path, "rb") as opened:
         while block := opened.read(2**20):

@@ -26,6 +26,8 @@ _ROUNDS = 2
 _S3 = {"s3", "s3a"}
 _REMOVERS = 16
 _LIBRARIES = {"botocore", "aiobotocore", "aiohttp", "gcsfs", "google", "adlfs", "azure"}
+# What stores say of a file that changes with its content, the surest first; a file's inode or owner is none of it.
+_VERSIONS = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "Last-Modified", "created")
 # These say what there is at a path, and nothing about the store.
 _OF_A_PATH = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ELOOP, errno.ENAMETOOLONG}
 _PASSWORD = re.compile(r"://[^/@]*:[^/@]*@")
@@ -79,6 +81,13 @@ def remove_tree(fs: Any, path: str) -> None:
 def arrow_filesystem(fs: Any) -> pafs.FileSystem:
     """An fsspec filesystem for libraries that want Arrow's interface."""
     return pafs.LocalFileSystem() if isinstance(fs, LocalFileSystem) else pafs.PyFileSystem(_Handler(fs))
+
+
+def file_version(fs: Any, path: str) -> str:
+    """A text that changes with a file's content, without reading it."""
+    info = fs.info(path)
+    known = next((info[name] for name in _VERSIONS if info.get(name)), None)  # some gateways say ""
+    return str(fs.ukey(path)) if known is None else f"{info.get('size')} bytes, {known}"
 
 
 @contextmanager

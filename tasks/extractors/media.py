@@ -16,7 +16,7 @@ from typing import IO, Any, Literal
 
 from fsspec.implementations.local import LocalFileSystem
 
-from tasks.stores import answering, open_url
+from tasks.stores import answering, file_version, open_url
 
 MAX_SECONDS = 600.0
 MAX_BYTES = 64 * 2**30  # of a file; ten hours of video have fewer
@@ -24,8 +24,6 @@ MAX_BYTES = 64 * 2**30  # of a file; ten hours of video have fewer
 _BLOCK_BYTES, _BLOCKS = 2 * 2**20, 16
 # Decoding begins this much before a span: a codec needs what came before to give the right samples.
 _LEAD_S = 0.5
-# What stores say of a file that changes with its content, the surest first; a file's inode or owner is none of it.
-_VERSIONS = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "Last-Modified", "created")
 _NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
 
 
@@ -166,9 +164,7 @@ class MediaRoot:
     def _version(self, uri: str) -> str:
         fs, path = self._root[0], self._find(uri)
         with answering(self._told(path)):
-            info = fs.info(path)
-        known = next((info[name] for name in _VERSIONS if info.get(name) is not None), None)
-        return str(fs.ukey(path)) if known is None else f"{info.get('size')} bytes, {known}"
+            return file_version(fs, path)
 
     def _told(self, path: str) -> str:
         """The path as a person would write it."""

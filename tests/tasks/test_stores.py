@@ -2,13 +2,14 @@
 
 import errno
 import threading
+import time
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from tasks.errors import StoreOut, WorkflowError
-from tasks.stores import open_url, store_fault
+from tasks.stores import file_version, open_url, store_fault
 from tasks.workspace import Workspace
 from tests.gateway import Gateway
 from tests.wire import Wire
@@ -45,6 +46,16 @@ def test_what_another_process_wrote_is_seen_at_once(s3_workspace: Workspace, gat
     other.pipe_file(s3_workspace.path("a/y.json"), b"2")
     assert s3_workspace.exists("a/y.json")
     assert s3_workspace.files("a") == ["a/x.json", "a/y.json"]
+
+
+def test_a_file_s_version_changes_with_it_on_a_gateway_without_etags(s3_workspace: Workspace) -> None:
+    versions = []
+    for content in (b"one", b"two", b"three"):
+        s3_workspace.write_bytes("a", content)
+        versions.append(file_version(s3_workspace.fs, s3_workspace.path("a")))
+        assert file_version(s3_workspace.fs, s3_workspace.path("a")) == versions[-1]
+        time.sleep(1.1)  # such a gateway tells seconds
+    assert len(set(versions)) == 3
 
 
 @pytest.mark.parametrize("wrong", ["AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID"])
