@@ -1,9 +1,11 @@
 # make demo   the whole workflow over a synthetic archive      make test    every test
 # make lint   format, lint, types, import rules                make quick   the tests that take seconds
+# make cluster-test   a Prefect server and worker, a Ray head and two workers and an S3 gateway, each on a machine of its
+#                     own made of network namespaces, at work; needs root and Linux, and is part of make test as well
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo test quick lint bench clean
+.PHONY: demo test quick cluster-test lint bench clean
 .DELETE_ON_ERROR:
 
 demo: .venv/base
@@ -15,6 +17,9 @@ test: .venv/dev
 
 quick: .venv/dev
 	$(BIN)/pytest -m "not slow"
+
+cluster-test: .venv/dev
+	$(BIN)/pytest tests/cluster -s
 
 lint: .venv/dev
 	$(BIN)/ruff check .
