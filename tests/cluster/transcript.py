@@ -18,6 +18,10 @@ def json_lines(text: str, logger: str) -> list[dict[str, Any]]:
     return [line for line in lines if line["logger"] == logger]
 
 
+def messages(text: str, logger: str) -> list[str]:
+    return [line["message"] for line in json_lines(text, logger)]
+
+
 def shards_by_node(text: str) -> Places:
     found: Places = defaultdict(lambda: defaultdict(list))
     for line in json_lines(text, "sdt.shards"):
