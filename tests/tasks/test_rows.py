@@ -2,6 +2,8 @@ from datetime import UTC, datetime
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tasks.rows import CANONICAL, SCANNED, typed_rows
 
@@ -31,6 +33,10 @@ def typed(*rows: dict[str, str | None], shards: int = 4) -> list[dict]:
         ({"start_s": "soon"}, "start_s 'soon' is not a number of seconds"),
         ({"end_s": "inf"}, "end_s 'inf' is not a number of seconds"),
         ({"occurred_at": "yesterday"}, "occurred_at 'yesterday' is not an ISO 8601 time"),
+        (
+            {"occurred_at": "0001-01-01T00:00:00+02:00"},
+            "occurred_at '0001-01-01T00:00:00+02:00' is not an ISO 8601 time",
+        ),
         ({"audio": "/etc/passwd"}, "audio '/etc/passwd' leaves the media root"),
         ({"audio": "a/../../x.wav"}, "audio 'a/../../x.wav' leaves the media root"),
         ({"video": "http://host/x.mp4"}, "video 'http://host/x.mp4' leaves the media root"),
@@ -63,10 +69,35 @@ def test_an_empty_text_beside_media_stays_empty() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["2026-03-01T12:00:00Z", "2026-03-01 13:00:00+01:00", "2026-03-01 12:00:00", "2026-03-01T12:00:00.000000000Z"],
-)
+    [
+        "2026-03-01T12:00:00Z", "2026-03-01 12:00:00+00:00", "2026-03-01 12:00:00", "2026-03-01T12:00:00.000",
+        "2026-03-01 13:00:00+01:00", "2026-03-01T12:00:00.000000000Z", "20260301T120000Z", "2026-03-01T12Z",
+    ],
+)  # fmt: skip
 def test_times_are_utc(text: str) -> None:
     assert typed(GOOD | {"occurred_at": text})[0]["occurred_at"] == datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+parts = st.tuples(
+    st.sampled_from(["2026", "0000", "0001", "9999"]), st.integers(0, 13), st.integers(0, 32), st.sampled_from("T "),
+    st.integers(0, 25), st.sampled_from([0, 59, 60]), st.sampled_from([0, 59, 60]),
+    st.sampled_from(["", ".5", ".000001", ".1234567"]), st.sampled_from(["", "Z", "+00:00", "+02:00", "z"]),
+)  # fmt: skip
+
+
+@given(st.lists(parts, min_size=1, max_size=20))
+def test_the_usual_times_are_read_as_any_other(written: list[tuple]) -> None:
+    texts = ["{}-{:02d}-{:02d}{}{:02d}:{:02d}:{:02d}{}{}".format(*values) for values in written]
+    found = typed(*(GOOD | {"occurred_at": text} for text in texts))
+    assert [row["occurred_at"] for row in found] == [python_time(text) for text in texts]
+
+
+def python_time(text: str) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(text)
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 def test_a_conversation_has_one_bucket_and_it_never_changes() -> None:
