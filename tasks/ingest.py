@@ -37,8 +37,9 @@ log = logging.getLogger("sdt.ingest")
 CODE_VERSION = 3
 _FEWEST_SHARDS = 4
 _CHUNK_ROWS = 4 * BATCH_ROWS  # scanned rows ordered by shard at a time
-# Small source files are scanned together: every shard opens each scanned file.
-_SCAN_FILES, _SCAN_BYTES = 64, 32 * 2**20
+# Small source files are scanned together, and of a large source no more than so many parts are made: every shard opens
+# each of them.
+_SCAN_FILES, _SCAN_BYTES, _SCAN_PARTS = 64, 32 * 2**20, 256
 _SCANNED = SCANNED.append(pa.field("order", pa.int32()))  # the source file's place among all
 
 
@@ -57,7 +58,8 @@ class IngestPlan:
 
     @property
     def scan_folder(self) -> str:
-        return f"archives/{self.archive}/scan/{self.identity}"
+        # With the number, so that parts that another version left half done are not taken for these.
+        return f"archives/{self.archive}/scan/{self.identity}-{_SCAN_PARTS}"
 
 
 def ingest(config: IngestConfig) -> Manifest:
@@ -121,12 +123,14 @@ def _media_root(config: IngestConfig) -> str:
     return str(folder if isinstance(fs, LocalFileSystem) else fs.unstrip_protocol(folder))
 
 
-def _scan_groups(files: list[SourceFile]) -> list[list[tuple[int, SourceFile]]]:
+def scan_groups(files: list[SourceFile]) -> list[list[tuple[int, SourceFile]]]:
     """Files that are scanned by one task, each with its place among all."""
+    most_files = max(_SCAN_FILES, math.ceil(len(files) / _SCAN_PARTS))
+    most_bytes = max(_SCAN_BYTES, math.ceil(2 * sum(file.size for file in files) / _SCAN_PARTS))  # half full at least
     groups: list[list[tuple[int, SourceFile]]] = []
     size = 0
     for place, file in enumerate(files):
-        if not groups or len(groups[-1]) == _SCAN_FILES or size + file.size > _SCAN_BYTES:
+        if not groups or len(groups[-1]) == most_files or size + file.size > most_bytes:
             groups.append([])
             size = 0
         groups[-1].append((place, file))
@@ -135,7 +139,7 @@ def _scan_groups(files: list[SourceFile]) -> list[list[tuple[int, SourceFile]]]:
 
 
 def _ingest(plan: IngestPlan, files: list[SourceFile], config: IngestConfig) -> Manifest:
-    groups = _scan_groups(files)
+    groups = scan_groups(files)
     scan = Stage(
         name="scan",
         fingerprint=plan.identity,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tasks.archive import archive_manifest_path
 from tasks.config import IngestConfig
 from tasks.errors import WorkflowError
-from tasks.ingest import IngestPlan, collect_shard, ingest, scan_files
+from tasks.ingest import IngestPlan, collect_shard, ingest, scan_files, scan_groups
 from tasks.manifest import Manifest
 from tasks.schema import KEY
 from tasks.shards import Shard, run_shard
@@ -135,6 +135,13 @@ def test_the_whole_of_meld(workspace: Workspace) -> None:
     manifest = run(workspace, MELD, kind="meld")
     assert manifest.counts["accepted"] == 13_708 and manifest.counts["rejected"] == 0
     assert sum(shard.facts["conversations"] for shard in manifest.shards) == 1_432
+
+
+@pytest.mark.parametrize(("files", "size"), [(5, 2**10), (3_000, 40 * 2**20), (100_000, 2**10)])
+def test_a_large_source_is_scanned_in_a_bounded_number_of_parts(files: int, size: int) -> None:
+    found = scan_groups([SourceFile(f"{i}", f"{i}", size) for i in range(files)])
+    assert [place for group in found for place, _ in group] == list(range(files))
+    assert len(found) <= 2 * 256 and (files > 5 or len(found) == 1)
 
 
 junk = (
