@@ -24,6 +24,7 @@ from tasks.in_hand import Report, report
 from tasks.manifest import ShardRecord
 from tasks.room import in_words, room, working_nodes
 from tasks.shards import Shard, ShardFunction, describe_shard, run_shard
+from tasks.waiting import Waiting
 from tasks.workspace import Workspace
 
 log, shard_log = logging.getLogger("sdt.stage"), logging.getLogger(SHARD_LINES)
@@ -84,7 +85,7 @@ class _Attempt:
 
 
 @dataclass(frozen=True)
-class _Waiting:
+class _Try:
     shard: Shard
     earlier: int = 0
     pause_s: float = 0.0
@@ -102,7 +103,7 @@ class _FanOut:
     ) -> None:
         self._name, self._shards, self._prepare, self._config, self._watch = name, shards, prepare, config, watch
         self._workspace = Workspace(config.workspace)
-        self._waiting = deque(map(_Waiting, shards))
+        self._waiting: Waiting[_Try] = Waiting((shard.source, _Try(shard)) for shard in shards)
         self._running: dict[Any, _Attempt] = {}  # by reference
         self._restarting: dict[Any, int] = {}  # reference -> worker
         self._workers: list[Any] = []
@@ -120,12 +121,13 @@ class _FanOut:
             idle = deque(range(len(self._workers)))
             while self._waiting or self._running:
                 while self._waiting and idle:
-                    self._submit(idle.popleft(), self._waiting.popleft(), there)
+                    worker = idle.popleft()
+                    self._submit(worker, self._waiting.next(worker), there)
                 awaited = [*self._running, *self._restarting]
                 done, _ = ray.wait(awaited, num_returns=1, timeout=self._patience())
-                idle.extend(worker for reference in done if (worker := self._collect(reference, there)) is not None)
-                for worker in self._culprits.hanging() if self._culprits else ():
-                    ray.kill(self._workers[worker], no_restart=False)
+                idle.extend(free for reference in done if (free := self._collect(reference, there)) is not None)
+                for hung in self._culprits.hanging() if self._culprits else ():
+                    ray.kill(self._workers[hung], no_restart=False)
                 self._progress(last=not (self._waiting or self._running))
         finally:
             for actor in self._workers:  # also takes whatever is still running with it
@@ -140,7 +142,7 @@ class _FanOut:
         """Seconds to wait for a shard before looking after the workers."""
         return min(_PROGRESS_EVERY_S, self._watch.hung_after_s / 2) if self._watch else _PROGRESS_EVERY_S
 
-    def _submit(self, worker: int, next_one: _Waiting, there: set[str]) -> None:
+    def _submit(self, worker: int, next_one: _Try, there: set[str]) -> None:
         how, shard = None, next_one.shard
         told = shard
         if self._culprits:
@@ -208,7 +210,7 @@ class _FanOut:
         if self._culprits and death and death.aside:
             why = self._culprits.aside[death.aside]
             log.error("%s: file %s set aside: %s; shard %d goes on", self._name, death.aside, why, shard.index)
-            self._waiting.append(_Waiting(shard))
+            self._waiting.add(shard.source, _Try(shard))
         elif death and death.suspects:
             self._failed(shard, attempts, RuntimeError(f"a worker died over {', '.join(death.suspects)}"))
         else:
@@ -221,7 +223,7 @@ class _FanOut:
         if attempts < self._config.retries and not expected:
             log.warning("%s: shard %d failed (%s), trying again", self._name, shard.index, reason)
             pause_s = min(_FIRST_PAUSE_S * 2**attempts, _LONGEST_PAUSE_S) if isinstance(cause, StoreOut) else 0.0
-            self._waiting.append(_Waiting(shard, attempts + 1, pause_s))
+            self._waiting.add(shard.source, _Try(shard, attempts + 1, pause_s))
         else:
             log.error("%s: shard %d set aside: %s", self._name, shard.index, reason)
             self._set_aside[shard.path] = reason

@@ -46,6 +46,18 @@ class ShardFeatures:
     conversations: Conversations
     reasons: dict[Modality, pl.Series]
 
+    def some(self, rows: Ints) -> "ShardFeatures":
+        """Those in the given rows, which hold all or none of a conversation's."""
+        utterances, there = self.utterances[rows], self.conversations
+        chosen = Conversations(
+            features={modality: vectors[rows] for modality, vectors in there.features.items()},
+            present=there.present[:, rows],
+            speaker=there.speaker[rows],
+            label=there.label[rows],
+            offset=_offset(utterances),
+        )
+        return ShardFeatures(utterances, chosen, {modality: why[rows] for modality, why in self.reasons.items()})
+
 
 def complete_features(workspace: Workspace, archive: str, modality: Modality, extractor: str) -> Manifest | None:
     """The manifest of the features that the extractor with this fingerprint made of the archive, if complete."""
@@ -126,11 +138,15 @@ def _conversations(
         speaker=(first_seen.rank("dense").over("conversation_id").cast(pl.Int64) - 1).fill_null(-1),
         label=pl.col("emotion").replace_strict(classes, default=-1, return_dtype=pl.Int64),
     )
-    lengths = utterances.group_by("conversation_id", maintain_order=True).len()["len"].to_numpy()
     return Conversations(
         features=features,
         present=present,
         speaker=numbers["speaker"].to_numpy(),
         label=numbers["label"].to_numpy(),
-        offset=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        offset=_offset(utterances),
     )
+
+
+def _offset(utterances: pl.DataFrame) -> Ints:
+    lengths = utterances.group_by("conversation_id", maintain_order=True).len()["len"].to_numpy()
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)

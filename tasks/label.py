@@ -7,7 +7,7 @@ again when it is next asked for or looked back to, and until then the report nam
 """
 
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -21,11 +21,11 @@ from sdt_model.model import SDT
 from sdt_model.predict import predict
 from tasks.archive import features_folder, has_modality, read_archive
 from tasks.config import LabelConfig
-from tasks.days import conversation_days
+from tasks.day_reader import DayReader
 from tasks.drift import Drift, drifts
 from tasks.errors import WorkflowError
 from tasks.fan_out import fan_out
-from tasks.features import FeatureFolder, complete_features, read_shard
+from tasks.features import FeatureFolder, complete_features
 from tasks.label_days import CONTENT, Day, all_out_of_date, archive_days, chosen_days
 from tasks.label_rows import emotion_counts, label_counts, label_rows
 from tasks.label_store import clear_day, day_folder, day_manifest, label_files, label_path, labelled_days
@@ -170,30 +170,37 @@ def prepare(plan: LabelPlan) -> ShardFunction:
     network = read_network(plan.workspace, plan.bundle)
     if torch.cuda.is_available():
         network.cuda()
-    return partial(label_shard, plan, network)
+    return partial(label_shard, plan, network, DayReader(plan.workspace, plan.folders, plan.bundle.emotions))
 
 
-def label_shard(plan: LabelPlan, network: SDT, shard: Shard) -> ShardOutput:
+def label_shard(plan: LabelPlan, network: SDT, reader: DayReader, shard: Shard) -> ShardOutput:
     """Label the conversations of one day in one utterance shard."""
-    record = ShardRecord.model_validate(shard.payload["utterances"])
-    day = shard.payload["day"]  # nothing else takes part in its labels
-    features = read_shard(
-        plan.workspace, record, list(plan.folders), plan.bundle.emotions, lambda rows: conversation_days(rows) == day
-    )
+    told = shard.payload  # of the day alone: nothing else takes part in its labels
+    features = reader.read(told["utterances"], told["day"], told["days"])
     predictions = predict(network, features.conversations, plan.batch_utterances, plan.bundle.calibration_temperature)
-    rows = label_rows(features, predictions, plan.bundle, shard.payload["run_id"])
+    rows = label_rows(features, predictions, plan.bundle, told["run_id"])
     return ShardOutput(conform(rows, labels_schema(plan.bundle.emotions), shard.path), label_counts(rows))
 
 
 def _shards_by_day(plan: LabelPlan, days: list[Day]) -> dict[str, list[Shard]]:
+    """A shard for each day and utterance shard that holds some of it; those of one utterance shard follow another."""
+    wanted: dict[str, set[str]] = defaultdict(set)
+    records: dict[str, ShardRecord] = {}
+    for day in days:
+        for record in day.shards:
+            wanted[record.path].add(day.name)
+            # There are as many tasks as days and shards, and what a shard's record says of its days would be in each.
+            records.setdefault(record.path, record.model_copy(update={"facts": {}, "counts": {}}))
+    named = {path: frozenset(names) for path, names in wanted.items()}
     shards: dict[str, list[Shard]] = {}
     index = 0
     for day in days:
         run_id = plan.run_id(day)
         shards[day.name] = []
         for record in day.shards:
-            payload = {"utterances": record.model_dump(), "day": day.name, "run_id": run_id}
-            shards[day.name].append(Shard(index, label_path(plan.archive, day.name, record.index, run_id), payload))
+            told = {"utterances": records[record.path], "day": day.name, "days": named[record.path], "run_id": run_id}
+            path = label_path(plan.archive, day.name, record.index, run_id)
+            shards[day.name].append(Shard(index, path, told, source=record.path))
             index += 1
     return shards
 

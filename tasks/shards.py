@@ -18,13 +18,15 @@ _RECORD = b"sdt"  # key of the counts and facts in a shard file's Parquet metada
 class Shard:
     """One unit of work: its number, the file it becomes, and what its function needs to know.
 
-    In a watched stage ``aside`` holds the files that it must not open, and why.
+    In a watched stage ``aside`` holds the files that it must not open, and why. Shards of one ``source`` are done by
+    one worker, one after another, as long as there are others to do.
     """
 
     index: int
     path: str
     payload: dict[str, Any] = field(default_factory=dict)
     aside: dict[str, str] = field(default_factory=dict)
+    source: str = ""
 
 
 @dataclass(frozen=True)
