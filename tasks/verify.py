@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from threading import Lock
 
 import polars as pl
 import pyarrow as pa
@@ -125,6 +126,8 @@ def _labels(workspace: Workspace, name: str, archive: Manifest, notes: list[str]
     by_index = {record.index: record for record in archive.shards}
     labelled, said = labelled_days(workspace, label_files(workspace, name)), days_of(archive.shards)
     notes += [f"{day} has no labels: sdt label {name}" for day in sorted(said.keys() - labelled.keys())]
+    checks = []
+    keys = _DayKeys(workspace)
     for day, manifest in sorted(labelled.items()):
         rows = said.get(day, DayContent()).rows
         if rows != manifest.rows:
@@ -132,9 +135,12 @@ def _labels(workspace: Workspace, name: str, archive: Manifest, notes: list[str]
                 f"{day_manifest(name, day)}: {manifest.rows} labels and {rows} utterances: label the day again"
             )
         for record in manifest.shards:
-            source = by_index.get(shard_of_labels(record.path))
-            compared = partial(_of_day, workspace, source, day) if source and rows == manifest.rows else _unique
-            yield _Check("labels", record, manifest.columns, compared)
+            number = shard_of_labels(record.path)
+            source = by_index.get(number)
+            compared = partial(keys.compared, source, day) if source and rows == manifest.rows else _unique
+            checks.append((number, _Check("labels", record, manifest.columns, compared)))
+    # The days of one utterance shard one after another, so that it is read once for all.
+    yield from (check for _, check in sorted(checks, key=lambda numbered: numbered[0]))
 
 
 def _wrong(workspace: Workspace, check: _Check) -> list[str]:
@@ -178,9 +184,33 @@ def _same(workspace: Workspace, utterances: ShardRecord, keys: pl.DataFrame) -> 
     return _compared(keys, _rows(workspace, utterances, list(KEY)), utterances.path)
 
 
-def _of_day(workspace: Workspace, utterances: ShardRecord, day: str, keys: pl.DataFrame) -> list[str]:
-    rows = _rows(workspace, utterances, [*KEY, "occurred_at"])
-    return _compared(keys, None if rows is None else rows.filter(conversation_days(rows) == day), utterances.path)
+class _DayKeys:
+    """The keys of each day of the utterance shards that were read last."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace, self._lock = workspace, Lock()
+        self._held: dict[str, dict[str, pl.DataFrame] | None] = {}
+
+    def compared(self, utterances: ShardRecord, day: str, keys: pl.DataFrame) -> list[str]:
+        days = self._days(utterances)
+        return _compared(keys, None if days is None else days.get(day, keys.clear()), utterances.path)
+
+    def _days(self, utterances: ShardRecord) -> dict[str, pl.DataFrame] | None:
+        with self._lock:  # the others wait for what one of them reads
+            if utterances.path not in self._held:
+                for path in list(self._held)[:-1]:  # the threads are at two shards at most
+                    del self._held[path]
+                self._held[utterances.path] = self._read(utterances)
+            return self._held[utterances.path]
+
+    def _read(self, utterances: ShardRecord) -> dict[str, pl.DataFrame] | None:
+        rows = _rows(self._workspace, utterances, [*KEY, "occurred_at"])
+        if rows is None:
+            return None
+        by_day = rows.select(*KEY, conversation_days(rows).alias("day")).partition_by(
+            "day", as_dict=True, include_key=False
+        )
+        return {str(day): part for (day,), part in by_day.items()}
 
 
 def _rows(workspace: Workspace, utterances: ShardRecord, columns: list[str]) -> pl.DataFrame | None:
