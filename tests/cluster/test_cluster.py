@@ -27,9 +27,8 @@ SOURCE, WORKSPACE = "s3://sdt/calls", "s3://sdt/workspace"
 INGEST = {"kind": "table", "path": SOURCE, "shards": 6}
 LAST_DAY = "2026-01-07"  # of the demo archive's three
 SMALL = {"model": {"hidden": 32, "heads": 4}, "optim": {"epochs": 3, "learning_rate": 0.001}}
-STATES = re.compile(
-    r"flow-run\.(Pending|Running|Completed|CompletedWithWarning|Failed|Crashed) |finished"
-)  # of what --watch prints
+# Of what --watch prints.
+STATES = re.compile(r"flow-run\.(Pending|Running|Completed|CompletedWithWarning|Failed|Crashed) |finished")
 UPLOAD = "import s3fs, sys; s3fs.S3FileSystem().put(sys.argv[1], 'sdt/calls', recursive=True)"
 JOIN = "import ray; ray.init(address='ray-head:6379', logging_level='ERROR'); print('let in')"
 NODES = """
