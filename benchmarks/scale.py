@@ -1,0 +1,211 @@
+"""python -m benchmarks.scale: from source files to labels with archives of different sizes, with memory and rates.
+
+The archive, its features and its model are made up (`benchmarks.made_up`): what is measured is the workflow around the
+model, not the model. Each stage runs in a process of its own, as its command does, with Ray embedded. Seconds leave
+the start of Python and of Ray out; core seconds are those of all processes, their start included. Five million
+utterances take about 1 GB.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
+from datetime import date, timedelta
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.made_up import ARCHIVE, DAYS, FIRST_DAY, register_made_up, write_model, write_sources
+from benchmarks.watched import Watched, watched
+from sdt_model.config import ModelConfig
+from tasks.archive import read_archive
+from tasks.cluster import connected
+from tasks.config import ExtractConfig, ExtractorNames, IngestConfig, LabelConfig, RayConfig, StageConfig, VerifyConfig
+from tasks.errors import WorkflowError
+from tasks.extract import extract
+from tasks.ingest import ingest
+from tasks.label import label
+from tasks.label_store import day_folder
+from tasks.query import run_query
+from tasks.verify import verify
+from tasks.workspace import Workspace
+
+DIM, MODEL = 16, ModelConfig(hidden=16, heads=2)
+ASKED = "SELECT emotion, COUNT(*) AS n FROM labels WHERE date = '{}' GROUP BY emotion ORDER BY n DESC"
+OUT = Path(__file__).with_name("scale.json")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One archive: where its sources and its workspace are, and how it is worked on."""
+
+    sources: str
+    url: str
+    """Of the workspace."""
+    workers: int = 2
+    shard_mb: float = 8.0
+    shards: int | None = None
+    days: int = DAYS
+    night: bool = False
+    """Label one day alone."""
+
+    @property
+    def workspace(self) -> Workspace:
+        return Workspace(self.url)
+
+    @property
+    def one_day(self) -> date:
+        """One in the middle."""
+        return (FIRST_DAY + timedelta(days=self.days // 2)).date()
+
+    @property
+    def config(self) -> StageConfig:
+        ray = RayConfig(cpus=self.workers)
+        return StageConfig(workspace=self.url, archive=ARCHIVE, ray=ray, workers=self.workers)
+
+
+def run_ingest(run: Run) -> int:
+    size = {"shards": run.shards, "shard_mb": run.shard_mb}
+    return ingest(IngestConfig(**dict(run.config), kind="table", path=run.sources, **size)).rows
+
+
+def run_extract(run: Run) -> int:
+    register_made_up()
+    names = ExtractorNames(text=f"made-up:{DIM}")
+    found = extract(ExtractConfig(**dict(run.config), extractors=names), "text")
+    return found.rows if found else 0
+
+
+def run_label(run: Run) -> int:
+    day = {"since": run.one_day, "until": run.one_day} if run.night else {}
+    return label(LabelConfig(**dict(run.config), **day)).rows
+
+
+def run_verify(run: Run) -> int:
+    found = verify(VerifyConfig(workspace=run.url, archive=ARCHIVE))
+    if found.faults or found.notes:
+        raise WorkflowError(f"the made-up archive is not whole: {found.faults[:3]} {found.notes[:3]}")
+    return found.rows["labels"]
+
+
+def run_one_day(run: Run) -> int:
+    return int(run_query(run.workspace, ASKED.format(run.one_day)).collect()["n"].sum())
+
+
+STAGES: dict[str, tuple[Callable[[Run], int], bool]] = {  # and whether it needs Ray
+    "ingest": (run_ingest, True),
+    "extract": (run_extract, True),
+    "label": (run_label, True),
+    "label, all there": (run_label, True),
+    "label one day": (run_label, True),
+    "verify": (run_verify, False),
+    "query one day": (run_one_day, False),
+}
+
+
+def stage(name: str, run: Run) -> None:
+    """Run one stage in this process; the last line says its rows, and its seconds without the start of Ray."""
+    work, over_ray = STAGES[name]
+    with connected(run.config.ray) if over_ray else nullcontext():
+        began, computed = time.perf_counter(), time.process_time()
+        rows = work(run)
+        seconds, computed = time.perf_counter() - began, time.process_time() - computed
+    print(json.dumps({"rows": rows, "seconds": seconds, "driver_core_s": computed}))
+
+
+@dataclass(frozen=True)
+class Row:
+    """One stage over one archive."""
+
+    utterances: int
+    stage: str
+    rows: int
+    seconds: float
+    driver_core_s: float
+    core_s: float
+    driver_mib: int
+    workers_mib: list[int]
+
+    @property
+    def rate(self) -> float:
+        return self.rows / self.seconds
+
+
+def measure(run: Run, utterances: int) -> list[Row]:
+    """Every stage in turn over a new archive in an empty workspace."""
+    written = write_sources(Path(run.sources), utterances, run.days)
+    write_model(run.workspace, DIM, MODEL)
+    rows = []
+    for name in STAGES:
+        run = replace(run, night=name == "label one day")
+        if run.night:  # as when the archive has just got this day
+            run.workspace.remove_folder(day_folder(ARCHIVE, str(run.one_day)))
+        found = alone(name, run)
+        took = {"core_s": found.core_s, "driver_mib": found.driver_mib, "workers_mib": found.workers_mib}
+        rows.append(Row(written, name, **found.said, **took))
+        print(json.dumps(asdict(rows[-1])), flush=True)
+    return rows
+
+
+def alone(name: str, run: Run) -> Watched:
+    """One stage in a process of its own."""
+    return watched(f"from benchmarks.scale import Run, stage\nstage({name!r}, {run!r})")
+
+
+def _size(run: Run) -> dict[str, object]:
+    """Files and bytes of each folder, and of the manifests."""
+    sizes = {folder: run.workspace.sizes(folder) for folder in ("archives", "features", "labels")}
+    manifests = [size for found in sizes.values() for path, size in found.items() if path.endswith(".json")]
+    return {
+        "shards": len(read_archive(run.workspace, ARCHIVE).shards),
+        "files": {folder: len(found) for folder, found in sizes.items()},
+        "bytes": {folder: sum(found.values()) for folder, found in sizes.items()},
+        "manifest_bytes": sum(manifests),
+    }
+
+
+def shown(rows: Sequence[Row]) -> Table:
+    """Memory is the driver's and the largest worker's, and how much more that is than over the smallest archive."""
+    smallest = {row.stage: row for row in rows if row.utterances == min(row.utterances for row in rows)}
+    table = Table(caption=f"hidden {MODEL.hidden}, made-up features of {DIM}, {DAYS} days")
+    for name in ("utterances", "stage", "rows", "s", "rows/s", "core s", "driver MiB", "+", "worker MiB", "+"):
+        table.add_column(name, justify="left" if name == "stage" else "right")
+    for row in rows:
+        first = smallest[row.stage]
+        worker, least = (max(found.workers_mib, default=0) for found in (row, first))
+        table.add_row(
+            f"{row.utterances:,}", row.stage, f"{row.rows:,}", f"{row.seconds:.2f}", f"{row.rate:,.0f}",
+            f"{row.core_s:.1f}", str(row.driver_mib), f"{row.driver_mib / first.driver_mib - 1:+.1%}",
+            str(worker or ""), f"{worker / least - 1:+.1%}" if worker and least else "",
+        )  # fmt: skip
+    return table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--utterances", type=int, nargs="+", default=(500_000, 5_000_000), help="sizes of the archives")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--shard-mb", type=float, default=8.0, help="source megabytes a shard")
+    parser.add_argument("--folder", type=Path, help="where the archives are made for a while; absent: a temporary one")
+    parser.add_argument("--out", type=Path, default=OUT, help="where the JSON goes")
+    given = parser.parse_args()
+    rows: list[Row] = []
+    sizes: dict[int, dict[str, object]] = {}
+    for utterances in given.utterances:
+        with tempfile.TemporaryDirectory(prefix="scale-", dir=given.folder) as scratch:
+            run = Run(f"{scratch}/sources", f"{scratch}/workspace", given.workers, given.shard_mb)
+            rows += measure(run, utterances)
+            sizes[utterances] = _size(run)
+    given.out.write_text(json.dumps({"rows": [asdict(row) for row in rows], "sizes": sizes}, indent=1) + "\n")
+    Console(width=130).print(shown(rows))
+    for utterances, size in sizes.items():
+        print(f"{utterances:,} utterances: {json.dumps(size)}")
+    print(f"written to {given.out}")
+
+
+if __name__ == "__main__":
+    main()

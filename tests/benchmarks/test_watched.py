@@ -1,0 +1,14 @@
+import pytest
+
+from benchmarks.watched import watched
+
+
+def test_the_largest_memory_of_a_process_and_what_it_said_last() -> None:
+    small, large = (watched(f"x = bytearray({n} * 2**20); x = None; print('so'); print('[1]')") for n in (1, 200))
+    assert small.said == [1] and small.workers_mib == []
+    assert 190 < large.driver_mib - small.driver_mib < 210
+
+
+def test_a_command_that_fails_is_named_with_its_error() -> None:
+    with pytest.raises(RuntimeError, match=r"(?s)exit code 1.*no such luck"):
+        watched("raise ValueError('no such luck')")
