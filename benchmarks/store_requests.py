@@ -1,0 +1,160 @@
+"""python -m benchmarks.store_requests: the requests that each stage makes of an S3 store, and what a shard more costs.
+
+Every request goes through a proxy that counts it by what it asks for, on its way to a real gateway (JuiceFS, of the
+`dev` extra). The same made-up utterances are spread over 4 shards and over 8: the difference, divided by 4, is a
+shard's share, for one scanned source file and for as many days as there are.
+"""
+
+import argparse
+import base64
+import hashlib
+import json
+import os
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import s3fs
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.made_up import write_model, write_sources
+from benchmarks.scale import DIM, MODEL, STAGES, Run
+from tasks.cluster import connected
+from tasks.config import RayConfig
+from tests.gateway import Gateway
+
+BUCKET = "scale"
+KINDS = ("LIST", "HEAD", "GET", "PUT", "DELETE")
+FEWER, MORE = 4, 8
+COUNTED = ("ingest", "extract", "label", "label, all there", "verify", "query one day")
+OUT = Path(__file__).with_name("store_requests.json")
+
+
+class Proxy(ThreadingHTTPServer):
+    """Passes every request on to ``upstream`` (host:port) and counts it."""
+
+    daemon_threads = True
+
+    def __init__(self, upstream: str) -> None:
+        super().__init__(("127.0.0.1", 0), _Passing)
+        self.upstream = upstream
+        self.counts: Counter[str] = Counter()
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class _Passing(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Proxy
+
+    def _pass(self) -> None:
+        self.server.counts[kind(self.command, self.path)] += 1
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        connection = HTTPConnection(self.server.upstream)
+        connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+        for name, value in self.headers.items():
+            if name.lower() not in ("connection", "expect"):
+                connection.putheader(name, value)
+        if kind(self.command, self.path) == "DELETE" and self.command == "POST" and "Content-MD5" not in self.headers:
+            # This gateway wants it, and botocore sends another checksum in its place.
+            connection.putheader("Content-MD5", base64.b64encode(hashlib.md5(body).digest()).decode())
+        connection.endheaders(body)
+        answer = connection.getresponse()
+        content = answer.read()
+        self.send_response_only(answer.status)
+        for name, value in answer.getheaders():
+            if name.lower() not in ("connection", "transfer-encoding", "content-length"):
+                self.send_header(name, value)
+        length = answer.getheader("Content-Length") if self.command == "HEAD" else str(len(content))
+        self.send_header("Content-Length", length or "0")
+        self.end_headers()
+        self.wfile.write(content)
+        connection.close()
+
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _pass
+
+    def log_message(self, *args: object) -> None:
+        """Says nothing."""
+
+
+def kind(method: str, path: str) -> str:
+    """What a request is, as a store's price list has it."""
+    parts = urlsplit(path)
+    asked = parse_qs(parts.query, keep_blank_values=True)
+    if method == "GET" and ("list-type" in asked or parts.path.count("/") < 2 or parts.path.endswith(f"/{BUCKET}/")):
+        return "LIST"
+    if method == "POST":
+        return "DELETE" if "delete" in asked else "PUT"
+    return method
+
+
+@contextmanager
+def counted(folder: Path) -> Iterator[Proxy]:
+    """A gateway with a bucket, a proxy before it, and an environment that leads there."""
+    gateway = Gateway(folder)
+    gateway.start()
+    proxy = Proxy(f"{gateway.host}:{gateway.port}")
+    threading.Thread(target=proxy.serve_forever, daemon=True).start()
+    before = dict(os.environ)
+    os.environ.update(gateway.environment | {"AWS_ENDPOINT_URL": proxy.endpoint})
+    try:
+        s3fs.S3FileSystem().mkdir(BUCKET)
+        yield proxy
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        proxy.shutdown()
+        gateway.stop()
+
+
+def count(proxy: Proxy, run: Run) -> dict[str, dict[str, int]]:
+    """The requests of every stage in turn."""
+    write_model(run.workspace, DIM, MODEL)
+    found = {}
+    for name in COUNTED:
+        s3fs.S3FileSystem.clear_instance_cache()  # a command begins without listings that an earlier one has seen
+        proxy.counts.clear()
+        STAGES[name][0](run)
+        found[name] = {kind: proxy.counts[kind] for kind in KINDS}
+        print(f"{run.shards} shards, {name}: {sum(found[name].values())} requests", flush=True)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--utterances", type=int, default=20_000)
+    parser.add_argument("--days", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=OUT, help="where the JSON goes")
+    given = parser.parse_args()
+    found: dict[int, dict[str, dict[str, int]]] = {}
+    with tempfile.TemporaryDirectory(prefix="req-") as scratch:
+        sources = Path(scratch) / "sources"
+        write_sources(sources, given.utterances, given.days)
+        with counted(Path(scratch) / "store") as proxy, connected(RayConfig(cpus=2)):
+            for shards in (FEWER, MORE):
+                run = Run(str(sources), f"s3://{BUCKET}/{shards}", shards=shards, days=given.days)
+                found[shards] = count(proxy, run)
+    table = Table(caption=f"{given.days} days; requests a shard, and those that are there without any")
+    for column in ("stage", *KINDS, "of the run"):
+        table.add_column(column, justify="left" if column == "stage" else "right")
+    for name in COUNTED:
+        few, many = (found[shards][name] for shards in (FEWER, MORE))
+        each = {kind: (many[kind] - few[kind]) / (MORE - FEWER) for kind in KINDS}
+        rest = sum(few.values()) - FEWER * sum(each.values())
+        table.add_row(name, *(f"{each[kind]:.1f}" for kind in KINDS), f"{rest:.0f}")
+    Console().print(table)
+    given.out.write_text(json.dumps({"days": given.days, "requests": found}, indent=1) + "\n")
+    print(f"written to {given.out}")
+
+
+if __name__ == "__main__":
+    main()
