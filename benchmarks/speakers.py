@@ -17,9 +17,9 @@ from sdt_model.batch import Ints
 from sdt_model.config import RECIPES
 from sdt_model.trainer import Trainer
 from tasks.archive import read_archive
-from tasks.config import TrainConfig
 from tasks.seeds import spread
 from tasks.splits import split_rule
+from tasks.training_config import TrainConfig
 from tasks.workspace import Workspace
 
 SPLITS = ("train", "dev", "test")

@@ -7,7 +7,7 @@ from flows.artifacts import publish
 from flows.evaluation_pages import ablate_page
 from tasks.ablate import AblationReport, ablate
 from tasks.cluster import connected
-from tasks.config import AblateConfig
+from tasks.training_config import AblateConfig
 
 
 @task(name="ablate", persist_result=False, cache_policy=NO_CACHE)

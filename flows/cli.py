@@ -39,18 +39,10 @@ from flows.options import (
     WorkspaceOption,
 )
 from flows.upkeep_cli import upkeep_app
-from tasks.config import (
-    AblateConfig,
-    DemoConfig,
-    EvaluateConfig,
-    ExtractConfig,
-    FinetuneConfig,
-    IngestConfig,
-    LabelConfig,
-    PipelineConfig,
-    TrainConfig,
-)
+from tasks.config import ExtractConfig, IngestConfig, LabelConfig
 from tasks.errors import WorkflowError
+from tasks.flow_config import DemoConfig, PipelineConfig
+from tasks.training_config import AblateConfig, EvaluateConfig, FinetuneConfig, TrainConfig
 
 app = typer.Typer(
     name="sdt",

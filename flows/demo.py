@@ -9,9 +9,9 @@ from prefect.cache_policies import NO_CACHE
 from flows.artifacts import PipelineReport
 from flows.artifacts import demo_page as demo_page  # what the command shows
 from flows.pipeline import pipeline_flow
-from tasks.config import DemoConfig, PipelineConfig
 from tasks.demo import make_demo_archive
 from tasks.errors import WorkflowError
+from tasks.flow_config import DemoConfig, PipelineConfig
 
 log = logging.getLogger("sdt.demo")
 

@@ -6,8 +6,8 @@ from prefect.cache_policies import NO_CACHE
 from flows.artifacts import publish
 from flows.evaluation_pages import evaluate_page
 from tasks.cluster import connected
-from tasks.config import EvaluateConfig
 from tasks.evaluate import EvaluationReport, evaluate
+from tasks.training_config import EvaluateConfig
 
 
 @task(name="evaluate", persist_result=False, cache_policy=NO_CACHE)

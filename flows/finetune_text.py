@@ -5,8 +5,8 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.artifacts import finetune_text_page, publish
 from tasks.cluster import connected
-from tasks.config import FinetuneConfig
 from tasks.finetune import FinetuneReport, finetune
+from tasks.training_config import FinetuneConfig
 
 
 @task(name="finetune-text", persist_result=False, cache_policy=NO_CACHE)

@@ -17,7 +17,8 @@ from flows.ingest import ingest_flow
 from flows.label import label_task
 from tasks.archive import read_archive
 from tasks.cluster import connected
-from tasks.config import ExtractConfig, IngestConfig, LabelConfig, NightlyConfig
+from tasks.config import ExtractConfig, IngestConfig, LabelConfig
+from tasks.flow_config import NightlyConfig
 from tasks.label import LabelReport
 from tasks.models import extractor_names, find_bundle
 from tasks.workspace import Workspace

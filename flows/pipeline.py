@@ -9,7 +9,9 @@ from flows.ingest import ingest_flow
 from flows.label import label_flow
 from flows.train import train_flow
 from tasks.cluster import connected
-from tasks.config import ExtractConfig, IngestConfig, LabelConfig, PipelineConfig, TrainConfig
+from tasks.config import ExtractConfig, IngestConfig, LabelConfig
+from tasks.flow_config import PipelineConfig
+from tasks.training_config import TrainConfig
 
 
 @flow(name="sdt-pipeline", persist_result=False)

@@ -5,8 +5,8 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.artifacts import publish, train_page
 from tasks.cluster import connected
-from tasks.config import TrainConfig
 from tasks.train import TrainReport, train
+from tasks.training_config import TrainConfig
 
 
 @task(name="train", persist_result=False, cache_policy=NO_CACHE)

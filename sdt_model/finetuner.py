@@ -28,7 +28,7 @@ class Texts:
 
 
 class FinetuneOptim(Frozen):
-    """Optimisation, as `tasks.config.FinetuneConfig` explains it."""
+    """Optimisation, as `tasks.training_config.FinetuneConfig` explains it."""
 
     epochs: int
     learning_rate: float

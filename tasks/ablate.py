@@ -11,12 +11,12 @@ from typing import Any
 from sdt_model.batch import Ints
 from sdt_model.config import MODALITIES, Frozen, Modality, TrainingConfig
 from sdt_model.confusion import Interval, bootstrap, interval, weighted_f1
-from tasks.config import AblateConfig
 from tasks.errors import WorkflowError
 from tasks.manifest import fingerprint
 from tasks.scoring import Scored, Subset, score_models
 from tasks.seeds import Spread, spread, train_seeds
 from tasks.train import plan_training
+from tasks.training_config import AblateConfig
 from tasks.workspace import Workspace
 
 log = logging.getLogger("sdt.ablate")

@@ -10,7 +10,6 @@ from sdt_model.bundle import Bundle
 from sdt_model.config import Frozen
 from sdt_model.confusion import SCORES, Interval, Scores, bootstrap, f1_scores, interval, two_sided_p
 from tasks.archive import read_archive
-from tasks.config import EvaluateConfig
 from tasks.errors import WorkflowError
 from tasks.label import feature_folders
 from tasks.manifest import fingerprint
@@ -18,6 +17,7 @@ from tasks.models import find_bundle
 from tasks.scoring import score_models
 from tasks.seeds import Spread, spread, train_seeds
 from tasks.train import plan_training
+from tasks.training_config import EvaluateConfig
 from tasks.workspace import Workspace
 
 log = logging.getLogger("sdt.evaluate")

@@ -14,7 +14,6 @@ from sdt_model.config import Frozen
 from sdt_model.encoder import Words, blank_body, positions
 from sdt_model.finetuner import FinetuneOptim
 from tasks.archive import read_archive
-from tasks.config import FinetuneConfig
 from tasks.encoders import (
     DESCRIPTION,
     SEEN,
@@ -32,6 +31,7 @@ from tasks.finetune_worker import FinetunePlan, finetune_worker, read_best
 from tasks.fitting import fit, worker_resources
 from tasks.manifest import Manifest, fingerprint
 from tasks.splits import split_rule
+from tasks.training_config import FinetuneConfig
 from tasks.workspace import Workspace
 
 log = logging.getLogger("sdt.finetune")

@@ -21,7 +21,7 @@ from sdt_model.model import SDT
 from sdt_model.predict import predict
 from sdt_model.trainer import EVALUATION_UTTERANCES
 from tasks.archive import read_archive
-from tasks.config import StageConfig, Training
+from tasks.config import StageConfig
 from tasks.errors import WorkflowError
 from tasks.fan_out import fan_out
 from tasks.features import FeatureFolder
@@ -30,6 +30,7 @@ from tasks.manifest import fingerprint
 from tasks.models import read_network
 from tasks.shards import Shard, ShardFunction, ShardOutput
 from tasks.splits import SplitRule, gather_splits, split_rule
+from tasks.training_config import Training
 from tasks.workspace import Workspace
 
 CODE_VERSION = 1

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from sdt_model.bundle import Bundle
 from sdt_model.config import Frozen, Modality, TrainingConfig
-from tasks.config import RepeatConfig
 from tasks.errors import WorkflowError
 from tasks.models import find_bundle
 from tasks.train import train
+from tasks.training_config import RepeatConfig
 from tasks.workspace import Workspace
 
 log = logging.getLogger("sdt.seeds")

@@ -7,7 +7,6 @@ from importlib.metadata import version
 from sdt_model.bundle import Bundle, FeatureSource, to_files
 from sdt_model.config import MODALITIES, Frozen, Modality
 from tasks.archive import features_folder, read_archive
-from tasks.config import TrainConfig, Training
 from tasks.errors import WorkflowError
 from tasks.extractors import chosen_spec
 from tasks.features import complete_features
@@ -19,6 +18,7 @@ from tasks.promotion import Promotion, promote_if
 from tasks.splits import split_rule
 from tasks.tracking import track, tracked
 from tasks.train_worker import TrainPlan, read_best, train_worker
+from tasks.training_config import TrainConfig, Training
 from tasks.workspace import Workspace
 
 log = logging.getLogger("sdt.train")

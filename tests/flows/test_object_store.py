@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from sdt_model.config import MODALITIES
-from tasks.config import ExtractConfig, IngestConfig, LabelConfig, TrainConfig, VerifyConfig
+from tasks.config import ExtractConfig, IngestConfig, LabelConfig, VerifyConfig
 from tasks.demo import make_demo_archive
 from tasks.extract import extract
 from tasks.ingest import ingest
@@ -20,6 +20,7 @@ from tasks.models import promote
 from tasks.prune import plan_workspace_prune
 from tasks.query import run_query
 from tasks.train import train
+from tasks.training_config import TrainConfig
 from tasks.verify import verify
 from tasks.workspace import Workspace
 from tests.flows.command import sdt

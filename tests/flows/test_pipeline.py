@@ -5,8 +5,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tasks.config import DemoConfig, ExtractConfig, IngestConfig, LabelConfig, PipelineConfig, TrainConfig
+from tasks.config import ExtractConfig, IngestConfig, LabelConfig
+from tasks.flow_config import DemoConfig, PipelineConfig
 from tasks.query import scan_labels, scan_utterances
+from tasks.training_config import TrainConfig
 from tasks.workspace import Workspace
 from tests.flows.command import sdt
 

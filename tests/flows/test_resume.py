@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from sdt_model.config import MODALITIES
-from tasks.config import ExtractConfig, IngestConfig, LabelConfig, TrainConfig
+from tasks.config import ExtractConfig, IngestConfig, LabelConfig
 from tasks.demo import make_demo_archive
 from tasks.extract import extract
 from tasks.ingest import ingest
 from tasks.label import label
 from tasks.manifest import MANIFEST
 from tasks.train import train
+from tasks.training_config import TrainConfig
 from tasks.workspace import Workspace
 from tests.flows.command import SDT, environment, kill_once
 from tests.sdt_model import made as made_conversations

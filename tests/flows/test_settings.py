@@ -8,18 +8,10 @@ from hypothesis import strategies as st
 
 from flows.settings import assignments_layer, build_config, describe_fields, file_layer, options_layer, recipe_layer
 from sdt_model.config import OptimConfig, demo, iemocap
-from tasks.config import (
-    AblateConfig,
-    DemoConfig,
-    EvaluateConfig,
-    ExtractConfig,
-    IngestConfig,
-    LabelConfig,
-    NightlyConfig,
-    PipelineConfig,
-    TrainConfig,
-)
+from tasks.config import ExtractConfig, IngestConfig, LabelConfig
 from tasks.errors import WorkflowError
+from tasks.flow_config import DemoConfig, NightlyConfig, PipelineConfig
+from tasks.training_config import AblateConfig, EvaluateConfig, TrainConfig
 
 ARCHIVE = {"archive": "a"}
 

@@ -6,8 +6,8 @@ import pytest
 
 from sdt_model.config import meld
 from tasks.ablate import FULL, AblationReport, ablate, subsets_of, variants
-from tasks.config import AblateConfig
 from tasks.models import production, read_bundle
+from tasks.training_config import AblateConfig
 from tasks.workspace import Workspace
 from tests.sdt_model import made as made_conversations
 from tests.tasks import made

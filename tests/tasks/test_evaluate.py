@@ -4,10 +4,10 @@ import logging
 
 import pytest
 
-from tasks.config import EvaluateConfig
 from tasks.errors import WorkflowError
 from tasks.evaluate import EvaluationReport, evaluate
 from tasks.models import production, read_bundle, write_bundle
+from tasks.training_config import EvaluateConfig
 from tasks.workspace import Workspace
 from tests.sdt_model import made as made_conversations
 from tests.tasks import made

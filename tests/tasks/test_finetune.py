@@ -12,7 +12,7 @@ import torch
 
 from sdt_model.finetuner import Finetuner
 from tasks import finetune as finetune_module
-from tasks.config import ExtractConfig, ExtractorNames, FinetuneConfig, LabelConfig, TrainConfig
+from tasks.config import ExtractConfig, ExtractorNames, LabelConfig
 from tasks.encoders import EncoderDescription
 from tasks.errors import WorkflowError
 from tasks.extract import extract
@@ -20,6 +20,7 @@ from tasks.finetune import finetune
 from tasks.finetune_worker import build_finetuner, finetune_epoch, finetune_worker
 from tasks.label import label
 from tasks.train import train
+from tasks.training_config import FinetuneConfig, TrainConfig
 from tasks.workspace import Workspace
 from tests.sdt_model import made as made_conversations
 from tests.tasks.encoder import spoken_archive, tiny_encoder

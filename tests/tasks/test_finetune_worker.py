@@ -11,10 +11,11 @@ from sdt_model.encoder import Words
 from sdt_model.finetuner import Finetuner
 from sdt_model.trainer import NonFiniteLoss
 from tasks.archive import read_archive
-from tasks.config import FinetuneConfig, Resources
+from tasks.config import Resources
 from tasks.encoders import base_files, base_folder, put_folder
 from tasks.finetune import plan_finetuning
 from tasks.finetune_worker import FinetunePlan, build_finetuner, finetune_epoch, gather_texts
+from tasks.training_config import FinetuneConfig
 from tasks.workspace import Workspace
 from tests.tasks.encoder import spoken_archive, tiny_encoder
 

@@ -10,7 +10,7 @@ import pytest
 
 from sdt_model.config import MODALITIES
 from tasks.archive import read_archive
-from tasks.config import ExtractConfig, ExtractorNames, IngestConfig, LabelConfig, TrainConfig
+from tasks.config import ExtractConfig, ExtractorNames, IngestConfig, LabelConfig
 from tasks.errors import StageFailed, WorkflowError
 from tasks.extract import extract
 from tasks.ingest import ingest
@@ -19,6 +19,7 @@ from tasks.lay_given import NOT_FINITE
 from tasks.manifest import Manifest
 from tasks.schema import features_schema
 from tasks.train import plan_training, train
+from tasks.training_config import TrainConfig
 from tasks.workspace import Workspace
 from tests.sdt_model import made as made_conversations
 from tests.tasks import made

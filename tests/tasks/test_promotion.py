@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from sdt_model.bundle import Bundle, to_files
-from tasks.config import TrainConfig
 from tasks.models import find_bundle, production, promote, write_bundle
 from tasks.promotion import Promotion, promote_if
 from tasks.train import plan_training
 from tasks.train_worker import build_trainer
+from tasks.training_config import TrainConfig
 from tasks.workspace import Workspace
 from tests.sdt_model import made as made_conversations
 from tests.tasks import made

@@ -18,11 +18,11 @@ from sdt_model.bundle import Bundle
 from sdt_model.config import TrainingConfig
 from sdt_model.trainer import Trainer
 from tasks import train as train_module
-from tasks.config import TrainConfig
 from tasks.errors import WorkflowError
 from tasks.models import production
 from tasks.train import plan_training, train
 from tasks.train_worker import Progress, TrainPlan, build_trainer, train_worker
+from tasks.training_config import TrainConfig
 from tasks.workspace import Workspace
 from tests.sdt_model import made as made_conversations
 from tests.tasks import made
