@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from flows.log_lines import show_progress
 from flows.runtime import prepare_environment
 from flows.settings import assignments_layer, build_config, describe_fields, file_layer, options_layer, recipe_layer
-from tasks.config import RunSettings
+from tasks.config import DEFAULT_WORKSPACE, RunSettings
 from tasks.errors import WorkflowError
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ Settings = TypeVar("Settings", bound=RunSettings)
 
 log = logging.getLogger("sdt.cli")
 
-_DEFAULT_WORKSPACE: str = RunSettings.model_fields["workspace"].default
 WITH_FAULTS = 3  # exit code of a run that completed with files set aside; 1 is an error
 
 
@@ -95,11 +94,11 @@ def opened(workspace: str | None) -> "Workspace":
     """The workspace of a command that has no configuration."""
     from tasks.workspace import Workspace
 
-    return Workspace(workspace or _DEFAULT_WORKSPACE)
+    return Workspace(workspace or DEFAULT_WORKSPACE)
 
 
 def say_next(command: str, settings: RunSettings) -> None:
-    elsewhere = settings.workspace != _DEFAULT_WORKSPACE
+    elsewhere = settings.workspace != DEFAULT_WORKSPACE
     print(f"\nNext: {command}{f' --workspace {shlex.quote(settings.workspace)}' if elsewhere else ''}")
 
 

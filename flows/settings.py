@@ -92,7 +92,7 @@ def describe_fields(kind: type[BaseModel] | BaseModel, prefix: str = "") -> Iter
     """For each field that can be set: its dotted path, its default (or its value in ``kind``) as JSON, its meaning."""
     model = kind if isinstance(kind, type) else type(kind)
     for name, field in model.model_fields.items():
-        default = field.default if isinstance(kind, type) else getattr(kind, name)
+        default = field.get_default(call_default_factory=True) if isinstance(kind, type) else getattr(kind, name)
         if isinstance(default, BaseModel):
             yield from describe_fields(default, f"{prefix}{name}.")
         else:

@@ -1,6 +1,7 @@
 """Configuration of the stages: frozen, typed, checked before Ray starts. They are the flows' parameters."""
 
 import datetime
+import os
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -34,11 +35,19 @@ class Resources(Frozen):
         return {name: amount for name, amount in amounts.items() if amount}
 
 
+DEFAULT_WORKSPACE = "./workspace"
+
+
+def _workspace() -> str:
+    """A run that is told all but this, as a deployment's may be, writes where its surroundings say."""
+    return os.environ.get("SDT_WORKSPACE") or DEFAULT_WORKSPACE
+
+
 class RunSettings(Frozen):
     """Where a stage reads, writes and runs."""
 
-    workspace: str = "./workspace"
-    """Any fsspec URL: a folder, s3://bucket/path, gs://..."""
+    workspace: str = Field(default_factory=_workspace)
+    """Any fsspec URL: a folder, s3://bucket/path, gs://...; absent: `SDT_WORKSPACE`, or else ./workspace."""
     archive: str
     """Name of the archive in the workspace."""
     ray: RayConfig = RayConfig()

@@ -128,3 +128,11 @@ def test_a_tables_columns_are_named_as_a_whole_or_one_by_one() -> None:
         build_config(IngestConfig, table, assignments_layer(["columns.words=utterance"]))
     with pytest.raises(WorkflowError, match="columns are named for a table, not for meld"):
         build_config(PipelineConfig, table | {"kind": "meld"}, assignments_layer(["columns.text=utterance"]))
+
+
+def test_a_workspace_that_is_not_given_is_the_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SDT_WORKSPACE", "s3://bucket/sdt")
+    assert build_config(LabelConfig, {"archive": "calls"}).workspace == "s3://bucket/sdt"
+    assert build_config(LabelConfig, {"archive": "calls", "workspace": "here"}).workspace == "here"
+    monkeypatch.delenv("SDT_WORKSPACE")
+    assert build_config(LabelConfig, {"archive": "calls"}).workspace == "./workspace"
