@@ -4,9 +4,11 @@ Pages hold counts, scores and places; nothing that anyone said.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from prefect.artifacts import create_markdown_artifact
+from prefect.context import FlowRunContext
 
 from flows.markdown import place, table, table_of_some, together
 from sdt_model.config import Modality
@@ -47,9 +49,20 @@ _TRY_AGAIN = "They stay so until their content changes; to try them again: `--se
 _SYNTHETIC = "The archive is SYNTHETIC: its scores say that the workflow works, and nothing about people."
 
 
-def publish(key: str, page: str) -> None:
-    """Attach a page to the flow run that is under way."""
-    create_markdown_artifact(markdown=page, key=key, description=page.split("\n", 1)[0].lstrip("# "))
+def publish(key: str, page: str, rows: int = 0) -> None:
+    """Attach a page to the flow run that is under way; with ``rows``, also how fast they went through it."""
+    run = FlowRunContext.get()
+    whole = (
+        together([page, throughput(rows, (datetime.now(UTC) - run.start_time).total_seconds())])
+        if run and rows
+        else page
+    )
+    create_markdown_artifact(markdown=whole, key=key, description=page.split("\n", 1)[0].lstrip("# "))
+
+
+def throughput(rows: int, seconds: float) -> str:
+    """Of a whole run: what it found done counts as well, and the start of Ray takes its time."""
+    return f"Throughput: {rows:,} utterances in {seconds:,.1f} s, {rows / max(seconds, 0.1):,.0f} a second"
 
 
 def ingest_page(config: RunSettings, manifest: Manifest) -> str:

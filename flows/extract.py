@@ -26,7 +26,8 @@ def extract_flow(config: ExtractConfig) -> Features:
     """Make the features of every utterance of an archive."""
     with nullcontext() if _all_there(config) else connected(config.ray):
         features = {modality: extract_task(config, modality) for modality in config.modalities}
-    publish("sdt-extract", extract_page(config, features))
+    rows = max((manifest.rows for manifest in features.values() if manifest), default=0)
+    publish("sdt-extract", extract_page(config, features), rows)
     return ended(features, features)
 
 

@@ -21,5 +21,5 @@ def ingest_flow(config: IngestConfig) -> Manifest:
     """Bring source files in as an archive of utterances."""
     with connected(config.ray):
         manifest = ingest_task(config)
-    publish("sdt-ingest", ingest_page(config, manifest))
+    publish("sdt-ingest", ingest_page(config, manifest), manifest.counts["rows_in"])
     return manifest

@@ -22,5 +22,5 @@ def label_flow(config: LabelConfig) -> LabelReport:
     """Label the utterances of an archive, all or those of some days."""
     with connected(config.ray):
         report = label_task(config)
-    publish("sdt-label", label_page(config, report))
+    publish("sdt-label", label_page(config, report), report.rows)
     return ended(report, {}, report.drifts)

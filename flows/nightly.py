@@ -38,7 +38,7 @@ def nightly_flow(config: NightlyConfig) -> LabelReport:
         features = extract_flow(config.stage(ExtractConfig, **made_by))
         labelling = config.stage(LabelConfig, model=bundle.model_id, since=day, until=day)
         report = label_task(labelling)
-    publish("sdt-label", label_page(labelling, report))
+    publish("sdt-label", label_page(labelling, report), report.rows)
     return ended(report, features, report.drifts)
 
 
