@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -122,3 +123,21 @@ def test_registering_again_moves_the_workspace_to_where_it_is_said(server: Serve
     assert done.returncode == 0, done.stdout + done.stderr
     for name in ("sdt-train/default", "sdt-train/weekly", "sdt-label/nightly"):
         assert server.ask(f"deployments/name/{name}")["parameters"]["config"]["workspace"] == "s3://bucket/sdt"
+
+
+def test_what_lies_in_a_secret_block_reaches_a_run_by_the_pool_s_template(server: Server, tmp_path: Path) -> None:
+    """As deploy/README.md says; shown by the workspace, which a failing run names."""
+    save = f"from prefect.blocks.system import Secret; Secret(value={str(tmp_path)!r}).save('place')"
+    subprocess.run([sys.executable, "-c", save], env=server.environment, check=True, capture_output=True, timeout=120)
+    pool = json.loads(server.prefect("work-pool", "inspect", "sdt", "--output", "json"))
+    template = pool["base_job_template"]
+    env = template["variables"]["properties"]["env"]
+    env["default"] = (env.get("default") or {}) | {"SDT_WORKSPACE": "{{ prefect.blocks.secret.place }}"}
+    (tmp_path / "pool.json").write_text(json.dumps(template))
+    server.prefect("work-pool", "update", "sdt", "--base-job-template", str(tmp_path / "pool.json"))
+    with pytest.raises(AssertionError):
+        server.prefect("deployment", "run", "sdt-label/nightly", "--param", 'config={"archive": "nowhere"}', "--watch")
+    runs = server.ask("flow_runs/filter", {"sort": "START_TIME_DESC", "limit": 1})
+    assert f"archive 'nowhere' is not in {tmp_path}" in runs[0]["state"]["message"]
+    deployment = server.ask("deployments/name/sdt-label/nightly")
+    assert str(tmp_path) not in json.dumps([deployment, server.ask("work_pools/sdt")])
