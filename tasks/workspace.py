@@ -12,16 +12,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.dataset as ds
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
 from tasks.errors import WorkflowError
 from tasks.stores import answering, arrow_filesystem, open_url, remove_tree
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
 
 ROW_GROUP = 65_536  # rows
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -166,8 +168,10 @@ class Workspace:
             yield file
 
     @contextmanager
-    def dataset(self, relative: str, schema: pa.Schema | None = None) -> Iterator[ds.Dataset]:
+    def dataset(self, relative: str, schema: pa.Schema | None = None) -> Iterator["ds.Dataset"]:
         """A Parquet file of which only some rows are wanted."""
+        import pyarrow.dataset as ds  # takes a while, which a query need not wait for
+
         with answering(self.uri(relative)):
             yield ds.dataset(self.path(relative), schema, "parquet", self.arrow_fs)
 

@@ -16,7 +16,8 @@ def main(url: str, source: Path, nights: list[tuple[list[str], str, str | None]]
     prepare_environment()
     from flows.nightly import nightly_flow
     from tasks.cluster import connected
-    from tasks.config import NightlyConfig, RayConfig
+    from tasks.config import RayConfig
+    from tasks.flow_config import NightlyConfig
     from tasks.models import promote
     from tasks.workspace import Workspace
 

@@ -94,7 +94,7 @@ def test_killed_in_training_it_goes_on_from_its_last_checkpoint_to_the_same_mode
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     undisturbed, workspace = Workspace(str(tmp_path / "undisturbed")), Workspace(str(tmp_path / "rough" / "workspace"))
-    training, epochs = made_conversations.training(epochs=40, patience=40, dropout=0.1), 40
+    training, epochs = made_conversations.training(epochs=15, patience=15, dropout=0.1), 15
     for each in (undisturbed, workspace):
         made.archive(each)
     driver, log = started("train", ["--set", f"training={training.model_dump_json()}"], tmp_path / "rough")

@@ -287,7 +287,7 @@ def test_a_worker_asks_for_what_the_extractor_does_unless_configured(spoken: Wor
     spec = ExtractorSpec("odd:large", "audio", 4, "none", 2, ("numpy",), f"{__name__}:load", resources=large)
     register("audio", "odd", lambda _: spec)
     config = ExtractConfig(workspace=spoken.url, archive="a", extractors=ExtractorNames(audio="odd:large"))
-    with pytest.raises(WorkflowError, match="asks for 1 CPUs, 0 GPUs and 8000 GB, and Ray has"):
+    with pytest.raises(WorkflowError, match="asks for 1 CPUs, 0 GPUs and 8000 GB, and no node of Ray's has"):
         extract(config, "audio")
     manifest = extract(config.model_copy(update={"resources": Resources(memory_gb=0.1)}), "audio")
     assert manifest is not None and manifest.counts["present"] == manifest.rows
