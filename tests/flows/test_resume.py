@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sdt_model.config import MODALITIES
-from tasks.config import ExtractConfig, IngestConfig, LabelConfig
+from tasks.config import ExtractConfig, IngestConfig, LabelConfig, Resources
 from tasks.demo import make_demo_archive
 from tasks.extract import extract
 from tasks.ingest import ingest
@@ -94,17 +94,19 @@ def test_killed_in_training_it_goes_on_from_its_last_checkpoint_to_the_same_mode
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     undisturbed, workspace = Workspace(str(tmp_path / "undisturbed")), Workspace(str(tmp_path / "rough" / "workspace"))
-    training, epochs = made_conversations.training(epochs=15, patience=15, dropout=0.1), 15
+    training, epochs = made_conversations.training(hidden=64, epochs=8, patience=8, dropout=0.1), 8
     for each in (undisturbed, workspace):
-        made.archive(each)
-    driver, log = started("train", ["--set", f"training={training.model_dump_json()}"], tmp_path / "rough")
+        made.archive(each, conversations=360)  # epochs that last: workers go on for a second after their driver's death
+    one_core = Resources(cpus=1)  # two would add up in another order
+    settings = ["--set", f"training={training.model_dump_json()}", "--set", f"resources={one_core.model_dump_json()}"]
+    driver, log = started("train", settings, tmp_path / "rough")
     checkpoints = Path(workspace.url) / "models" / ".runs"
     kill_once(lambda: list(checkpoints.rglob("best.safetensors")), 2, driver, log, seconds=120)
 
     with caplog.at_level(logging.INFO, "sdt.train"):
-        report = train(TrainConfig(workspace=workspace.url, archive="made", training=training))
+        report = train(TrainConfig(workspace=workspace.url, archive="made", training=training, resources=one_core))
     lines = [record.message for record in caplog.records if record.message.startswith("train: epoch")]
     assert report.epochs == epochs and 0 < len(lines) < epochs, "it did not go on from where it was killed"
-    whole = train(TrainConfig(workspace=undisturbed.url, archive="made", training=training))
+    whole = train(TrainConfig(workspace=undisturbed.url, archive="made", training=training, resources=one_core))
     weights = f"models/{report.model_id}/model.safetensors"
     assert whole == report and workspace.read_bytes(weights) == undisturbed.read_bytes(weights)
