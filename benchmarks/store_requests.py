@@ -6,17 +6,12 @@ shard's share, for one scanned source file and for as many days as there are.
 """
 
 import argparse
-import base64
-import hashlib
 import json
 import os
 import tempfile
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -29,61 +24,13 @@ from benchmarks.scale import DIM, MODEL, STAGES, Run
 from tasks.cluster import connected
 from tasks.config import RayConfig
 from tests.gateway import Gateway
+from tests.wire import Wire
 
 BUCKET = "scale"
 KINDS = ("LIST", "HEAD", "GET", "PUT", "DELETE")
 FEWER, MORE = 4, 8
 COUNTED = ("ingest", "extract", "label", "label, all there", "verify", "query one day")
 OUT = Path(__file__).with_name("store_requests.json")
-
-
-class Proxy(ThreadingHTTPServer):
-    """Passes every request on to ``upstream`` (host:port) and counts it."""
-
-    daemon_threads = True
-
-    def __init__(self, upstream: str) -> None:
-        super().__init__(("127.0.0.1", 0), _Passing)
-        self.upstream = upstream
-        self.counts: Counter[str] = Counter()
-
-    @property
-    def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-
-class _Passing(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: Proxy
-
-    def _pass(self) -> None:
-        self.server.counts[kind(self.command, self.path)] += 1
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        connection = HTTPConnection(self.server.upstream)
-        connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
-        for name, value in self.headers.items():
-            if name.lower() not in ("connection", "expect"):
-                connection.putheader(name, value)
-        if kind(self.command, self.path) == "DELETE" and self.command == "POST" and "Content-MD5" not in self.headers:
-            # This gateway wants it, and botocore sends another checksum in its place.
-            connection.putheader("Content-MD5", base64.b64encode(hashlib.md5(body).digest()).decode())
-        connection.endheaders(body)
-        answer = connection.getresponse()
-        content = answer.read()
-        self.send_response_only(answer.status)
-        for name, value in answer.getheaders():
-            if name.lower() not in ("connection", "transfer-encoding", "content-length"):
-                self.send_header(name, value)
-        length = answer.getheader("Content-Length") if self.command == "HEAD" else str(len(content))
-        self.send_header("Content-Length", length or "0")
-        self.end_headers()
-        self.wfile.write(content)
-        connection.close()
-
-    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _pass
-
-    def log_message(self, *args: object) -> None:
-        """Says nothing."""
 
 
 def kind(method: str, path: str) -> str:
@@ -98,33 +45,31 @@ def kind(method: str, path: str) -> str:
 
 
 @contextmanager
-def counted(folder: Path) -> Iterator[Proxy]:
-    """A gateway with a bucket, a proxy before it, and an environment that leads there."""
+def counted(folder: Path) -> Iterator[Wire]:
+    """A gateway with a bucket, a wire before it that keeps what is asked, and an environment that leads there."""
     gateway = Gateway(folder)
     gateway.start()
-    proxy = Proxy(f"{gateway.host}:{gateway.port}")
-    threading.Thread(target=proxy.serve_forever, daemon=True).start()
     before = dict(os.environ)
-    os.environ.update(gateway.environment | {"AWS_ENDPOINT_URL": proxy.endpoint})
     try:
-        s3fs.S3FileSystem().mkdir(BUCKET)
-        yield proxy
+        with Wire(gateway).open() as wire:
+            os.environ.update(wire.environment)
+            s3fs.S3FileSystem().mkdir(BUCKET)
+            yield wire
     finally:
         os.environ.clear()
         os.environ.update(before)
-        proxy.shutdown()
         gateway.stop()
 
 
-def count(proxy: Proxy, run: Run) -> dict[str, dict[str, int]]:
+def count(wire: Wire, run: Run) -> dict[str, dict[str, int]]:
     """The requests of every stage in turn."""
     write_model(run.workspace, DIM, MODEL)
     found = {}
     for name in COUNTED:
-        s3fs.S3FileSystem.clear_instance_cache()  # a command begins without listings that an earlier one has seen
-        proxy.counts.clear()
+        wire.reset()
         STAGES[name][0](run)
-        found[name] = {kind: proxy.counts[kind] for kind in KINDS}
+        counts = Counter(kind(asked.method, f"{asked.path}?{asked.query}") for asked in wire.requests)
+        found[name] = {kind: counts[kind] for kind in KINDS}
         print(f"{run.shards} shards, {name}: {sum(found[name].values())} requests", flush=True)
     return found
 
@@ -139,10 +84,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="req-") as scratch:
         sources = Path(scratch) / "sources"
         write_sources(sources, given.utterances, given.days)
-        with counted(Path(scratch) / "store") as proxy, connected(RayConfig(cpus=2)):
+        with counted(Path(scratch) / "store") as wire, connected(RayConfig(cpus=2)):
             for shards in (FEWER, MORE):
                 run = Run(str(sources), f"s3://{BUCKET}/{shards}", shards=shards, days=given.days)
-                found[shards] = count(proxy, run)
+                found[shards] = count(wire, run)
     table = Table(caption=f"{given.days} days; requests a shard, and those that are there without any")
     for column in ("stage", *KINDS, "of the run"):
         table.add_column(column, justify="left" if column == "stage" else "right")

@@ -51,13 +51,10 @@ _SYNTHETIC = "The archive is SYNTHETIC: its scores say that the workflow works, 
 
 def publish(key: str, page: str, rows: int = 0) -> None:
     """Attach a page to the flow run that is under way; with ``rows``, also how fast they went through it."""
-    run = FlowRunContext.get()
-    whole = (
-        together([page, throughput(rows, (datetime.now(UTC) - run.start_time).total_seconds())])
-        if run and rows
-        else page
-    )
-    create_markdown_artifact(markdown=whole, key=key, description=page.split("\n", 1)[0].lstrip("# "))
+    title = page.split("\n", 1)[0].lstrip("# ")
+    if rows and (run := FlowRunContext.get()):
+        page = together([page, throughput(rows, (datetime.now(UTC) - run.start_time).total_seconds())])
+    create_markdown_artifact(markdown=page, key=key, description=title)
 
 
 def throughput(rows: int, seconds: float) -> str:
