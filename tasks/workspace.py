@@ -97,9 +97,11 @@ class Workspace:
         """The same filesystem for libraries that want Arrow's interface."""
         return arrow_filesystem(self.fs)
 
-    def open(self, relative: str) -> Any:
+    @contextmanager
+    def open(self, relative: str) -> Iterator[Any]:
         """A file, open for reading its bytes."""
-        return self.fs.open(self.path(relative), "rb")
+        with answering(self.uri(relative)), self.fs.open(self.path(relative), "rb") as file:
+            yield file
 
     def remove_folder(self, relative: str) -> None:
         """Remove a folder and what is in it; one that is not there is fine."""

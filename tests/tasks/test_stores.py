@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from tasks.errors import StoreOut, WorkflowError
+from tasks.shards import Shard, describe_shard
 from tasks.stores import file_version, open_url, store_fault
 from tasks.workspace import Workspace
 from tests.gateway import Gateway
@@ -103,6 +104,7 @@ def test_a_failing_store_is_no_missing_file(s3_workspace: Workspace, store: Wire
         lambda: s3_workspace.exists("t.parquet"),
         lambda: s3_workspace.read_table("t.parquet"),
         lambda: s3_workspace.read_json("t.parquet"),
+        lambda: describe_shard(s3_workspace, Shard(0, "t.parquet")),
         lambda: s3_workspace.files("t"),
         lambda: s3_workspace.write_json("x.json", 1),
     ):
