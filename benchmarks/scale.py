@@ -1,13 +1,14 @@
 """python -m benchmarks.scale: from source files to labels with archives of different sizes, with memory and rates.
 
 The archive, its features and its model are made up (`benchmarks.made_up`): what is measured is the workflow around the
-model, not the model. Each stage runs in a process of its own, as its command does, with Ray embedded. Seconds leave
-the start of Python and of Ray out; core seconds are those of all processes, their start included. Five million
-utterances take about 1 GB.
+model, not the model. Shards are alike in all archives: a worker's memory is that of its shard. Each stage runs in a
+process of its own, as its command does, with Ray embedded. Seconds leave the start of Python and of Ray out; core
+seconds are those of all processes, their start included. Five million utterances take about 1 GB.
 """
 
 import argparse
 import json
+import math
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -47,8 +48,8 @@ class Run:
     url: str
     """Of the workspace."""
     workers: int = 2
-    shard_mb: float = 8.0
     shards: int | None = None
+    """Absent: by the size of the sources."""
     days: int = DAYS
     night: bool = False
     """Label one day alone."""
@@ -69,8 +70,7 @@ class Run:
 
 
 def run_ingest(run: Run) -> int:
-    size = {"shards": run.shards, "shard_mb": run.shard_mb}
-    return ingest(IngestConfig(**dict(run.config), kind="table", path=run.sources, **size)).rows
+    return ingest(IngestConfig(**dict(run.config), kind="table", path=run.sources, shards=run.shards)).rows
 
 
 def run_extract(run: Run) -> int:
@@ -189,7 +189,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--utterances", type=int, nargs="+", default=(500_000, 5_000_000), help="sizes of the archives")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--shard-mb", type=float, default=8.0, help="source megabytes a shard")
+    parser.add_argument("--shard-rows", type=int, default=100_000, help="utterances a shard")
     parser.add_argument("--folder", type=Path, help="where the archives are made for a while; absent: a temporary one")
     parser.add_argument("--out", type=Path, default=OUT, help="where the JSON goes")
     given = parser.parse_args()
@@ -197,7 +197,8 @@ def main() -> None:
     sizes: dict[int, dict[str, object]] = {}
     for utterances in given.utterances:
         with tempfile.TemporaryDirectory(prefix="scale-", dir=given.folder) as scratch:
-            run = Run(f"{scratch}/sources", f"{scratch}/workspace", given.workers, given.shard_mb)
+            shards = math.ceil(utterances / given.shard_rows)
+            run = Run(f"{scratch}/sources", f"{scratch}/workspace", given.workers, shards)
             rows += measure(run, utterances)
             sizes[utterances] = _size(run)
     given.out.write_text(json.dumps({"rows": [asdict(row) for row in rows], "sizes": sizes}, indent=1) + "\n")
