@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,9 @@ from tasks.workspace import Workspace
 
 log = logging.getLogger("sdt.train")
 
+# A worker that reports an epoch waits until Ray Train's controller has looked again: every 2 s, unless this says less.
+POLL_VARIABLE, POLL_S = "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2"
+
 Worker = Callable[[dict[str, Any]], None]
 
 
@@ -39,6 +43,7 @@ def fit(
     Raises:
         WorkflowError: training failed for good.
     """
+    os.environ.setdefault(POLL_VARIABLE, POLL_S)  # which Ray Train hands on to the controller
     # With the same name and storage Ray Train finds the checkpoints of an interrupted run and goes on from the last.
     run = RunConfig(
         name=name,
