@@ -12,16 +12,19 @@ from rich.table import Table
 from benchmarks.speed import Row, row, table
 from benchmarks.workers import rate
 from sdt_model.memory import keep_freed_memory
+from sdt_model.precision import has_bfloat16
 
 # What is measured at which width, on how many dialogues a batch.
-CURVES = (
+CURVES = [
     ("train", 1024, (8, 16, 32)),
     ("train", 512, (8,)),
     ("train", 256, (8,)),
     ("infer", 1024, (8, 32, 64, 128)),
     ("infer", 512, (32,)),
     ("infer", 256, (32,)),
-)
+]
+if has_bfloat16(torch.device("cpu")):
+    CURVES += [("train bfloat16", 1024, (8, 16, 32)), ("train bfloat16", 256, (8,))]
 # Processes that share the cores, at this width and global batch.
 WORKERS, WORKERS_WIDTH, WORKERS_DIALOGUES = (1, 2), 1024, 16
 OUT = Path(__file__).with_name("speed.json")
@@ -41,7 +44,7 @@ def main() -> None:
     shared = {str(count): rate(count, WORKERS_DIALOGUES, WORKERS_WIDTH, given.steps) for count in WORKERS}
     machine = {"threads": torch.get_num_threads(), "torch": torch.__version__, "processor": platform.machine()}
     given.out.write_text(json.dumps({"machine": machine, "rows": table(rows), "workers": shared}, indent=1) + "\n")
-    Console(width=150).print(shown(rows, f"torch {machine['torch']}, {machine['threads']} threads, float32"))
+    Console(width=150).print(shown(rows, f"torch {machine['torch']}, {machine['threads']} threads"))
     for count, found in shared.items():
         print(f"train, width {WORKERS_WIDTH}, {WORKERS_DIALOGUES} dialogues, {count} workers: {found:.0f} utterances/s")
     print(f"written to {given.out}")

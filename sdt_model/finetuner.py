@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor, distributed, nn
 
-from sdt_model.config import Frozen
+from sdt_model.config import Frozen, Precision
 from sdt_model.encoder import TextEncoder
 from sdt_model.metrics import classification_scores, computed
+from sdt_model.precision import prepare_precision, training_precision
 from sdt_model.trainer import NonFiniteLoss
 from sdt_model.windows import Window, batches_by_tokens, pack_windows
 
@@ -38,6 +39,7 @@ class FinetuneOptim(Frozen):
     batch_utterances: int
     batch_tokens: int
     balance: float
+    precision: Precision
     seed: int
 
 
@@ -49,6 +51,7 @@ class Finetuner:
     ) -> None:
         self.encoder, self.splits, self.optim = encoder.to(device), splits, optim
         self._padding, self._device = padding, device
+        prepare_precision(device, optim.precision)
         spread = distributed.is_available() and distributed.is_initialized()
         self.rank = distributed.get_rank() if spread else 0
         self.workers = distributed.get_world_size() if spread else 1
@@ -134,9 +137,10 @@ class Finetuner:
         total = torch.zeros((), device=self._device)
         for chosen in batches_by_tokens(batch[self.rank :: self.workers], self.optim.batch_tokens):
             packed = pack_windows(chosen, self._padding).to(self._device)
-            _, scores = self.encoder(packed)
+            with training_precision(self._device, self.optim.precision):
+                _, scores = self.encoder(packed)
             loss = nn.functional.cross_entropy(
-                scores, self._labels(train, packed.rows), self._weights, ignore_index=-1, reduction="sum"
+                scores.float(), self._labels(train, packed.rows), self._weights, ignore_index=-1, reduction="sum"
             )
             torch.autograd.backward(loss / whole)
             total += loss.detach() / whole

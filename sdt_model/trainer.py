@@ -88,7 +88,7 @@ class Trainer:
         rows = train.rows(conversations)
         totals = self.objective.totals(train.label[rows], train.present[:, rows])
         batch = pack(train, conversations[self.rank :: self.workers]).to(self.device)
-        with training_precision(self.device):
+        with training_precision(self.device, self.config.optim.precision):
             output = self.network(batch)
         terms = self.objective.terms(output, batch, totals)
         loss = self.objective.total(terms)

@@ -4,7 +4,7 @@ from typing import Literal, TypeVar
 
 from pydantic import Field, NonNegativeInt, field_validator, model_validator
 
-from sdt_model.config import Frozen, Modality, TrainingConfig
+from sdt_model.config import Frozen, Modality, Precision, TrainingConfig
 from tasks.config import ExtractorNames, Resources, RunSettings
 
 
@@ -87,6 +87,8 @@ class FinetuneConfig(RunSettings):
     """More than 1: as many encoders, each without its share of the training conversations, which it then reads."""
     balance: float = Field(0.0, ge=0, le=1)
     """Weighs an emotion by its share of the training labels to the power of minus this; 0: all alike."""
+    precision: Precision = "auto"
+    """As of train."""
     seed: int = Field(0, ge=0)
     """Seeds the head's weights, dropout and the order of batches."""
     dev_fraction: float = Field(0.1, gt=0, lt=0.5)
