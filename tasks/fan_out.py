@@ -23,6 +23,7 @@ from tasks.culprits import Culprits, Watch
 from tasks.errors import StageFailed, StoreOut, WorkflowError
 from tasks.in_hand import Report, report
 from tasks.manifest import ShardRecord
+from tasks.progress_lines import EVERY_S, ProgressLines
 from tasks.room import in_words, room, working_nodes
 from tasks.shards import Shard, ShardFunction, describe_shard, run_shard
 from tasks.waiting import Waiting
@@ -31,8 +32,6 @@ from tasks.workspace import Workspace
 log, shard_log = logging.getLogger("sdt.stage"), logging.getLogger(SHARD_LINES)
 shard_log.propagate = False
 
-_PROGRESS_EVERY_S = 5.0
-_STILL_EVERY_S = 30.0  # where nothing has been finished since the last line
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 5.0, 60.0  # before a shard is tried again whose store was out
 
 
@@ -80,19 +79,20 @@ class _Worker:
 
 @dataclass(frozen=True)
 class _Attempt:
-    worker: int
+    """A shard that waits for a worker, or is with one."""
+
     shard: Shard
-    earlier: int
+    earlier: int = 0
     """Attempts that failed."""
-    began: float
+    pause_s: float = 0.0
+    """How long its worker waits first."""
 
 
 @dataclass(frozen=True)
-class _Try:
-    shard: Shard
-    earlier: int = 0
-    pause_s: float = 0.0
-    """How long its next worker waits first."""
+class _Running:
+    attempt: _Attempt
+    worker: int
+    began: float
 
 
 class _FanOut:
@@ -106,15 +106,15 @@ class _FanOut:
     ) -> None:
         self._name, self._shards, self._prepare, self._config, self._watch = name, shards, prepare, config, watch
         self._workspace = Workspace(config.workspace)
-        self._waiting: Waiting[_Try] = Waiting((shard.source, _Try(shard)) for shard in shards)
-        self._running: dict[Any, _Attempt] = {}  # by reference
+        self._waiting: Waiting[_Attempt] = Waiting((shard.source, _Attempt(shard)) for shard in shards)
+        self._running: dict[Any, _Running] = {}  # by reference
         self._restarting: dict[Any, int] = {}  # reference -> worker
         self._workers: list[Any] = []
         self._culprits: Culprits | None = None
         self._records: dict[int, ShardRecord] = {}
         self._set_aside: dict[str, str] = {}
-        self._started = self._last_line = time.monotonic()
-        self._computed = self._done_before = 0
+        self._computed = 0
+        self._progress = ProgressLines(name, len(shards))
 
     def run(self) -> dict[int, ShardRecord]:
         folders = {shard.path.rsplit("/", 1)[0] for shard in self._shards}
@@ -131,7 +131,7 @@ class _FanOut:
                 idle.extend(free for reference in done if (free := self._collect(reference, there)) is not None)
                 for hung in self._culprits.hanging() if self._culprits else ():
                     ray.kill(self._workers[hung], no_restart=False)
-                self._progress(last=not (self._waiting or self._running))
+                self._tell_progress()
         finally:
             for actor in self._workers:  # also takes whatever is still running with it
                 ray.kill(actor)
@@ -143,16 +143,15 @@ class _FanOut:
 
     def _patience(self) -> float:
         """Seconds to wait for a shard before looking after the workers."""
-        return min(_PROGRESS_EVERY_S, self._watch.hung_after_s / 2) if self._watch else _PROGRESS_EVERY_S
+        return min(EVERY_S, self._watch.hung_after_s / 2) if self._watch else EVERY_S
 
-    def _submit(self, worker: int, next_one: _Try, there: set[str]) -> None:
-        how, shard = None, next_one.shard
-        told = shard
+    def _submit(self, worker: int, attempt: _Attempt, there: set[str]) -> None:
+        how, told = None, attempt.shard
         if self._culprits:
-            how = self._culprits.report(worker, careful=next_one.earlier > 0)
-            told = replace(shard, aside=dict(self._culprits.aside))
-        reference = self._workers[worker].do.remote(told, shard.path in there, how, next_one.pause_s)
-        self._running[reference] = _Attempt(worker, shard, next_one.earlier, time.monotonic())
+            how = self._culprits.report(worker, careful=attempt.earlier > 0)
+            told = replace(told, aside=dict(self._culprits.aside))
+        reference = self._workers[worker].do.remote(told, told.path in there, how, attempt.pause_s)
+        self._running[reference] = _Running(attempt, worker, time.monotonic())
 
     def _start(self, shards: int) -> None:
         resources = self._config.resources or Resources()
@@ -176,23 +175,50 @@ class _FanOut:
         """The worker that has nothing more to do, if it can do something."""
         if reference in self._restarting:
             return self._restarting.pop(reference)
-        now = self._running.pop(reference)
+        running = self._running.pop(reference)
+        attempt, worker = running.attempt, running.worker
         try:
             record, node = ray.get(reference)
-            self._records[now.shard.index] = record
-            self._computed += now.shard.path not in there
-            self._tell(now, record, node, found=now.shard.path in there)
+            found = attempt.shard.path in there
+            self._records[record.index] = record
+            self._computed += not found
+            self._progress.rows += record.rows
+            self._tell_done(running, record, node, found)
         except RayActorError as error:
-            self._died(now.worker, now.shard, now.earlier, error)
+            self._died(worker, attempt, error)
             # A shard given to it while it restarts would be refused, and that would count as a failure of the shard.
-            restarted = self._workers[now.worker].ready.options(max_task_retries=-1).remote()
-            self._restarting[restarted] = now.worker
+            self._restarting[self._workers[worker].ready.options(max_task_retries=-1).remote()] = worker
             return None
         except RayTaskError as error:
-            self._failed(now.shard, now.earlier, getattr(error, "cause", None) or error)
-        return now.worker
+            self._failed(attempt, getattr(error, "cause", None) or error)
+        return worker
 
-    def _tell(self, attempt: _Attempt, record: ShardRecord, node: str, found: bool) -> None:
+    def _died(self, worker: int, attempt: _Attempt, error: RayActorError) -> None:
+        shard = attempt.shard
+        death = self._culprits.died(worker) if self._culprits else None
+        if self._culprits and death and death.aside:
+            why = self._culprits.aside[death.aside]
+            log.error("%s: file %s set aside: %s; shard %d goes on", self._name, death.aside, why, shard.index)
+            self._waiting.add(shard.source, _Attempt(shard))
+        elif death and death.suspects:
+            self._failed(attempt, RuntimeError(f"a worker died over {', '.join(death.suspects)}"))
+        else:
+            self._failed(attempt, error)
+
+    def _failed(self, attempt: _Attempt, cause: Exception) -> None:
+        """A fault of the input is the same the next time; anything else may be the network's or the machine's."""
+        shard, earlier = attempt.shard, attempt.earlier
+        expected = isinstance(cause, WorkflowError) and not isinstance(cause, StoreOut)
+        reason = str(cause) if isinstance(cause, WorkflowError) else f"{type(cause).__name__}: {cause}"
+        if earlier < self._config.retries and not expected:
+            log.warning("%s: shard %d failed (%s), trying again", self._name, shard.index, reason)
+            pause_s = min(_FIRST_PAUSE_S * 2**earlier, _LONGEST_PAUSE_S) if isinstance(cause, StoreOut) else 0.0
+            self._waiting.add(shard.source, _Attempt(shard, earlier + 1, pause_s))
+        else:
+            log.error("%s: shard %d set aside: %s", self._name, shard.index, reason)
+            self._set_aside[shard.path] = reason
+
+    def _tell_done(self, running: _Running, record: ShardRecord, node: str, found: bool) -> None:
         """One line for a shard that is done."""
         facts = {
             "stage": self._name,
@@ -203,51 +229,14 @@ class _FanOut:
             "rows": record.rows,
             "bytes": record.bytes,
             "counts": record.counts,
-            "attempt": attempt.earlier + 1,
-            "seconds": round(time.monotonic() - attempt.began, 3),
+            "attempt": running.attempt.earlier + 1,
+            "seconds": round(time.monotonic() - running.began, 3),
         }
         shard_log.info("%s: shard %d done", self._name, record.index, extra=facts)
 
-    def _died(self, worker: int, shard: Shard, attempts: int, error: RayActorError) -> None:
-        death = self._culprits.died(worker) if self._culprits else None
-        if self._culprits and death and death.aside:
-            why = self._culprits.aside[death.aside]
-            log.error("%s: file %s set aside: %s; shard %d goes on", self._name, death.aside, why, shard.index)
-            self._waiting.add(shard.source, _Try(shard))
-        elif death and death.suspects:
-            self._failed(shard, attempts, RuntimeError(f"a worker died over {', '.join(death.suspects)}"))
-        else:
-            self._failed(shard, attempts, error)
-
-    def _failed(self, shard: Shard, attempts: int, cause: Exception) -> None:
-        """A fault of the input is the same the next time; anything else may be the network's or the machine's."""
-        expected = isinstance(cause, WorkflowError) and not isinstance(cause, StoreOut)
-        reason = str(cause) if isinstance(cause, WorkflowError) else f"{type(cause).__name__}: {cause}"
-        if attempts < self._config.retries and not expected:
-            log.warning("%s: shard %d failed (%s), trying again", self._name, shard.index, reason)
-            pause_s = min(_FIRST_PAUSE_S * 2**attempts, _LONGEST_PAUSE_S) if isinstance(cause, StoreOut) else 0.0
-            self._waiting.add(shard.source, _Try(shard, attempts + 1, pause_s))
-        else:
-            log.error("%s: shard %d set aside: %s", self._name, shard.index, reason)
-            self._set_aside[shard.path] = reason
-
-    def _progress(self, last: bool) -> None:
-        now = time.monotonic()
-        done, outstanding = len(self._records), len(self._waiting) + len(self._running)
-        still = done == self._done_before and not last
-        if not last and now - self._last_line < (_STILL_EVERY_S if still else _PROGRESS_EVERY_S):
-            return
-        self._last_line, self._done_before = now, done
-        elapsed = max(now - self._started, 1e-9)
-        rate = sum(record.rows for record in self._records.values()) / elapsed
-        minutes, seconds = divmod(int(elapsed / max(done, 1) * outstanding), 60)
-        remaining = f"{minutes}:{seconds:02d}" if done or not outstanding else "unknown"
-        log.info(
-            f"{self._name}: {done}/{len(self._shards)} shards done ({done - self._computed} found), "
-            f"{len(self._running)} in flight, {len(self._waiting)} waiting, {len(self._set_aside)} set aside, "
-            f"{rate:.0f} rows/s, ETA {remaining}",
-            extra={"stage": self._name, "done": done, "shards": len(self._shards), "rows_per_s": round(rate, 1)},
-        )
+    def _tell_progress(self) -> None:
+        done = len(self._records)
+        self._progress.tell(done, done - self._computed, len(self._running), len(self._waiting), len(self._set_aside))
 
     def _report(self) -> str:
         lines = [f"  {path}: {reason}" for path, reason in sorted(self._set_aside.items())[:10]]
