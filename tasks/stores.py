@@ -83,9 +83,8 @@ def arrow_filesystem(fs: Any) -> pafs.FileSystem:
     return pafs.LocalFileSystem() if isinstance(fs, LocalFileSystem) else pafs.PyFileSystem(_Handler(fs))
 
 
-def file_version(fs: Any, path: str) -> str:
-    """A text that changes with a file's content, without reading it."""
-    info = fs.info(path)
+def file_version(fs: Any, path: str, info: dict[str, Any]) -> str:
+    """A text that changes with a file's content, without reading it; ``info`` is what the store says of the file."""
     known = next((info[name] for name in _VERSIONS if info.get(name)), None)  # some gateways say ""
     return str(fs.ukey(path)) if known is None else f"{info.get('size')} bytes, {known}"
 

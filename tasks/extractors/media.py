@@ -135,7 +135,7 @@ class MediaRoot:
             MediaFault: it leaves the root, by itself or through a link, is not there, is too large, or is damaged.
             WorkflowError: the store failed, or refused, now or while the file was read.
         """
-        fs, path = self._root[0], self._find(uri)
+        fs, (path, _) = self._root[0], self._find(uri)
         cache = {"block_size": _BLOCK_BYTES, "cache_type": "blockcache", "cache_options": {"maxblocks": _BLOCKS}}
         with answering(self._told(path)):
             opening = fs.open(path, "rb", **({} if isinstance(fs, LocalFileSystem) else cache))
@@ -162,16 +162,17 @@ class MediaRoot:
             return str(fault)
 
     def _version(self, uri: str) -> str:
-        fs, path = self._root[0], self._find(uri)
+        path, info = self._find(uri)
         with answering(self._told(path)):
-            return file_version(fs, path)
+            return file_version(self._root[0], path, info)
 
     def _told(self, path: str) -> str:
         """The path as a person would write it."""
         fs = self._root[0]
         return path if isinstance(fs, LocalFileSystem) else str(fs.unstrip_protocol(path))
 
-    def _find(self, uri: str) -> str:
+    def _find(self, uri: str) -> tuple[str, dict[str, Any]]:
+        """The file's path, and what the store says of it."""
         fs, root = self._root
         if uri.startswith(("/", "\\", "~")) or "://" in uri or "\0" in uri or ".." in Path(uri).parts:
             raise MediaFault("leaves the media root")
@@ -191,7 +192,7 @@ class MediaRoot:
             raise MediaFault("is not a file")
         if (info.get("size") or 0) > MAX_BYTES:
             raise MediaFault(f"{info['size'] / 1e9:.1f} GB are more than the limit of {MAX_BYTES / 1e9:.1f} GB")
-        return path
+        return path, info
 
 
 @contextmanager

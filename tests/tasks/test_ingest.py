@@ -5,17 +5,12 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from tasks.archive import archive_manifest_path
 from tasks.config import IngestConfig
 from tasks.errors import WorkflowError
-from tasks.ingest import IngestPlan, collect_shard, ingest, scan_files, scan_groups
+from tasks.ingest import ingest
 from tasks.manifest import Manifest
-from tasks.schema import KEY
-from tasks.shards import Shard, run_shard
-from tasks.sources import SourceFile
 from tasks.workspace import Workspace
 from tests.tasks.sources.test_meld import release
 
@@ -135,42 +130,3 @@ def test_the_whole_of_meld(workspace: Workspace) -> None:
     manifest = run(workspace, MELD, kind="meld")
     assert manifest.counts["accepted"] == 13_708 and manifest.counts["rejected"] == 0
     assert sum(shard.facts["conversations"] for shard in manifest.shards) == 1_432
-
-
-@pytest.mark.parametrize(("files", "size"), [(5, 2**10), (3_000, 40 * 2**20), (100_000, 2**10)])
-def test_a_large_source_is_scanned_in_a_bounded_number_of_parts(files: int, size: int) -> None:
-    found = scan_groups([SourceFile(f"{i}", f"{i}", size) for i in range(files)])
-    assert [place for group in found for place, _ in group] == list(range(files))
-    assert len(found) <= 2 * 256 and (files > 5 or len(found) == 1)
-
-
-junk = (
-    st.none() | st.sampled_from(["c", "d", "", "0", "1", "x", "../x", "2026-01-01"]) | st.integers(-2, 3) | st.just([1])
-)
-records = st.lists(
-    st.fixed_dictionaries({}, optional=dict.fromkeys(["conversation_id", "turn", "text", "audio"], junk)),
-    min_size=1, max_size=25,
-)  # fmt: skip
-
-
-@given(records, st.integers(1, 3))
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_rows_in_are_rows_accepted_and_rejected_and_keys_are_unique(
-    tmp_path: Path, records: list[dict], shards: int
-) -> None:
-    """The shard functions alone, without Ray, over any rows."""
-    source = write(tmp_path / "x.jsonl", records)
-    workspace = Workspace(str(tmp_path / str(abs(hash(str(records) + str(shards))))))
-    plan = IngestPlan(workspace, "table", "a", None, shards, "f", "f")
-    file = SourceFile(str(source), "x.jsonl", 1)
-    scanned = run_shard(
-        workspace,
-        Shard(0, f"{plan.scan_folder}/part-00000.parquet", {"files": [(0, file)]}),
-        lambda s: scan_files(plan, s),
-    )
-    assert scanned.rows == len(records)
-    outputs = [collect_shard(plan, 1, Shard(i, f"archives/a/utterances/f/part-{i}.parquet")) for i in range(shards)]
-    rejected = [row for output in outputs for table in output.beside.values() for row in table["row"].to_pylist()]
-    keys = [tuple(row.values()) for output in outputs for row in output.table.select(list(KEY)).to_pylist()]
-    assert len(keys) + len(rejected) == len(records)
-    assert len(set(keys)) == len(keys) and len(set(rejected)) == len(rejected)
