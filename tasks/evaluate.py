@@ -11,7 +11,7 @@ from sdt_model.config import Frozen
 from sdt_model.confusion import SCORES, Interval, Scores, bootstrap, f1_scores, interval, two_sided_p
 from tasks.archive import read_archive
 from tasks.errors import WorkflowError
-from tasks.label import feature_folders
+from tasks.features import feature_folders
 from tasks.manifest import fingerprint
 from tasks.models import find_bundle
 from tasks.scoring import score_models

@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sdt_model.batch import Bools, Conversations, Floats, Ints
+from sdt_model.bundle import Bundle
 from sdt_model.config import Modality
-from tasks.archive import features_folder, features_path
+from tasks.archive import features_folder, features_path, has_modality
 from tasks.errors import WorkflowError
 from tasks.feature_rows import vectors_of
 from tasks.manifest import MANIFEST, Manifest, ShardRecord, read_manifest
@@ -62,6 +63,37 @@ class ShardFeatures:
 def complete_features(workspace: Workspace, archive: str, modality: Modality, extractor: str) -> Manifest | None:
     """The manifest of the features that the extractor with this fingerprint made of the archive, if complete."""
     return read_manifest(workspace, f"{features_folder(archive, modality, extractor)}/{MANIFEST}")
+
+
+def feature_folders(
+    workspace: Workspace, archive: Manifest, bundle: Bundle, name: str
+) -> tuple[tuple[FeatureFolder, ...], list[Manifest | None]]:
+    """Where the features that the bundle needs lie, and their manifests; None where the archive has nothing of one.
+
+    Raises:
+        WorkflowError: the archive has a modality, and no complete features of it by the bundle's extractor.
+    """
+    folders: list[FeatureFolder] = []
+    found: list[Manifest | None] = []
+    for modality, source in bundle.features.items():
+        folder = features_folder(name, modality, source.fingerprint)
+        manifest = complete_features(workspace, name, modality, source.fingerprint)
+        if manifest is None and not has_modality(archive, modality):
+            folders.append(FeatureFolder(modality, source.dim, None))
+            found.append(None)
+        elif manifest is None or manifest.facts["archive_fingerprint"] != archive.fingerprint:
+            others = {path.split("/")[3] for path in workspace.files(f"features/{name}/{modality}")}
+            raise WorkflowError(
+                f"model {bundle.model_id} takes {modality} features of {source.extractor} ({source.fingerprint}), "
+                f"and archive {name!r} has no complete ones in {folder}\n"
+                f"  there: features of {', '.join(sorted(others)) or 'no extractor'}\n"
+                f"  make them with: sdt extract {name} {source.assignment(modality)}\n"
+                "  if they are there under another fingerprint, the extractor has changed since training: train again"
+            )
+        else:
+            folders.append(FeatureFolder(modality, source.dim, folder))
+            found.append(manifest)
+    return tuple(folders), found
 
 
 def read_shard(

@@ -19,13 +19,13 @@ from sdt_model.bundle import Bundle
 from sdt_model.config import Frozen
 from sdt_model.model import SDT
 from sdt_model.predict import predict
-from tasks.archive import features_folder, has_modality, read_archive
+from tasks.archive import read_archive
 from tasks.config import LabelConfig
 from tasks.day_reader import DayReader
 from tasks.drift import Drift, drifts
 from tasks.errors import WorkflowError
 from tasks.fan_out import fan_out
-from tasks.features import FeatureFolder, complete_features
+from tasks.features import FeatureFolder, feature_folders
 from tasks.label_days import CONTENT, Day, all_out_of_date, archive_days, chosen_days
 from tasks.label_rows import emotion_counts, label_counts, label_rows
 from tasks.label_store import clear_day, day_folder, day_manifest, label_files, label_path, labelled_days
@@ -132,37 +132,6 @@ def _label_days(plan: LabelPlan, config: LabelConfig, days: list[Day], held: Lea
         held.check()
         found[day.name] = _finish_day(plan, day, shards[day.name], records)
     return found
-
-
-def feature_folders(
-    workspace: Workspace, archive: Manifest, bundle: Bundle, name: str
-) -> tuple[tuple[FeatureFolder, ...], list[Manifest | None]]:
-    """Where the features that the bundle needs lie, and their manifests; None where the archive has nothing of one.
-
-    Raises:
-        WorkflowError: the archive has a modality, and no complete features of it by the bundle's extractor.
-    """
-    folders: list[FeatureFolder] = []
-    found: list[Manifest | None] = []
-    for modality, source in bundle.features.items():
-        folder = features_folder(name, modality, source.fingerprint)
-        manifest = complete_features(workspace, name, modality, source.fingerprint)
-        if manifest is None and not has_modality(archive, modality):
-            folders.append(FeatureFolder(modality, source.dim, None))
-            found.append(None)
-        elif manifest is None or manifest.facts["archive_fingerprint"] != archive.fingerprint:
-            others = {path.split("/")[3] for path in workspace.files(f"features/{name}/{modality}")}
-            raise WorkflowError(
-                f"model {bundle.model_id} takes {modality} features of {source.extractor} ({source.fingerprint}), "
-                f"and archive {name!r} has no complete ones in {folder}\n"
-                f"  there: features of {', '.join(sorted(others)) or 'no extractor'}\n"
-                f"  make them with: sdt extract {name} {source.assignment(modality)}\n"
-                "  if they are there under another fingerprint, the extractor has changed since training: train again"
-            )
-        else:
-            folders.append(FeatureFolder(modality, source.dim, folder))
-            found.append(manifest)
-    return tuple(folders), found
 
 
 def prepare(plan: LabelPlan) -> ShardFunction:

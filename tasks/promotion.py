@@ -14,7 +14,7 @@ from sdt_model.config import Frozen
 from sdt_model.confusion import Interval, bootstrap, interval, weighted_f1
 from tasks.archive import read_archive
 from tasks.errors import WorkflowError
-from tasks.label import feature_folders
+from tasks.features import feature_folders
 from tasks.models import find_bundle, production, promote
 from tasks.scoring import score_models
 from tasks.training_config import TrainConfig

@@ -24,8 +24,7 @@ from tasks.archive import read_archive
 from tasks.config import StageConfig
 from tasks.errors import WorkflowError
 from tasks.fan_out import fan_out
-from tasks.features import FeatureFolder
-from tasks.label import feature_folders
+from tasks.features import FeatureFolder, feature_folders
 from tasks.manifest import fingerprint
 from tasks.models import read_network
 from tasks.shards import Shard, ShardFunction, ShardOutput
