@@ -13,10 +13,11 @@ import torch
 
 from sdt_model.config import MODALITIES, RECIPES, Modality, TrainingConfig
 from sdt_model.trainer import Trainer
+from tasks.checkpoints import Progress
 from tasks.config import Resources
 from tasks.seeds import spread
 from tasks.train import plan_training
-from tasks.train_worker import Progress, build_trainer, train_epoch
+from tasks.train_worker import build_trainer, train_epoch
 from tasks.training_config import TrainConfig
 from tasks.workspace import Workspace
 

@@ -1,11 +1,6 @@
 """What one worker of a fine-tuning run does: read the archive's texts, go on from the last checkpoint, run epochs."""
 
 import json
-import logging
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +10,6 @@ import torch
 from pydantic import Field
 from ray.train import Checkpoint
 from ray.train.torch import get_device
-from safetensors.torch import load_file, save_file
-from torch import Tensor
 
 from sdt_model.config import Frozen
 from sdt_model.encoder import TextEncoder, Words, load_body
@@ -24,16 +17,13 @@ from sdt_model.finetuner import FinetuneOptim, Finetuner, Texts
 from sdt_model.memory import keep_freed_memory
 from sdt_model.windows import Window, windows
 from tasks.archive import read_archive
+from tasks.checkpoints import Progress, best_of, checkpoint, resume, weights
 from tasks.encoders import fold_of, local_folder
 from tasks.errors import WorkflowError
 from tasks.splits import SplitRule
 from tasks.texts import conversation_texts
-from tasks.train_worker import SELECTED_BY, Progress
 from tasks.workspace import Workspace
 
-log = logging.getLogger("sdt.finetune")
-
-_LATEST, _BEST, _PROGRESS = "latest.safetensors", "best.safetensors", "progress.json"
 _COLUMNS = ["conversation_id", "turn", "speaker", "text", "emotion", "split"]
 
 
@@ -60,24 +50,26 @@ def finetune_worker(settings: dict[str, Any]) -> None:
     torch.set_num_threads(plan.threads)
     keep_freed_memory()
     finetuner = build_finetuner(plan, get_device())
-    progress, best = _restore(finetuner)
+    progress, best = resume(finetuner)
     while len(progress.history) < plan.optim.epochs:
         scores = finetune_epoch(finetuner, len(progress.history))
         progress = Progress(history=(*progress.history, scores))
         if progress.best == len(progress.history) - 1:
             best = weights(finetuner.encoder)
         if finetuner.rank == 0:
-            settings["queue"].put(json.dumps({"line": line(progress, plan)}))
-        with _checkpoint(finetuner, best, progress) as checkpoint:
-            ray.train.report(scores, checkpoint=checkpoint)
+            line = f"encoder {plan.fold + 1}/{plan.folds}, {progress.line(plan.optim.epochs)}"
+            settings["queue"].put(json.dumps({"line": line}))
+        with checkpoint(finetuner, best, progress) as made:
+            ray.train.report(scores, checkpoint=made)
 
 
-def read_best(plan: FinetunePlan, checkpoint: Checkpoint) -> tuple[TextEncoder, Progress]:
+def read_best(plan: FinetunePlan, found: Checkpoint) -> tuple[TextEncoder, Progress]:
     """The encoder of the best epoch, and the scores of all."""
-    with checkpoint.as_directory() as folder, local_folder(Workspace(plan.workspace), plan.base) as base:
+    best, progress = best_of(found)
+    with local_folder(Workspace(plan.workspace), plan.base) as base:
         encoder = TextEncoder(load_body(base), len(plan.emotions))
-        encoder.load_state_dict(load_file(Path(folder) / _BEST))
-        return encoder, Progress.model_validate_json((Path(folder) / _PROGRESS).read_text())
+    encoder.load_state_dict(best)
+    return encoder, progress
 
 
 def build_finetuner(plan: FinetunePlan, device: torch.device) -> Finetuner:
@@ -126,40 +118,3 @@ def finetune_epoch(finetuner: Finetuner, number: int) -> dict[str, float]:
     """Train one epoch; its loss and the scores after it."""
     scores = finetuner.epoch(number) | finetuner.evaluate("dev")
     return scores | finetuner.evaluate("test") if finetuner.splits["test"].windows else scores
-
-
-def weights(encoder: TextEncoder) -> dict[str, Tensor]:
-    return {name: value.detach().cpu().clone().contiguous() for name, value in encoder.state_dict().items()}
-
-
-def line(progress: Progress, plan: FinetunePlan) -> str:
-    done, now = len(progress.history), progress.history[-1]
-    return (
-        f"encoder {plan.fold + 1}/{plan.folds}, epoch {done}/{plan.optim.epochs}, loss {now['loss']:.4f}, "
-        f"dev weighted F1 {now[SELECTED_BY]:.4f} "
-        f"(best {progress.history[progress.best][SELECTED_BY]:.4f} in epoch {progress.best + 1})"
-    )
-
-
-@contextmanager
-def _checkpoint(finetuner: Finetuner, best: dict[str, Tensor], progress: Progress) -> Iterator[Checkpoint | None]:
-    """The first worker's checkpoint, as files; the others have none, their weights being the same."""
-    if finetuner.rank != 0:
-        yield None
-        return
-    with tempfile.TemporaryDirectory(prefix="sdt-checkpoint-") as folder:
-        save_file(finetuner.state(), Path(folder) / _LATEST)
-        save_file(best, Path(folder) / _BEST)
-        (Path(folder) / _PROGRESS).write_text(progress.model_dump_json())
-        yield Checkpoint.from_directory(folder)
-
-
-def _restore(finetuner: Finetuner) -> tuple[Progress, dict[str, Tensor]]:
-    checkpoint = ray.train.get_checkpoint()
-    if checkpoint is None:
-        return Progress(), {}
-    with checkpoint.as_directory() as folder:
-        finetuner.restore(load_file(Path(folder) / _LATEST))
-        progress = Progress.model_validate_json((Path(folder) / _PROGRESS).read_text())
-        log.info("going on after epoch %d", len(progress.history))
-        return progress, load_file(Path(folder) / _BEST)

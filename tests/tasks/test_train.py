@@ -21,7 +21,7 @@ from tasks import train as train_module
 from tasks.errors import WorkflowError
 from tasks.models import production
 from tasks.train import plan_training, train
-from tasks.train_worker import Progress, TrainPlan, build_trainer, train_worker
+from tasks.train_worker import TrainPlan, build_trainer, train_worker
 from tasks.training_config import TrainConfig
 from tasks.workspace import Workspace
 from tests.sdt_model import made as made_conversations
@@ -136,10 +136,3 @@ def test_missing_features_name_the_command(workspace: Workspace) -> None:
 def test_the_model_takes_the_modalities_that_have_features(workspace: Workspace) -> None:
     made.archive(workspace, modalities=("text",))
     assert set(plan_training(workspace, config(workspace, made_conversations.training())).bundle.features) == {"text"}
-
-
-def test_best_epoch_is_the_earliest_of_equals_and_patience_ends_it() -> None:
-    progress = Progress(history=tuple({"dev_weighted_f1": score} for score in (0.2, 0.5, 0.5, 0.4)))
-    assert progress.best == 1
-    assert progress.finished(epochs=50, patience=2) and not progress.finished(epochs=50, patience=3)
-    assert progress.finished(epochs=4, patience=9)
