@@ -12,7 +12,6 @@ from rich.table import Table
 from benchmarks.speed import Row, row, table
 from benchmarks.workers import rate
 from sdt_model.memory import keep_freed_memory
-from sdt_model.precision import has_bfloat16
 
 # What is measured at which width, on how many dialogues a batch.
 CURVES = [
@@ -23,8 +22,6 @@ CURVES = [
     ("infer", 512, (32,)),
     ("infer", 256, (32,)),
 ]
-if has_bfloat16(torch.device("cpu")):
-    CURVES += [("train bfloat16", 1024, (8, 16, 32)), ("train bfloat16", 256, (8,))]
 # Processes that share the cores, at this width and global batch.
 WORKERS, WORKERS_WIDTH, WORKERS_DIALOGUES = (1, 2), 1024, 16
 OUT = Path(__file__).with_name("speed.json")

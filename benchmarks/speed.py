@@ -1,8 +1,7 @@
 """How fast the model trains and infers, beside the plain padded baseline and the machine's own GEMM rate.
 
 Every row alternates its three measurements (a matrix product, ours, the baseline) and takes medians, so that a noisy
-machine hurts all alike. Ours is what training and labelling run: `Trainer.step`, and the packed forward pass. The
-baseline is float32 in every row; ours and the matrix product are bfloat16 in those of `train bfloat16`.
+machine hurts all alike. Ours is what training and labelling run: `Trainer.step`, and the packed forward pass.
 """
 
 import statistics
@@ -20,7 +19,7 @@ from benchmarks.flops import forward_flops, training_flops
 from benchmarks.padded import PaddedSDT, padded_loss
 from benchmarks.workload import CLASSES, DIMS, batches, conversations, padded
 from sdt_model.batch import Conversations, pack
-from sdt_model.config import MODALITIES, Modality, ModelConfig, ObjectiveConfig, OptimConfig, Precision, TrainingConfig
+from sdt_model.config import MODALITIES, Modality, ModelConfig, ObjectiveConfig, OptimConfig, TrainingConfig
 from sdt_model.memory import keep_freed_memory
 from sdt_model.model import SDT
 from sdt_model.objective import Objective
@@ -53,10 +52,10 @@ class Row:
         return self.ours / self.padded
 
 
-def gemm_gflops(number: torch.dtype) -> float:
-    """Rate of one product of matrices of such numbers on the threads at hand, GFLOP/s."""
+def gemm_gflops() -> float:
+    """Rate of one float32 matrix product on the threads at hand, GFLOP/s."""
     rows, inner, columns = _GEMM
-    a, b = torch.randn(rows, inner).to(number), torch.randn(inner, columns).to(number)
+    a, b = torch.randn(rows, inner), torch.randn(inner, columns)
     a @ b
     return 2 * rows * inner * columns / _seconds(lambda: a @ b) / 1e9
 
@@ -66,17 +65,17 @@ def row(what: str, dialogues: int, width: int, steps: int) -> Row:
     data, config = conversations(), training_config(width).model
     chosen = list(batches(data, dialogues, steps))
     runs = {whose: RUNS[what, whose](data, width) for whose in ("ours", "padded")}
-    flops, number = FLOPS[what]
+    flops = FLOPS[what]
     sizes = [int(data.lengths[batch].sum()) for batch in chosen]
     needed = [flops(config, DIMS, CLASSES, data.lengths[batch].tolist()) / 1e9 for batch in chosen]
     seconds: dict[str, list[float]] = {whose: [] for whose in runs}
     for run in runs.values():
         run(chosen[0])  # a first time, not measured
-    rates = [gemm_gflops(number)]
+    rates = [gemm_gflops()]
     for batch in chosen:
         for whose, run in runs.items():
             seconds[whose].append(_seconds(partial(run, batch)))
-        rates.append(gemm_gflops(number))
+        rates.append(gemm_gflops())
     gemm = statistics.median(rates)
 
     def rate(of: list[int] | list[float], whose: str) -> float:
@@ -112,9 +111,9 @@ def peak_memory_mib() -> int:
     return int(status.split("VmHWM:")[1].split()[0]) // 1024
 
 
-def our_training(data: Conversations, width: int, precision: Precision = "float32") -> Run:
+def our_training(data: Conversations, width: int) -> Run:
     """Our training step, optimiser included."""
-    config = training_config(width, precision)
+    config = training_config(width)
     network = SDT(config.model, DIMS, CLASSES).train()
     emotions = tuple(str(k) for k in range(CLASSES))
     objective = Objective(config.objective, MODALITIES, emotions, data.label)
@@ -167,24 +166,21 @@ def padded_inference(data: Conversations, width: int) -> Run:
 RUNS: dict[tuple[str, str], Callable[[Conversations, int], Run]] = {
     ("train", "ours"): our_training,
     ("train", "padded"): padded_training,
-    ("train bfloat16", "ours"): partial(our_training, precision="bfloat16"),
-    ("train bfloat16", "padded"): padded_training,
     ("infer", "ours"): our_inference,
     ("infer", "padded"): padded_inference,
 }
-FLOPS: dict[str, tuple[Callable[[ModelConfig, Mapping[Modality, int], int, list[int]], int], torch.dtype]] = {
-    "train": (training_flops, torch.float32),
-    "train bfloat16": (training_flops, torch.bfloat16),
-    "infer": (forward_flops, torch.float32),
+FLOPS: dict[str, Callable[[ModelConfig, Mapping[Modality, int], int, list[int]], int]] = {
+    "train": training_flops,
+    "infer": forward_flops,
 }
 
 
-def training_config(width: int, precision: Precision = "float32") -> TrainingConfig:
+def training_config(width: int) -> TrainingConfig:
     """The published MELD settings at a width."""
     return TrainingConfig(
         model=ModelConfig(hidden=width, unimodal_gates="identity"),
         objective=ObjectiveConfig(temperature=TEMPERATURE),
-        optim=OptimConfig(learning_rate=1e-5, precision=precision),
+        optim=OptimConfig(learning_rate=1e-5),
     )
 
 

@@ -65,7 +65,7 @@ def measured(texts: list[str], parts: int) -> tuple[list[Row], float]:
     cosines: dict[str, list[npt.NDArray[np.float32]]] = {name: [] for name in runs}
     for run in runs.values():
         run(shards[0][:64])  # a first time, not measured
-    gemm = [gemm_gflops(torch.float32)]
+    gemm = [gemm_gflops()]
     for part in shards:
         expected = None
         for name, run in runs.items():
@@ -75,7 +75,7 @@ def measured(texts: list[str], parts: int) -> tuple[list[Row], float]:
             vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
             expected = vectors if expected is None else expected
             cosines[name].append((vectors * expected).sum(axis=1))
-        gemm.append(gemm_gflops(torch.float32))
+        gemm.append(gemm_gflops())
     rate = statistics.median(gemm)
 
     def row(name: str) -> Row:

@@ -5,10 +5,17 @@ the expectation is exact. The bits come from torch's generator and follow its se
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 _STEPS = 2**16
+
+
+class Dropout(nn.Dropout):
+    """`dropout` as a module."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return dropout(input, self.p, self.training)
 
 
 def dropout(x: Tensor, probability: float, training: bool) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 from transformers.utils import logging as library_logging
 
+from sdt_model.dropout import Dropout
 from sdt_model.windows import Special, WindowBatch
 
 HEAD = "head.safetensors"
@@ -41,6 +42,18 @@ class TextEncoder(nn.Module):
         pooled = states.new_zeros(len(batch.rows), states.shape[-1]).index_add(0, batch.owners, own)
         pooled = pooled / torch.bincount(batch.owners, minlength=len(batch.rows)).unsqueeze(1)
         return pooled, self.head(self.dropout(pooled))
+
+    def prepare_training(self) -> None:
+        """Have a step cost less; what is computed stays the same.
+
+        A gradient of the whole vocabulary's table would be made anew in every pass for the few rows that were read.
+        """
+        for module in list(self.modules()):
+            if isinstance(module, nn.Embedding):
+                module.sparse = True
+            for name, child in module.named_children():
+                if type(child) is nn.Dropout:
+                    setattr(module, name, Dropout(child.p))
 
     def vectors(self, batch: WindowBatch) -> Tensor:
         """Features (U, C + K): the pooled state, and the scores, which are what fine-tuning taught it."""

@@ -51,7 +51,8 @@ class Finetuner:
     ) -> None:
         self.encoder, self.splits, self.optim = encoder.to(device), splits, optim
         self._padding, self._device = padding, device
-        prepare_precision(device, optim.precision)
+        prepare_precision(device)
+        encoder.prepare_training()
         spread = distributed.is_available() and distributed.is_initialized()
         self.rank = distributed.get_rank() if spread else 0
         self.workers = distributed.get_world_size() if spread else 1
@@ -144,6 +145,9 @@ class Finetuner:
             )
             torch.autograd.backward(loss / whole)
             total += loss.detach() / whole
+        for parameter in self.encoder.parameters():
+            if parameter.grad is not None and parameter.grad.is_sparse:
+                parameter.grad = parameter.grad.coalesce().to_dense()  # in an order of its own, so that sums are too
         self._add_up(total)
         if not math.isfinite(total.item()):
             raise NonFiniteLoss(f"the loss is {total.item()} at {where}")

@@ -134,6 +134,17 @@ def _download(name: str) -> Path:
         ) from error
 
 
+def licence(folder: Path, base: str) -> str:
+    """As the model card beside the weights says."""
+    if base == "minilm":
+        return "Apache-2.0"
+    from huggingface_hub import metadata_load
+
+    card = folder / "README.md"
+    stated = (metadata_load(card) or {}).get("license") if card.is_file() else None
+    return str(stated or f"that of {base}")
+
+
 def base_files(folder: Path) -> dict[str, str]:
     """The files of a pretrained encoder that matter, and the sha256 of each."""
     kept = sorted(path for path in folder.iterdir() if path.suffix in _KEPT and path.is_file())

@@ -21,6 +21,7 @@ from tasks.encoders import (
     base_files,
     base_folder,
     encoder_folder,
+    licence,
     local_folder,
     put_folder,
     read_encoder,
@@ -75,7 +76,7 @@ def finetune(config: FinetuneConfig) -> FinetuneReport:
         return _report(found, 0)
     put_folder(workspace, plan.base, base, list(files))
     scores = [_fold(workspace, encoder_id, plan.model_copy(update={"fold": k}), config) for k in range(config.folds)]
-    description = _describe(encoder_id, archive, plan, config, scores)
+    description = _describe(encoder_id, archive, plan, config, scores, licence(base, config.encoder))
     workspace.write_json(f"{encoder_folder(encoder_id)}/{SEEN}", _seen(workspace, archive, plan))
     workspace.write_json(f"{encoder_folder(encoder_id)}/{DESCRIPTION}", description.model_dump(mode="json"))
     workspace.remove_folder(f"{_RUNS}/{encoder_id}")
@@ -152,12 +153,17 @@ def _fold(workspace: Workspace, encoder_id: str, plan: FinetunePlan, config: Fin
 
 
 def _describe(
-    encoder_id: str, archive: Manifest, plan: FinetunePlan, config: FinetuneConfig, scores: list[dict[str, float]]
+    encoder_id: str,
+    archive: Manifest,
+    plan: FinetunePlan,
+    config: FinetuneConfig,
+    scores: list[dict[str, float]],
+    terms: str,
 ) -> EncoderDescription:
     return EncoderDescription(
         encoder_id=encoder_id,
         base=config.encoder,
-        licence="Apache-2.0" if config.encoder == "minilm" else f"that of {config.encoder}",
+        licence=terms,
         emotions=plan.emotions,
         dim=int(scores[0]["hidden"]) + len(plan.emotions),
         context=config.context,

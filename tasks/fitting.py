@@ -16,6 +16,7 @@ from ray.train import Checkpoint, CheckpointConfig, FailureConfig, Result, RunCo
 from ray.train.torch import TorchTrainer
 from ray.util.queue import Empty, Queue
 
+from sdt_model.memory import ONE_ARENA
 from tasks.config import Resources
 from tasks.errors import WorkflowError
 from tasks.room import cores_each, working_nodes
@@ -45,12 +46,13 @@ def fit(
     """
     os.environ.setdefault(POLL_VARIABLE, POLL_S)  # which Ray Train hands on to the controller
     # With the same name and storage Ray Train finds the checkpoints of an interrupted run and goes on from the last.
-    run = RunConfig(
+    run = RunConfig(  # type: ignore[call-arg]  # mypy sees the class of earlier versions
         name=name,
         storage_path=workspace.path(runs),
         storage_filesystem=workspace.arrow_fs,
         failure_config=FailureConfig(max_failures=retries),
         checkpoint_config=CheckpointConfig(num_to_keep=2),
+        worker_runtime_env={"env_vars": ONE_ARENA},  # Ray Train runs a worker's function in a thread of its own
     )
     scaling = ScalingConfig(
         num_workers=workers,

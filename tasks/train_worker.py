@@ -90,7 +90,7 @@ def build_trainer(
     network = bundle.network()
     network.set_statistics(*statistics(splits.train))
     plain = network.to(device)
-    prepare_precision(device, bundle.training.optim.precision)
+    prepare_precision(device)
     objective = Objective(bundle.training.objective, plain.modalities, bundle.emotions, splits.train.label)
     trainer = Trainer(wrap(plain), plain, objective, splits, bundle.training)
     if bundle.training.optim.compile:  # last: a copy of the network that the trainer keeps must be plain

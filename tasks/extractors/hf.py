@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from sdt_model.config import Frozen, Modality
 from tasks.config import Resources
-from tasks.encoders import base_files, base_folder
+from tasks.encoders import base_files, base_folder, licence
 from tasks.errors import WorkflowError
 from tasks.extractors import ExtractorSpec
 from tasks.extractors.faces import detector_file
@@ -71,17 +71,6 @@ def spec_of(modality: Modality, argument: str) -> ExtractorSpec:
         chosen.model_dump_json(serialize_as_any=True), _resources(folder),
         identity=fingerprint("hf", modality, files, options.model_dump(mode="json", exclude={"face"})),
     )  # fmt: skip
-
-
-def licence(folder: Path, base: str) -> str:
-    """As the model card beside the weights says."""
-    if base == "minilm":
-        return "Apache-2.0"
-    from huggingface_hub import metadata_load
-
-    card = folder / "README.md"
-    stated = (metadata_load(card) or {}).get("license") if card.is_file() else None
-    return str(stated or f"that of {base}")
 
 
 def _asked(name: str, modality: Modality, query: str) -> EncoderOptions:

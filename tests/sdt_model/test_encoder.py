@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import (
+    AutoModel,
     BertConfig,
     BertForSequenceClassification,
     BertModel,
@@ -16,7 +17,8 @@ from transformers import (
     RobertaModel,
 )
 
-from sdt_model.encoder import blank_body, load_body, positions
+from sdt_model.encoder import TextEncoder, blank_body, load_body, positions
+from sdt_model.windows import Window, pack_windows
 
 NARROW: dict[str, Any] = {
     "vocab_size": 20, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32,
@@ -66,3 +68,27 @@ def test_a_classifier_s_encoder_is_read_without_its_head(tmp_path: Path) -> None
     with torch.inference_mode():
         expected = classifier.eval().bert(input_ids=ids).last_hidden_state
         assert torch.allclose(body(input_ids=ids).last_hidden_state, expected, atol=1e-6)
+
+
+def test_prepared_for_training_it_computes_the_same() -> None:
+    config = BertConfig(
+        vocab_size=30, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
+        hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+    )  # fmt: skip
+    encoder = TextEncoder(AutoModel.from_config(config), 3)
+    batch = pack_windows([Window([1, 7, 7, 2], [(1, 3)], [0]), Window([1, 9, 2], [(1, 2)], [1])], padding=0)
+
+    def gradients() -> dict[str, torch.Tensor]:
+        encoder.zero_grad()
+        for _ in range(2):  # two passes of a step
+            encoder(batch)[1].square().sum().backward()
+        found = {name: p.grad for name, p in encoder.named_parameters() if p.grad is not None}
+        return {name: grad.to_dense() if grad.is_sparse else grad.clone() for name, grad in found.items()}
+
+    before = gradients()
+    encoder.prepare_training()
+    after = gradients()
+    assert before.keys() == after.keys() and encoder.body.embeddings.word_embeddings.weight.grad.is_sparse
+    for name, gradient in before.items():
+        torch.testing.assert_close(after[name], gradient, rtol=1e-5, atol=1e-6)
+    assert sum(type(module) is torch.nn.Dropout for module in encoder.modules()) == 0

@@ -1,4 +1,3 @@
-import pytest
 import torch
 
 from sdt_model.precision import prepare_precision, training_precision
@@ -8,7 +7,7 @@ from tests.sdt_model.test_model import network, scores
 
 def test_a_processor_trains_in_float32() -> None:
     before = torch.get_float32_matmul_precision()
-    prepare_precision(torch.device("cpu"), "auto")
+    prepare_precision(torch.device("cpu"))
     assert torch.get_float32_matmul_precision() == before
     with training_precision(torch.device("cpu"), "auto"):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
@@ -23,16 +22,3 @@ def test_the_network_runs_in_half_the_bits_and_scores_come_out_in_float32() -> N
         assert getattr(rough, name).dtype == torch.float32
     difference = (rough.teacher.softmax(-1) - exact.teacher.softmax(-1)).abs().max()
     assert 0 < difference < 0.05
-
-
-def test_bfloat16_is_taken_where_it_is_asked_for_and_refused_where_it_would_be_emulated(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    processor = torch.device("cpu")
-    with training_precision(processor, "bfloat16"):
-        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_f": True, "amx_bf16": True})
-    prepare_precision(processor, "bfloat16")
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_f": True})
-    with pytest.raises(ValueError, match="which this cpu does not have: set it to auto or float32"):
-        prepare_precision(processor, "bfloat16")

@@ -13,7 +13,7 @@ import torch
 from sdt_model.finetuner import Finetuner
 from tasks import finetune as finetune_module
 from tasks.config import ExtractConfig, ExtractorNames, LabelConfig
-from tasks.encoders import EncoderDescription
+from tasks.encoders import EncoderDescription, find_encoder
 from tasks.errors import WorkflowError
 from tasks.extract import extract
 from tasks.finetune import finetune
@@ -38,8 +38,11 @@ def config(workspace: Workspace, encoder: Path, **more: Any) -> FinetuneConfig:
 
 def test_folds_with_context_then_extract_train_and_label(workspace: Workspace, tmp_path: Path) -> None:
     spoken_archive(workspace)
-    settings = config(workspace, tiny_encoder(tmp_path / "tiny"), epochs=6, learning_rate=1e-2, folds=2, context=2)
+    base = tiny_encoder(tmp_path / "tiny")
+    (base / "README.md").write_text("---\nlicense: cc-by-nc-4.0\n---\nTiny\n")
+    settings = config(workspace, base, epochs=6, learning_rate=1e-2, folds=2, context=2)
     report = finetune(settings)
+    assert find_encoder(workspace, report.encoder_id).licence == "cc-by-nc-4.0"
     assert report.epochs == 12 and report.metrics["dev_weighted_f1"] > 0.6
     names = {path.rsplit("/", 1)[-1] for path in workspace.files(report.path)}
     assert {"encoder.json", "seen.json", "model.safetensors", "head.safetensors", "tokenizer.json"} <= names
