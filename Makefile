@@ -11,9 +11,10 @@ BIN := .venv/bin
 demo: .venv/base
 	$(BIN)/sdt demo
 
-# Two at a time: most of the tests' time is waiting for Ray and Prefect to start.
+# Two at a time: most of the tests' time is waiting for Ray and Prefect to start. Files are in the order of conftest.py,
+# the slow ones first; left to itself, xdist begins with those of many tests, and ends with one worker at the slow ones.
 test: .venv/dev
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 quick: .venv/dev
 	$(BIN)/pytest -m "not slow"
