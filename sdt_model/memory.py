@@ -1,4 +1,4 @@
-"""Memory that training frees and asks for again, step after step."""
+"""Memory that a step of training or a batch of labelling frees, and the next asks for again."""
 
 import ctypes
 
@@ -15,7 +15,8 @@ def keep_freed_memory() -> bool:
     In threads other than the main one it takes `ONE_ARENA` as well.
 
     Gradients and activations of a step are freed and needed again in the next. Given back to the system in between,
-    every page of them has to be mapped and cleared anew, which is a fifth of a wide model's step.
+    every page of them has to be mapped and cleared anew, which is a fifth of a wide model's step, and a sixth of its
+    labelling.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     return mallopt is not None and bool(mallopt(_MMAP_MAX, 0)) and bool(mallopt(_TRIM_THRESHOLD, -1))

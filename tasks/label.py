@@ -17,6 +17,7 @@ from pydantic import Field
 
 from sdt_model.bundle import Bundle
 from sdt_model.config import Frozen
+from sdt_model.memory import keep_freed_memory
 from sdt_model.model import SDT
 from sdt_model.predict import predict
 from tasks.archive import read_archive
@@ -136,6 +137,7 @@ def _label_days(plan: LabelPlan, config: LabelConfig, days: list[Day], held: Lea
 
 def prepare(plan: LabelPlan) -> ShardFunction:
     """Load the model once and return the function that labels a shard with it."""
+    keep_freed_memory()
     network = read_network(plan.workspace, plan.bundle)
     if torch.cuda.is_available():
         network.cuda()
