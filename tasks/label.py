@@ -41,6 +41,7 @@ from tasks.workspace import Workspace
 log = logging.getLogger("sdt.label")
 
 CODE_VERSION = 3
+_ACTIVATIONS = 128 * 2**20  # bytes; a block of more is a shard's features, and no two shards' are of one size
 
 
 class LabelReport(Frozen):
@@ -137,7 +138,7 @@ def _label_days(plan: LabelPlan, config: LabelConfig, days: list[Day], held: Lea
 
 def prepare(plan: LabelPlan) -> ShardFunction:
     """Load the model once and return the function that labels a shard with it."""
-    keep_freed_memory()
+    keep_freed_memory(up_to=_ACTIVATIONS)
     network = read_network(plan.workspace, plan.bundle)
     if torch.cuda.is_available():
         network.cuda()

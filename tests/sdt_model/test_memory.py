@@ -11,7 +11,10 @@ import torch
 from sdt_model.memory import keep_freed_memory
 if not hasattr(ctypes.CDLL(None), "mallopt"):
     sys.exit("no glibc")
-kept = sys.argv[1] == "keep" and keep_freed_memory()
+if sys.argv[1] == "keep":
+    keep_freed_memory()
+if sys.argv[1].isdigit():
+    keep_freed_memory(up_to=int(sys.argv[1]))
 for number in range(30):
     if number == 20:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -30,3 +33,8 @@ def faults(how: str) -> int:
 def test_freed_memory_is_used_again() -> None:
     pages = 10 * 2**26 // 4096
     assert faults("keep") < 0.01 * pages < 0.5 * pages < faults("give back")
+
+
+def test_blocks_of_more_than_a_size_are_given_back() -> None:
+    pages = 10 * 2**26 // 4096
+    assert faults(str(2**27)) < 0.01 * pages < 0.5 * pages < faults(str(2**25))
