@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tasks import extractors
 from tasks.cluster import connected
 from tasks.config import RayConfig
 from tasks.stores import open_url
@@ -26,6 +27,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files with slow tests go first: the quick ones then fill what is left, and no worker waits for the other."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.fixture(autouse=True)
+def own_extractors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test registers is forgotten after it."""
+    monkeypatch.setattr(extractors, "_REGISTRY", dict(extractors._REGISTRY))
 
 
 @pytest.fixture(scope="session")

@@ -2,14 +2,12 @@
 
 import json
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 import pytest
 import ray
 
-from tasks import extractors
 from tasks.archive import timing_path
 from tasks.config import ExtractConfig, ExtractorNames, IngestConfig
 from tasks.culprits import Culprits, Death, Watch
@@ -26,10 +24,8 @@ FILES = 12
 
 
 @pytest.fixture
-def faulty_extractor(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(extractors, "_REGISTRY", dict(extractors._REGISTRY))
+def faulty_extractor() -> None:
     faulty.install()
-    yield
 
 
 def write(workspace: Workspace, **content: str) -> Path:

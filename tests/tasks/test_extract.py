@@ -1,7 +1,6 @@
 """Extract over a real Ray, from a real archive with sound and video files."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import pyarrow as pa
 import pytest
 
 from sdt_model.config import MODALITIES, Modality
-from tasks import extractors
 from tasks.archive import features_folder, read_archive
 from tasks.config import ExtractConfig, ExtractorNames, IngestConfig, Resources
 from tasks.demo import make_demo_archive
@@ -243,12 +241,10 @@ def load(how: str) -> Extractor:
 
 
 @pytest.fixture
-def odd(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def odd() -> None:
     """An extractor of the test's own, forgotten after it."""
-    monkeypatch.setattr(extractors, "_REGISTRY", dict(extractors._REGISTRY))
     spec = ExtractorSpec("odd", "audio", 4, "none", 1, ("numpy",), f"{__name__}:load")
     register("audio", "odd", lambda how: replace(spec, name=f"odd:{how}", argument=how))
-    yield
 
 
 @pytest.mark.usefixtures("odd")

@@ -1,6 +1,5 @@
 """Extract again, after something changed: with an extractor that writes down what it is shown."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import pyarrow as pa
 import pytest
 
 from sdt_model.config import Modality
-from tasks import extractors
 from tasks.archive import archive_manifest_path, features_folder, read_archive, timing_path, utterances_folder
 from tasks.config import ExtractConfig, ExtractorNames, Storage
 from tasks.extract import extract, extract_stage, nothing_to_do
@@ -61,12 +59,10 @@ def load(notes: str) -> Extractor:
 
 
 @pytest.fixture
-def counted_extractor(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(extractors, "_REGISTRY", dict(extractors._REGISTRY))
+def counted_extractor() -> None:
     for modality in ("text", "audio"):
         spec = ExtractorSpec("counted", modality, 2, "none", 1, ("numpy",), f"{__name__}:load")
         register(modality, "counted", lambda notes, of=spec: replace(of, name=f"counted:{notes}", argument=notes))
-    yield
 
 
 @dataclass

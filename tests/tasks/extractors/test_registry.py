@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
@@ -23,13 +22,6 @@ from tasks.extractors import (
 from tasks.workspace import Workspace
 
 HEAVY = ("torch", "openvino", "transformers", "opensmile", "soundfile", "av", "skimage", "ray")
-
-
-@pytest.fixture
-def own_registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What a test registers is forgotten after it."""
-    monkeypatch.setattr(extractors, "_REGISTRY", dict(extractors._REGISTRY))
-    yield
 
 
 def constant(argument: str) -> ExtractorSpec:
@@ -91,7 +83,6 @@ def test_the_fingerprint_follows_a_package_s_version(monkeypatch: pytest.MonkeyP
     assert spec.fingerprint != before
 
 
-@pytest.mark.usefixtures("own_registry")
 def test_a_registered_extractor_is_found_by_its_prefix_and_loads_with_its_argument() -> None:
     register("text", "constant", constant)
     spec = extractor_spec("text", "constant:seven")
@@ -102,7 +93,6 @@ def test_a_registered_extractor_is_found_by_its_prefix_and_loads_with_its_argume
         extractor_spec("audio", "constant:seven")
 
 
-@pytest.mark.usefixtures("own_registry")
 def test_a_configuration_s_extractor_has_the_storage_that_it_names() -> None:
     register("text", "constant", constant)
     names = ExtractorNames(text="constant:two", storage="float16")
