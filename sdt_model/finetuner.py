@@ -14,7 +14,7 @@ from torch import Tensor, distributed, nn
 
 from sdt_model.config import Frozen, Precision
 from sdt_model.encoder import TextEncoder
-from sdt_model.metrics import classification_scores, computed
+from sdt_model.metrics import ConfusionCount
 from sdt_model.precision import prepare_precision, training_precision
 from sdt_model.trainer import NonFiniteLoss
 from sdt_model.windows import Window, batches_by_tokens, pack_windows
@@ -85,13 +85,13 @@ class Finetuner:
         """Scores on a split, each worker doing its part of it."""
         self.encoder.eval()
         texts = self.splits[split]
-        metrics = classification_scores(self.encoder.head.out_features, self._device)
+        confusion = ConfusionCount(self.encoder.head.out_features, self._device)
         batches = list(batches_by_tokens(texts.windows, self.optim.batch_tokens))
         for chosen in batches[self.rank :: self.workers]:
             batch = pack_windows(chosen, self._padding).to(self._device)
             _, scores = self.encoder(batch)
-            metrics.update(scores.argmax(dim=-1), self._labels(texts, batch.rows))
-        return computed(metrics, split)
+            confusion.update(scores.argmax(dim=-1), self._labels(texts, batch.rows))
+        return confusion.scores(split)
 
     def state(self) -> dict[str, Tensor]:
         """Weights and optimiser state by name: all that the next epoch depends on."""

@@ -1,26 +1,33 @@
-"""Scores of a split: accuracy, weighted and macro F1, counted over all workers."""
+"""Counts of true against said emotions of a split, over all workers, and the scores that follow from them."""
 
 import torch
-from torch import Tensor
-from torchmetrics import MetricCollection
-from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
+from torch import Tensor, distributed
+
+from sdt_model.confusion import SCORES
 
 
-def classification_scores(classes: int, device: torch.device) -> MetricCollection:
-    """An empty count; `update` it with predictions (N,) and labels (N,), where a label of -1 does not count.
+class ConfusionCount:
+    """A confusion matrix (K, K) that grows batch by batch, on the device of the predictions.
 
-    ``compute`` adds up the counts of all workers where torch.distributed is running.
+    It is counted here, and scored by `sdt_model.confusion` like every other matrix, as importing torchmetrics takes a
+    worker longer than importing torch.
     """
-    return MetricCollection(
-        {
-            "accuracy": MulticlassAccuracy(num_classes=classes, average="micro", ignore_index=-1),
-            "weighted_f1": MulticlassF1Score(num_classes=classes, average="weighted", ignore_index=-1),
-            "macro_f1": MulticlassF1Score(num_classes=classes, average="macro", ignore_index=-1),
-        }
-    ).to(device)
 
+    def __init__(self, classes: int, device: torch.device) -> None:
+        self._classes = classes
+        self._count = torch.zeros(classes**2 + 1, dtype=torch.int64, device=device)  # the last: no label
 
-def computed(metrics: MetricCollection, prefix: str) -> dict[str, float]:
-    """The scores as plain numbers, each name after ``prefix``."""
-    values: dict[str, Tensor] = metrics.compute()
-    return {f"{prefix}_{name}": float(value) for name, value in values.items()}
+    def update(self, guess: Tensor, label: Tensor) -> None:
+        """Add predictions (N,) and labels (N,); a label of -1 does not count. Nothing waits for the device."""
+        cell = torch.where(label >= 0, label * self._classes + guess, self._classes**2)
+        self._count.index_add_(0, cell, torch.ones_like(cell))
+
+    def scores(self, prefix: str) -> dict[str, float]:
+        """Each of `SCORES` over all workers, where torch.distributed is running; its name after ``prefix``.
+
+        Called once, and by every worker: it adds up their counts.
+        """
+        if distributed.is_available() and distributed.is_initialized():
+            distributed.all_reduce(self._count)
+        confusion = self._count[:-1].view(self._classes, self._classes).cpu().numpy()
+        return {f"{prefix}_{name}": float(score(confusion)) for name, score in SCORES.items()}

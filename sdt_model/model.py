@@ -70,10 +70,16 @@ class Transformers(nn.Module):
 
     def _after(self, mixed: Tensor, target: Tensor) -> Tensor:
         """(P, N, H), (P, N, H) -> (P, N, H): all that follows attention."""
-        x = target + self._drop(self.attended(mixed))
-        normed = F.layer_norm(x, x.shape[-1:], eps=1e-6) * self.norm_weight + self.norm_bias
+        x = self._onto(target, self.attended, mixed)
+        normed = torch.addcmul(self.norm_bias, F.layer_norm(x, x.shape[-1:], eps=1e-6), self.norm_weight)
         inner = self._drop(F.gelu(self.inner(normed), approximate="tanh"))
-        return x + self._drop(self.outer(inner))
+        return self._onto(x, self.outer, inner)
+
+    def _onto(self, x: Tensor, linears: Linears, y: Tensor) -> Tensor:
+        """x + linears(y), with dropout: (P, N, H), (P, N, H) -> (P, N, H)."""
+        if self.training or linears.bias is None or x.dtype != y.dtype:  # they differ in mixed precision
+            return x + self._drop(linears(y))
+        return (x + linears.bias).baddbmm_(y, linears.weight)  # one pass over the memory less
 
     def _drop(self, x: Tensor) -> Tensor:
         return dropout(x, self.dropout, self.training)
@@ -148,7 +154,7 @@ class SDT(nn.Module):
         placed = self._inputs(batch) * present + self._place(batch)  # (M, N, H)
         target_of, source_of = cast(Tensor, self.target_of), cast(Tensor, self.source_of)
         # Every transformer draws its own dropout for its source and for its target.
-        source, target = self._drop(placed[source_of]), self._drop(placed[target_of])
+        source, target = (self._drop(placed.index_select(0, of)) for of in (source_of, target_of))
         seen = None if batch.complete else batch.present[source_of]
         pairwise = self.transformers(source, target, seen, batch)  # (P, N, H)
         if seen is not None:

@@ -16,7 +16,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from sdt_model.batch import Conversations, pack
 from sdt_model.config import TrainingConfig
-from sdt_model.metrics import classification_scores, computed
+from sdt_model.metrics import ConfusionCount
 from sdt_model.model import SDT, Output
 from sdt_model.objective import Objective
 from sdt_model.precision import training_precision
@@ -108,14 +108,14 @@ class Trainer:
     def evaluate(self, split: Conversations, prefix: str) -> dict[str, float]:
         """Scores of the teacher of the `kept` network on a split, each worker doing its part of it."""
         kept = self.kept.eval()
-        metrics = classification_scores(self.plain.classes, self.device)
+        confusion = ConfusionCount(self.plain.classes, self.device)
         window = self.config.model.window
         for host, inside in scoring_batches(split, window, EVALUATION_UTTERANCES, self.rank, self.workers):
             batch = host.to(self.device)
             output: Output = kept(batch)
             counts = batch.present.any(dim=0) & torch.from_numpy(inside).to(self.device)
-            metrics.update(output.teacher.argmax(dim=-1), torch.where(counts, batch.label, -1))
-        return computed(metrics, prefix)
+            confusion.update(output.teacher.argmax(dim=-1), torch.where(counts, batch.label, -1))
+        return confusion.scores(prefix)
 
     def state(self) -> dict[str, Tensor]:
         """Weights and optimiser state by name: all that the next epoch depends on."""
