@@ -40,7 +40,7 @@ _SCORES = ("weighted_f1", "macro_f1", "accuracy")
 _SPLITS = {
     "dev": "dev",
     "test": "test",
-    "paper_protocol_test": "test, epoch chosen on test (paper's protocol)",
+    "paper_protocol_test": "test, epoch chosen on test (paper protocol)",
 }
 _MOST_REASONS = 10
 _MOST_FILES = 20
