@@ -20,6 +20,7 @@ from tasks.cluster import connected
 from tasks.config import ExtractConfig, IngestConfig, LabelConfig
 from tasks.flow_config import NightlyConfig
 from tasks.label import LabelReport
+from tasks.label_days import check_dated
 from tasks.models import extractor_names, find_bundle
 from tasks.workspace import Workspace
 
@@ -32,7 +33,7 @@ def nightly_flow(config: NightlyConfig) -> LabelReport:
     with connected(config.ray):
         if config.source is not None:
             ingest_flow(config.stage(IngestConfig, **config.source.model_dump()))
-        read_archive(workspace, config.archive)
+        check_dated(read_archive(workspace, config.archive), config.archive)
         bundle = find_bundle(workspace, config.model)  # once: another may go into production meanwhile
         made_by = {"extractors": extractor_names(bundle), "modalities": tuple(bundle.features)}
         features = extract_flow(config.stage(ExtractConfig, **made_by))

@@ -1,7 +1,8 @@
 """Scores from confusion matrices, and how far they could be off: bootstrap by conversation.
 
 Utterances of a conversation are alike, so whole conversations are drawn (Efron and Tibshirani 1993, chapter 8). A
-conversation is its confusion matrix; a draw is a weighted sum of matrices, and costs no new prediction.
+conversation is its confusion matrix; a draw is a weighted sum of matrices, and costs no new prediction. A matrix may
+have one column more, (K, K + 1): utterances of which nothing was said, which count as wrong.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -37,8 +38,7 @@ def conversation_confusions(label: Ints, guess: Ints, offset: Ints, classes: int
 def f1_scores(confusion: npt.NDArray[np.generic]) -> Scores:
     """(..., K) of matrices (..., K, K): 2 hits / (true + said), 0 for an emotion that is neither."""
     hits = np.diagonal(confusion, axis1=-2, axis2=-1).astype(np.float64)
-    both = confusion.sum(axis=-1) + confusion.sum(axis=-2)
-    return np.asarray(2 * hits / np.maximum(both, 1))
+    return np.asarray(2 * hits / np.maximum(_true_and_said(confusion), 1))
 
 
 def accuracy(confusion: npt.NDArray[np.generic]) -> Scores:
@@ -54,7 +54,7 @@ def weighted_f1(confusion: npt.NDArray[np.generic]) -> Scores:
 
 def macro_f1(confusion: npt.NDArray[np.generic]) -> Scores:
     """(...): the plain mean over the emotions that some utterance truly has or is said to have."""
-    some = (confusion.sum(axis=-1) + confusion.sum(axis=-2)) > 0
+    some = _true_and_said(confusion) > 0
     return np.asarray((f1_scores(confusion) * some).sum(axis=-1) / np.maximum(some.sum(axis=-1), 1))
 
 
@@ -89,6 +89,12 @@ def two_sided_p(differences: Scores) -> float:
     """How often draws (draws,) of a difference fall on the rarer side of 0, twice; never below 2 / (draws + 1)."""
     rarer = min((differences <= 0).sum(), (differences >= 0).sum())
     return min(1.0, float(2 * (rarer + 1) / (len(differences) + 1)))
+
+
+def _true_and_said(confusion: npt.NDArray[np.generic]) -> Scores:
+    """(..., K): how often each emotion is true, and how often it is said, together."""
+    said = confusion.sum(axis=-2)[..., : confusion.shape[-2]]
+    return np.asarray(confusion.sum(axis=-1) + said, np.float64)
 
 
 def _weights(conversations: int, draws: int, seed: int) -> Iterator[Scores]:

@@ -1,5 +1,8 @@
-"""Number formats of training. Labelling is float32 everywhere: with fewer bits a conversation's scores would depend on
-the others in its batch."""
+"""Number formats of training, and of the scores that choose its epoch.
+
+What `sdt evaluate` and `sdt label` say is float32 everywhere: with fewer bits a conversation's scores would depend on
+the others in its batch.
+"""
 
 import torch
 
@@ -7,7 +10,7 @@ from sdt_model.config import Precision
 
 
 def prepare_precision(device: torch.device) -> None:
-    """Allow TF32 for the float32 products of training on a GPU."""
+    """Allow TF32 for the float32 products of a training process on a GPU."""
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high")
 

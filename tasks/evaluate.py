@@ -14,7 +14,7 @@ from tasks.errors import WorkflowError
 from tasks.features import feature_folders
 from tasks.manifest import fingerprint
 from tasks.models import find_bundle
-from tasks.scoring import score_models
+from tasks.scoring import Scored, score_models
 from tasks.seeds import Spread, spread, train_seeds
 from tasks.train import plan_training
 from tasks.training_config import EvaluateConfig
@@ -22,7 +22,7 @@ from tasks.workspace import Workspace
 
 log = logging.getLogger("sdt.evaluate")
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 _FROM_TRAINING = ("dev_", "test_ece_", "paper_protocol_")
 
 
@@ -40,7 +40,10 @@ class ModelScores(Frozen):
 
 
 class Comparison(Frozen):
-    """The seeds' mean beside a second model, on the same draws of test conversations."""
+    """The seeds' mean beside a second model, on the same draws of test conversations.
+
+    Every annotated utterance counts: one that a model can say nothing of, as it lacks what the model takes, is wrong.
+    """
 
     model_id: str
     """The second model."""
@@ -96,7 +99,7 @@ def evaluate(config: EvaluateConfig) -> EvaluationReport:
     if workspace.exists(path):
         log.info("evaluate: nothing to do, %s is there", path)
         return EvaluationReport.model_validate(workspace.read_json(path))
-    report = _report(config, path, bundles, other, [score.whole["fused"] for score in scored])
+    report = _report(config, path, bundles, other, scored)
     workspace.write_json(path, report.model_dump(mode="json"))
     return report
 
@@ -105,11 +108,11 @@ def _comparable(workspace: Workspace, config: EvaluateConfig) -> Bundle | None:
     """The second model, after checking that it can say something of the archive; before anything is trained."""
     if config.against is None:
         return None
-    bundle, emotions = find_bundle(workspace, config.against), plan_training(workspace, config).bundle.emotions
-    if bundle.emotions != emotions:
+    bundle, plan = find_bundle(workspace, config.against), plan_training(workspace, config).bundle
+    if bundle.emotions != plan.emotions:
         raise WorkflowError(
             f"model {bundle.model_id} knows the emotions {', '.join(bundle.emotions)}, and archive "
-            f"{config.archive!r} is annotated with {', '.join(emotions)}: their scores cannot be compared"
+            f"{config.archive!r} is annotated with {', '.join(plan.emotions)}: their scores cannot be compared"
         )
     archive = read_archive(workspace, config.archive)
     feature_folders(workspace, archive, bundle, config.archive)
@@ -118,26 +121,26 @@ def _comparable(workspace: Workspace, config: EvaluateConfig) -> Bundle | None:
             "evaluate: %s was trained on other data (%s); it may have seen these test conversations",
             bundle.model_id, bundle.archive,
         )  # fmt: skip
+    elif bundle.made_with.get("split") != plan.made_with["split"]:
+        log.warning(
+            "evaluate: %s was trained with other shares of train, dev and test; it may have seen these test "
+            "conversations", bundle.model_id,
+        )  # fmt: skip
     return bundle
 
 
 def _report(
-    config: EvaluateConfig, path: str, bundles: list[Bundle], other: Bundle | None, found: list[Ints]
+    config: EvaluateConfig, path: str, bundles: list[Bundle], other: Bundle | None, scored: list[Scored]
 ) -> EvaluationReport:
-    """``found``: a matrix (conversations, K, K) of each bundle, and last of ``other``."""
+    """``scored``: what each bundle says, and last what ``other`` does."""
     count = len(bundles)
+    found = [score.whole["fused"] for score in scored[:count]]
     models = tuple(map(_model_scores, bundles, found))
-    draws = bootstrap(found[:count], config.draws)
+    draws = bootstrap(found, config.draws)
     scores = {name: spread([model.scores[name] for model in models]) for name in models[0].scores}
     against = None
     if other is not None:
-        theirs = bootstrap(found[count:], config.draws)
-        against = {
-            f"test_{name}": _comparison(
-                other, float(score(found[count].sum(axis=0))), scores[f"test_{name}"], draws[name] - theirs[name]
-            )
-            for name, score in SCORES.items()
-        }
+        against = _against(other, [score.compared for score in scored], config.draws)
     return EvaluationReport(
         archive=config.archive,
         path=path,
@@ -148,7 +151,7 @@ def _report(
         models=models,
         scores=scores,
         intervals={f"test_{name}": interval(values) for name, values in draws.items()},
-        confusion=tuple(map(tuple, sum(m.sum(axis=0) for m in found[:count]).tolist())),
+        confusion=tuple(map(tuple, sum(m.sum(axis=0) for m in found).tolist())),
         against=against,
     )
 
@@ -166,11 +169,18 @@ def _model_scores(bundle: Bundle, found: Ints) -> ModelScores:
     )
 
 
-def _comparison(other: Bundle, score: float, ours: Spread, differences: Scores) -> Comparison:
-    return Comparison(
-        model_id=other.model_id,
-        score=score,
-        difference=ours.mean - score,
-        interval=interval(differences),
-        p=two_sided_p(differences),
-    )
+def _against(other: Bundle, counts: list[Ints], draws: int) -> dict[str, Comparison]:
+    """By test score; ``counts``: of each model (conversations, K, K + 1), as `Scored.compared`, ``other`` last."""
+    ours, theirs = bootstrap(counts[:-1], draws), bootstrap(counts[-1:], draws)
+    found = {}
+    for name, score in SCORES.items():
+        *values, value = (float(score(each.sum(axis=0))) for each in counts)
+        differences: Scores = ours[name] - theirs[name]
+        found[f"test_{name}"] = Comparison(
+            model_id=other.model_id,
+            score=value,
+            difference=sum(values) / len(values) - value,
+            interval=interval(differences),
+            p=two_sided_p(differences),
+        )
+    return found

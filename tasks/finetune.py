@@ -31,7 +31,7 @@ from tasks.errors import WorkflowError
 from tasks.finetune_worker import FinetunePlan, finetune_worker, read_best
 from tasks.fitting import fit, worker_resources
 from tasks.manifest import Manifest, fingerprint
-from tasks.splits import split_rule
+from tasks.splits import given_splits, split_rule
 from tasks.training_config import FinetuneConfig
 from tasks.workspace import Workspace
 
@@ -179,8 +179,8 @@ def _seen(workspace: Workspace, archive: Manifest, plan: FinetunePlan) -> list[s
     """Traces of the conversations of the training split."""
     found: set[str] = set()
     for shard in archive.shards:
-        names = pl.DataFrame(workspace.read_table(shard.path, ["conversation_id", "split"])).unique("conversation_id")
-        found |= {trace(name) for name, given in names.iter_rows() if plan.rule.split(name, given) == "train"}
+        utterances = pl.DataFrame(workspace.read_table(shard.path, ["conversation_id", "split"]))
+        found |= {trace(name) for name, given in given_splits(utterances) if plan.rule.split(name, given) == "train"}
     return sorted(found)
 
 

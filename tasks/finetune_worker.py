@@ -20,7 +20,7 @@ from tasks.archive import read_archive
 from tasks.checkpoints import Progress, best_of, checkpoint, resume, weights
 from tasks.encoders import fold_of, local_folder
 from tasks.errors import WorkflowError
-from tasks.splits import SplitRule
+from tasks.splits import SplitRule, given_splits
 from tasks.texts import conversation_texts
 from tasks.workspace import Workspace
 
@@ -94,8 +94,9 @@ def gather_texts(workspace: Workspace, plan: FinetunePlan, words: Words) -> dict
     classes = {name: index for index, name in enumerate(plan.emotions)}
     for shard in read_archive(workspace, plan.archive).shards:
         utterances = pl.DataFrame(workspace.read_table(shard.path, _COLUMNS))
+        given = dict(given_splits(utterances))
         for (conversation_id,), turns in utterances.group_by("conversation_id", maintain_order=True):
-            name = plan.rule.split(str(conversation_id), turns["split"][0])
+            name = plan.rule.split(str(conversation_id), given[str(conversation_id)])
             emotions = [classes.get(emotion, -1) for emotion in turns["emotion"]]
             held_out = name == "train" and plan.folds > 1 and fold_of(str(conversation_id), plan.folds) == plan.fold
             if name is None or held_out or max(emotions) < 0:
@@ -106,7 +107,7 @@ def gather_texts(workspace: Workspace, plan: FinetunePlan, words: Words) -> dict
             found[name] += windows(ids, rows, plan.context, plan.max_tokens, words.special)
             labels[name] += emotions
     for name in ("train", "dev"):
-        if not found[name]:
+        if not any(labels[name][row] >= 0 for window in found[name] for row in window.rows):
             raise WorkflowError(
                 f"no annotated text for the {name} split\n"
                 "  give the `split` column train, dev and test, or raise dev_fraction"

@@ -5,9 +5,9 @@ from typing import Literal, TypeVar
 
 from pydantic import Field, model_validator
 
-from sdt_model.config import TrainingConfig, demo
+from sdt_model.config import demo
 from tasks.config import ExtractConfig, IngestConfig, Labelling, Resources, RunSettings, Source, StageConfig, Watching
-from tasks.training_config import Fitting, Promoting, shared_out
+from tasks.training_config import Fitting, Promoting, TrainingSettings, shared_out
 
 Config = TypeVar("Config", bound=RunSettings)
 
@@ -56,7 +56,7 @@ class DemoConfig(PipelineConfig):
     """The synthetic archive is a table."""
     path: str = "./synthetic-demo"
     """Local folder that the synthetic archive is written into."""
-    training: TrainingConfig = demo()
+    training: TrainingSettings = demo()
     """Model, objective and optimisation."""
     conversations: int = Field(120, ge=3)
     """Conversations to make up."""

@@ -1,12 +1,16 @@
 """Which days of an archive to label: what each holds, and whose labels are out of date."""
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from tasks.config import LabelConfig
 from tasks.days import DAYS, DayContent, checked_days, days_of
+from tasks.errors import WorkflowError
 from tasks.manifest import Manifest, ShardRecord, fingerprint
 from tasks.period import UNDATED
+
+log = logging.getLogger("sdt.label")
 
 CONTENT = "content"  # in the facts of a day's manifest: the day that its labels were made from
 
@@ -40,6 +44,24 @@ def archive_days(archive: Manifest, name: str, features: Iterable[Manifest | Non
         shards = tuple(shard for shard in archive.shards if day in shard.facts[DAYS])
         days[day] = Day(day, said[day].rows, content, shards)
     return days
+
+
+def check_dated(archive: Manifest, name: str) -> None:
+    """Point out what no run of a day labels.
+
+    Raises:
+        WorkflowError: that is the whole archive.
+    """
+    found = days_of(archive.shards)
+    if UNDATED not in found:
+        return
+    said = f"archive {name!r} has {found[UNDATED].rows} utterances in conversations without a time (`occurred_at`)"
+    if len(found) == 1:
+        raise WorkflowError(
+            f"{said}, and no others: there is no day to label\n"
+            f"  label them with: sdt label {name}; or bring them in as a table with times"
+        )
+    log.warning("label: %s: no night labels them; sdt label %s does", said, name)
 
 
 def chosen_days(config: LabelConfig, days: Mapping[str, Day], labelled: Mapping[str, Manifest]) -> list[Day]:

@@ -34,6 +34,8 @@ class Production(Term):
 
     before: tuple[Term, ...] = Field(())
     """The ones it replaced, the latest first."""
+    withdrawn: tuple[str, ...] = ()
+    """Models that a rollback took out of production; only `promote` by hand puts one back."""
 
 
 def write_bundle(workspace: Workspace, model_id: str, files: dict[str, bytes]) -> None:
@@ -110,12 +112,16 @@ def promote(workspace: Workspace, model_id: str, why: str = "by hand") -> Produc
     if found is not None and found.model_id == model_id:
         return found
     find_bundle(workspace, model_id)
-    before = (Term(**found.model_dump(exclude={"before"})), *found.before) if found else ()
-    return _point(workspace, Production(model_id=model_id, since=_now(), why=why, before=before[:_REMEMBERED]))
+    before = (Term.model_validate(found.model_dump(include=set(Term.model_fields))), *found.before) if found else ()
+    withdrawn = tuple(name for name in found.withdrawn if name != model_id) if found else ()
+    return _point(
+        workspace,
+        Production(model_id=model_id, since=_now(), why=why, before=before[:_REMEMBERED], withdrawn=withdrawn),
+    )
 
 
 def rollback(workspace: Workspace) -> Production:
-    """Put the model back into production that was there before; the one it replaces is forgotten by the pointer.
+    """Put the model back into production that was there before; training does not put the one it replaces there again.
 
     Raises:
         WorkflowError: no model was there before, or it was removed.
@@ -129,7 +135,10 @@ def rollback(workspace: Workspace) -> Production:
     last, *rest = found.before
     find_bundle(workspace, last.model_id)
     why = f"rolled back from {found.model_id}"
-    return _point(workspace, Production(model_id=last.model_id, since=_now(), why=why, before=tuple(rest)))
+    withdrawn = (found.model_id, *found.withdrawn)[:_REMEMBERED]
+    return _point(
+        workspace, Production(model_id=last.model_id, since=_now(), why=why, before=tuple(rest), withdrawn=withdrawn)
+    )
 
 
 def _point(workspace: Workspace, pointer: Production) -> Production:

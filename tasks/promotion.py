@@ -1,8 +1,8 @@
 """Whether a new model may replace the one in production: not if it is worse on the same dev conversations.
 
-The two are scored on the dev split of the archive that the new one was trained on, and compared by a paired bootstrap
-of whole conversations: the new one is not worse if it loses no more than a margin in most of the draws (a one-sided
-test of non-inferiority).
+The two are scored on the dev split of the archive that the new one was trained on, where an utterance that one can say
+nothing of counts against it. They are compared by a paired bootstrap of whole conversations: the new one is not worse
+if it loses no more than a margin in most of the draws (a one-sided test of non-inferiority).
 """
 
 import logging
@@ -15,7 +15,7 @@ from sdt_model.confusion import Interval, bootstrap, interval, weighted_f1
 from tasks.archive import read_archive
 from tasks.errors import WorkflowError
 from tasks.features import feature_folders
-from tasks.models import find_bundle, production, promote
+from tasks.models import promote, read_bundle, read_production
 from tasks.scoring import score_models
 from tasks.training_config import TrainConfig
 from tasks.workspace import Workspace
@@ -55,16 +55,22 @@ def promote_if(workspace: Workspace, candidate: Bundle, config: TrainConfig) -> 
 
 
 def _decide(workspace: Workspace, candidate: Bundle, config: TrainConfig) -> Promotion:
-    current = production(workspace)
+    pointer = read_production(workspace)
+    current = pointer.model_id if pointer else None
     if config.promote == "never":
         return Promotion(promoted=False, why="promotion was not asked for", against=current)
     if current == candidate.model_id:
         return Promotion(promoted=True, why="it was there already", against=current)
-    if current is None:
+    if pointer is None or current is None:
         return Promotion(promoted=True, why="there was none in production")
+    if candidate.model_id in pointer.withdrawn:
+        why = f"a rollback took it out of production; put it back with: sdt promote {candidate.model_id}"
+        return Promotion(promoted=False, why=why, against=current)
     if config.promote == "always":
         return Promotion(promoted=True, why="whatever its scores, as asked", against=current)
-    rival = find_bundle(workspace, current)
+    rival = read_bundle(workspace, current)
+    if rival is None:
+        return Promotion(promoted=True, why=f"{current}, which was in production, is no longer there", against=current)
     if obstacle := _incomparable(workspace, candidate, rival, config):
         return Promotion(promoted=False, why=obstacle, against=current)
     return _compared(candidate, rival, config)
@@ -82,7 +88,7 @@ def _incomparable(workspace: Workspace, candidate: Bundle, current: Bundle, conf
 
 
 def _compared(candidate: Bundle, current: Bundle, config: TrainConfig) -> Promotion:
-    ours, theirs = (found.whole["fused"] for found in score_models([candidate, current], config, split="dev"))
+    ours, theirs = (found.compared for found in score_models([candidate, current], config, split="dev"))
     draws = [bootstrap([counts], _DRAWS)["weighted_f1"] for counts in (ours, theirs)]
     differences = draws[0] - draws[1]
     difference = float(weighted_f1(ours.sum(axis=0)) - weighted_f1(theirs.sum(axis=0)))

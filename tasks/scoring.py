@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import torch
 
@@ -22,7 +23,6 @@ from sdt_model.predict import predict
 from sdt_model.trainer import EVALUATION_UTTERANCES
 from tasks.archive import read_archive
 from tasks.config import StageConfig
-from tasks.errors import WorkflowError
 from tasks.fan_out import fan_out
 from tasks.features import FeatureFolder, feature_folders
 from tasks.manifest import fingerprint
@@ -32,10 +32,11 @@ from tasks.splits import SplitRule, gather_splits, split_rule
 from tasks.training_config import Training
 from tasks.workspace import Workspace
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 
 Subset = tuple[Modality, ...]
 HeldOut = Literal["dev", "test"]
+MISSED = "missed"
 
 
 @dataclass(frozen=True)
@@ -46,15 +47,29 @@ class Scored:
         fingerprint: of all that the counts depend on.
         subsets: for each subset of modalities, by `fused` or a modality's name, (conversations, K, K) counts of
             annotated utterances that have any modality of the subset, or that one.
+        missed: for each subset, (conversations, K) counts of annotated utterances that have nothing of it.
     """
 
     fingerprint: str
     subsets: dict[Subset, dict[str, Ints]]
+    missed: dict[Subset, Ints]
 
     @property
     def whole(self) -> dict[str, Ints]:
         """With the most modalities that were asked for."""
-        return self.subsets[max(self.subsets, key=len)]
+        return self.subsets[self._most]
+
+    @property
+    def compared(self) -> Ints:
+        """(conversations, K, K + 1): `whole`'s fused counts of every annotated utterance; last, that nothing was said.
+
+        Models that take different modalities are compared by this, as each can say something of others.
+        """
+        return np.concatenate([self.whole["fused"], self.missed[self._most][..., None]], axis=-1)
+
+    @property
+    def _most(self) -> Subset:
+        return max(self.subsets, key=len)
 
 
 @dataclass(frozen=True)
@@ -96,7 +111,8 @@ def prepare(plan: ScoringPlan) -> ShardFunction:
 
 
 def score(plan: ScoringPlan, shard: Shard) -> ShardOutput:
-    """One row for each subset of modalities and held-out conversation: a flat confusion matrix of each head."""
+    """One row for each subset of modalities and held-out conversation: a flat confusion matrix of each head, and
+    how many utterances of each emotion have nothing of the subset."""
     bundle: Bundle = shard.payload["bundle"]
     network = read_network(plan.workspace, bundle)
     if torch.cuda.is_available():
@@ -109,13 +125,8 @@ def score(plan: ScoringPlan, shard: Shard) -> ShardOutput:
 
 def _held_out(plan: ScoringPlan, bundle: Bundle, folders: tuple[FeatureFolder, ...], scratch: Path) -> Conversations:
     archive = read_archive(plan.workspace, plan.archive)
-    splits = gather_splits(plan.workspace, archive, list(folders), bundle.emotions, plan.rule, scratch)
+    splits = gather_splits(plan.workspace, archive, list(folders), bundle.emotions, plan.rule, scratch, (plan.split,))
     found: Conversations = getattr(splits, plan.split)
-    if not len(found.lengths):
-        raise WorkflowError(
-            f"archive {plan.archive!r} has no annotated conversation in its {plan.split} split\n"
-            f"  give the `split` column {plan.split}, or set {plan.split}_fraction"
-        )
     return found
 
 
@@ -128,26 +139,32 @@ def _scored(network: SDT, held_out: Conversations, subset: Subset) -> pa.Table:
     heads = {"fused": (found.probabilities, masked.present.any(axis=0))}
     heads |= {n: (found.students[m], masked.present[m]) for m, n in enumerate(network.modalities)}
     columns: dict[str, Any] = {"subset": pa.repeat("+".join(subset), len(held_out.lengths))}
+
+    def counts(guess: Ints, has: npt.ArrayLike) -> Ints:
+        return conversation_confusions(np.where(has, held_out.label, -1), guess, held_out.offset, network.classes)
+
     for name, (scores, has) in heads.items():
-        label = np.where(has, held_out.label, -1)
-        counts = conversation_confusions(label, scores.argmax(axis=-1), held_out.offset, network.classes)
-        columns[name] = pa.FixedSizeListArray.from_arrays(pa.array(counts.ravel(), pa.int64()), network.classes**2)
+        columns[name] = _lists(counts(scores.argmax(axis=-1), has), network.classes**2)
+    nothing = counts(np.zeros_like(held_out.label), ~masked.present.any(axis=0)).sum(axis=-1)
+    columns[MISSED] = _lists(nothing, network.classes)
     return pa.table(columns)
+
+
+def _lists(counts: Ints, size: int) -> pa.Array:
+    return pa.FixedSizeListArray.from_arrays(pa.array(counts.ravel(), pa.int64()), size)
 
 
 def _read(workspace: Workspace, shard: Shard) -> Scored:
     table, bundle = workspace.read_table(shard.path), shard.payload["bundle"]
     subset, classes = np.array(table["subset"].to_pylist()), len(bundle.emotions)
-    heads = {
-        name: table[name].combine_chunks().flatten().to_numpy().reshape(-1, classes, classes)
-        for name in ("fused", *bundle.features)
-    }
+    flat = {name: table[name].combine_chunks().flatten().to_numpy() for name in ("fused", *bundle.features, MISSED)}
+    missed = flat.pop(MISSED).reshape(-1, classes)
+    heads = {name: counts.reshape(-1, classes, classes) for name, counts in flat.items()}
+    rows = {wanted: subset == "+".join(wanted) for wanted in shard.payload["subsets"]}
     return Scored(
         shard.payload["fingerprint"],
-        {
-            wanted: {name: counts[subset == "+".join(wanted)] for name, counts in heads.items()}
-            for wanted in shard.payload["subsets"]
-        },
+        {wanted: {name: counts[its] for name, counts in heads.items()} for wanted, its in rows.items()},
+        {wanted: missed[its] for wanted, its in rows.items()},
     )
 
 

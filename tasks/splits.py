@@ -5,8 +5,10 @@ utterance, and the pages of the batch it works on.
 """
 
 import zlib
+from collections.abc import Collection, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -22,6 +24,7 @@ from tasks.manifest import Manifest
 from tasks.workspace import Workspace
 
 NAMES = {"train": "train", "dev": "dev", "val": "dev", "valid": "dev", "validation": "dev", "test": "test"}
+SplitName = Literal["train", "dev", "test"]
 _STATISTICS_ROWS = 65_536
 
 
@@ -49,9 +52,29 @@ def split_rule(archive: Manifest, dev_fraction: float, test_fraction: float) -> 
     """The rule for an archive, from the splits that its ingest found."""
     found = {split for shard in archive.shards for split in shard.facts["splits"]}
     names = {NAMES.get(split.lower()) for split in found if split is not None}
+    # Those without a split may bring dev conversations, or none that is annotated: train gives its share in any case.
     return SplitRule(
-        dev_fraction=dev_fraction, test_fraction=test_fraction, dev_from_train="dev" not in names and None not in found
+        dev_fraction=dev_fraction, test_fraction=test_fraction, dev_from_train="train" in names and "dev" not in names
     )
+
+
+def given_splits(utterances: pl.DataFrame) -> Iterator[tuple[str, str | None]]:
+    """Each conversation of a shard, in its order, and the split that its rows name, if they name one.
+
+    Raises:
+        WorkflowError: a conversation's rows name several.
+    """
+    named = pl.col("split").drop_nulls()
+    found = utterances.group_by("conversation_id", maintain_order=True).agg(
+        named.first(), several=named.str.to_lowercase().unique().sort()
+    )
+    for conversation_id, given, several in found.iter_rows():
+        if len(several) > 1:
+            raise WorkflowError(
+                f"conversation {conversation_id!r} is in several splits: {', '.join(several)}\n"
+                "  its utterances are context for each other: give all of them the same `split`"
+            )
+        yield conversation_id, given
 
 
 def gather_splits(
@@ -61,11 +84,12 @@ def gather_splits(
     emotions: tuple[str, ...],
     rule: SplitRule,
     scratch: Path,
+    needed: Collection[SplitName] = ("train", "dev"),
 ) -> Splits:
     """Read every shard once, and of it the conversations with at least one annotated utterance.
 
     Raises:
-        WorkflowError: train or dev would be empty.
+        WorkflowError: a split that is ``needed`` has nothing to count; a conversation is in several.
     """
     writers = {name: _Writer(scratch, name, folders) for name in ("train", "dev", "test")}
     for shard in archive.shards:
@@ -73,12 +97,13 @@ def gather_splits(
         for name, chosen in _chosen(features, rule).items():
             writers[name].add(features.conversations, chosen)
     splits = {name: writer.finish() for name, writer in writers.items()}
-    for name in ("train", "dev"):
-        if not len(splits[name].lengths):
+    for name in needed:
+        if not ((splits[name].label >= 0) & splits[name].present.any(axis=0)).any():
             raise WorkflowError(
-                f"no annotated conversation for the {name} split\n"
-                f"  the archive has {archive.counts['labelled']} annotated of {archive.rows} utterances\n"
-                "  give the `split` column train, dev and test, or raise dev_fraction"
+                f"no annotated utterance of the {name} split has a vector of {' or '.join(splits[name].features)}\n"
+                f"  {len(splits[name].lengths)} conversations are in it; the archive has {archive.counts['labelled']} "
+                f"annotated of {archive.rows} utterances\n"
+                "  give the `split` column train, dev and test, or set dev_fraction and test_fraction"
             )
     return Splits(**splits)
 
@@ -90,9 +115,8 @@ def _annotated(emotions: tuple[str, ...], utterances: pl.DataFrame) -> pl.Series
 
 
 def _chosen(features: ShardFeatures, rule: SplitRule) -> dict[str, list[int]]:
-    first = features.utterances.group_by("conversation_id", maintain_order=True).agg(pl.col("split").first())
     chosen: dict[str, list[int]] = {"train": [], "dev": [], "test": []}
-    for index, (conversation_id, given) in enumerate(first.iter_rows()):
+    for index, (conversation_id, given) in enumerate(given_splits(features.utterances)):
         name = rule.split(conversation_id, given)
         if name is not None:
             chosen[name].append(index)

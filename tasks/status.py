@@ -19,7 +19,8 @@ class ArchiveStatus:
 
     Attributes:
         utterances: that were accepted; None where its ingest did not finish.
-        days: with conversations, and how many of them have labels of their conversations as they are.
+        days: with conversations.
+        labelled: days with labels of their conversations as they are, whichever model made them.
         features: for each modality that the model in production takes whether its features are there.
         missing: the commands that do what is left, in their order, and why.
     """
@@ -50,13 +51,20 @@ def _status(workspace: Workspace, name: str, bundle: Bundle | None) -> ArchiveSt
         return ArchiveStatus(
             name, archive.rows, 0, 0, states, ((f"sdt ingest KIND PATH --archive {name}", str(error)),)
         )
-    behind = all_out_of_date(days, labelled_days(workspace, label_files(workspace, name)))
+    labelled = labelled_days(workspace, label_files(workspace, name))
+    behind = all_out_of_date(days, labelled)
     if bundle is None:
         missing = [(f"sdt train {name}", "no model is in production")]
-    elif behind:
-        first, why = next(iter(behind.items()))
-        missing.append((f"sdt label {name}", f"{len(behind)} days, such as {first}: {why}"))
+    elif left := behind | _by_others(labelled, bundle, behind):
+        first, why = next(iter(left.items()))
+        missing.append((f"sdt label {name}", f"{len(left)} days, such as {first}: {why}"))
     return ArchiveStatus(name, archive.rows, len(days), len(days.keys() - behind.keys()), states, tuple(missing))
+
+
+def _by_others(labelled: dict[str, Manifest], bundle: Bundle, behind: dict[str, str]) -> dict[str, str]:
+    """Days with labels that are those of their conversations, and not of this model."""
+    made_by = {day: manifest.facts["model_id"] for day, manifest in labelled.items() if day not in behind}
+    return {day: f"labelled by {model}" for day, model in made_by.items() if model != bundle.model_id}
 
 
 def _features(

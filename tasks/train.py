@@ -2,10 +2,11 @@
 
 import logging
 from collections import Counter
+from collections.abc import Collection
 from importlib.metadata import version
 
 from sdt_model.bundle import Bundle, FeatureSource, to_files
-from sdt_model.config import MODALITIES, Frozen, Modality
+from sdt_model.config import MODALITIES, Frozen, Modality, TrainingConfig
 from tasks.archive import features_folder, read_archive
 from tasks.errors import WorkflowError
 from tasks.extractors import chosen_spec
@@ -74,6 +75,7 @@ def plan_training(workspace: Workspace, config: Training) -> TrainPlan:
             f"archive {config.archive!r} cannot be trained on: its annotated emotions are {emotions or 'none'}\n"
             "  training needs an `emotion` column with at least two of them"
         )
+    _check(config.training, sources, emotions)
     rule = split_rule(archive, config.dev_fraction, config.test_fraction)
     made_from = [manifest.fingerprint for manifest in manifests]
     identity = fingerprint(
@@ -87,11 +89,31 @@ def plan_training(workspace: Workspace, config: Training) -> TrainPlan:
         archive=config.archive,
         data_fingerprint=archive.fingerprint,
         annotated={name: annotated[name] for name in emotions},
-        made_with={"sdt-emotion": version("sdt-emotion"), "train": str(CODE_VERSION), "torch": version("torch")},
+        made_with={
+            "sdt-emotion": version("sdt-emotion"),
+            "train": str(CODE_VERSION),
+            "torch": version("torch"),
+            "split": fingerprint(rule),
+        },
         metrics={},
     )
     cpus = worker_resources(config.resources, config.workers).cpus
     return TrainPlan(workspace=workspace.url, bundle=bundle, rule=rule, threads=max(1, int(cpus)))
+
+
+def _check(training: TrainingConfig, sources: Collection[Modality], emotions: list[str]) -> None:
+    """What the archive and the settings do not have in common; found here, before Ray is asked for workers."""
+    weights = training.objective.class_weights
+    if weights is not None and sorted(weights) != emotions:
+        raise WorkflowError(
+            f"training.objective.class_weights name {', '.join(sorted(weights))}, and the archive is annotated with "
+            f"{', '.join(emotions)}\n  name exactly these, or leave class_weights out"
+        )
+    if training.model.transformers == "inter" and len(sources) == 1:
+        raise WorkflowError(
+            f"training.model.transformers is `inter`, and there is one modality, {', '.join(sources)}\n"
+            "  transformers from one modality to another need two"
+        )
 
 
 def _sources(

@@ -1,18 +1,35 @@
 """Configuration of what trains: models, text encoders, and models again with other seeds or without a part."""
 
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field, NonNegativeInt, field_validator, model_validator
+from pydantic import BeforeValidator, Field, NonNegativeInt, field_validator, model_validator
 
-from sdt_model.config import Frozen, Modality, Precision, TrainingConfig
+from sdt_model.config import MODALITIES, RECIPES, Frozen, Modality, Precision, TrainingConfig
 from tasks.config import ExtractorNames, Resources, RunSettings
+
+RecipeName = Literal["meld", "meld-text", "iemocap", "demo"]
+
+
+def _named(value: object) -> object:
+    """The settings of a recipe, where its name is given in their place, as in a deployment's parameters."""
+    if not isinstance(value, str):
+        return value
+    if value not in RECIPES:
+        raise ValueError(f"there is no recipe {value!r}; there are: {', '.join(RECIPES)}")
+    return RECIPES[value]()
+
+
+# Prefect holds parameters against the schema before anything reads them, so it must allow a name.
+TrainingSettings = Annotated[
+    TrainingConfig, BeforeValidator(_named, json_schema_input_type=TrainingConfig | RecipeName)
+]
 
 
 class Fitting(Frozen):
     """What a training run computes, wherever it runs."""
 
-    training: TrainingConfig = TrainingConfig()
-    """Model, objective and optimisation; recipes fill it."""
+    training: TrainingSettings = TrainingConfig()
+    """Model, objective and optimisation: each field, or the name of a recipe."""
     dev_fraction: float = Field(0.1, gt=0, lt=0.5)
     """Share of conversations without a split that become dev."""
     test_fraction: float = Field(0.1, ge=0, lt=0.5)
@@ -53,6 +70,13 @@ class Training(Fitting, RunSettings):
     """What one training worker asks for; absent: its share of all cores."""
     retries: int = Field(2, ge=0)
     """How often training goes on from its last checkpoint after a worker dies."""
+
+    @field_validator("modalities")
+    @classmethod
+    def _in_the_network_s_order(cls, given: tuple[Modality, ...] | None) -> tuple[Modality, ...] | None:
+        if given == ():
+            raise ValueError(f"name at least one of {', '.join(MODALITIES)}, or leave it out")
+        return given and tuple(name for name in MODALITIES if name in given)
 
     @model_validator(mode="after")
     def _every_worker_has_work(self) -> "Training":

@@ -7,6 +7,7 @@ import pytest
 import yaml
 from prefect.flows import load_flow_from_entrypoint
 
+from tasks.flow_config import DemoConfig
 from tests.deploy.files import CHECKOUT, DEPLOY, compose, containers, pod_templates
 
 FILE: dict[str, Any] = yaml.safe_load((DEPLOY / "prefect.yaml").read_text())
@@ -18,6 +19,12 @@ WHEN_ANOTHER_RUNS = {"sdt-train/weekly": "CANCEL_NEW", "sdt-label/nightly": "ENQ
 @pytest.mark.parametrize("name", DEPLOYMENTS)
 def test_it_is_a_flow_that_takes_its_parameters(name: str) -> None:
     FLOWS[DEPLOYMENTS[name]["entrypoint"]].validate_parameters(DEPLOYMENTS[name]["parameters"])
+
+
+def test_the_default_training_is_that_of_the_demo() -> None:
+    config = FLOWS["flows/train.py:train_flow"].validate_parameters(DEPLOYMENTS["sdt-train/default"]["parameters"])
+    wanted = DemoConfig()
+    assert (config["config"].training, config["config"].archive) == (wanted.training, wanted.archive)
 
 
 def test_training_and_labelling_are_scheduled_and_wait_to_be_resumed() -> None:

@@ -1,22 +1,45 @@
 """The command line as a user runs it: a process of its own, in a folder of its own, with an empty home."""
 
+import atexit
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sized
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-SDT = Path(sys.executable).with_name("sdt")
+SDT, PREFECT = (Path(sys.executable).with_name(name) for name in ("sdt", "prefect"))
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
     """The surroundings' variables without those that would lead out of the test."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT", "SDT_", "RAY_", "XDG_"))}
     return {**kept, "HOME": str(home), "PATH": f"{SDT.parent}:{kept['PATH']}", **more}
+
+
+@cache
+def _database() -> Path:
+    """The folder of a database as a first start of Prefect leaves it, made once."""
+    folder = Path(tempfile.mkdtemp(prefix="sdt-prefect-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    subprocess.run(
+        [PREFECT, "server", "database", "upgrade", "-y"], cwd=folder, check=True, capture_output=True, timeout=300,
+        env=environment(folder, PREFECT_HOME=str(folder / "prefect")),
+    )  # fmt: skip
+    return folder / "prefect"
+
+
+def with_database(folder: Path) -> None:
+    """Let Prefect find its database in this folder, which is to be its home: making one takes 8 s of a processor."""
+    folder.mkdir(parents=True)
+    for file in _database().glob("prefect.db*"):
+        shutil.copy(file, folder)
 
 
 def sdt(*arguments: str, cwd: Path, timeout: float = 300, **more: str) -> subprocess.CompletedProcess[str]:

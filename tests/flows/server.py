@@ -3,7 +3,6 @@
 import json
 import signal
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -11,10 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.flows.command import environment
+from tests.flows.command import PREFECT, environment, with_database
 from tests.gateway import free_port
-
-PREFECT = Path(sys.executable).with_name("prefect")
 
 
 class Server:
@@ -60,7 +57,7 @@ class Server:
     @contextmanager
     def running(self) -> Iterator[None]:
         """The server, up and answering."""
-        (self.home / "prefect").mkdir(exist_ok=True)
+        with_database(self.home / "prefect")
         with self.background("server", "server", "start", "--port", str(self.port)):
             self._wait()
             yield

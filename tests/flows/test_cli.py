@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tasks.workspace import Workspace
-from tests.flows.command import SDT, environment, sdt
+from tests.flows.command import SDT, environment, sdt, with_database
 from tests.tasks import made, test_query
 from tests.tasks.test_label import model
 
@@ -121,6 +121,7 @@ def test_label_runs_without_a_server_and_writes_nothing_outside(folder: Path) ->
     workspace = Workspace(str(folder / "workspace"))
     archive = made.archive(workspace)
     model(workspace)
+    with_database(folder / ".sdt" / "prefect")
     before = {path.name for path in folder.parent.iterdir()}
     done = sdt("label", "made", "--set", "ray.cpus=2", "--set", "workers=1", cwd=folder)
     assert done.returncode == 0, done.stderr
@@ -138,6 +139,7 @@ def test_label_runs_without_a_server_and_writes_nothing_outside(folder: Path) ->
 def test_evaluate_shows_scores_and_writes_them_down(folder: Path) -> None:
     workspace = Workspace(str(folder / "workspace"))
     made.archive(workspace)
+    with_database(folder / ".sdt" / "prefect")
     few = ["training.optim.epochs=1", "training.model.hidden=16", "seeds=[5]", "draws=50", "ray.cpus=2"]
     other = model(workspace).model_id
     done = sdt("evaluate", "made", "--against", other, *(f"--set={field}" for field in few), cwd=folder)
@@ -151,6 +153,7 @@ def test_evaluate_shows_scores_and_writes_them_down(folder: Path) -> None:
 @pytest.mark.slow
 def test_ablate_refuses_an_unknown_variant_and_names_those_there_are(folder: Path) -> None:
     made.archive(Workspace(str(folder / "workspace")))
+    with_database(folder / ".sdt" / "prefect")
     done = sdt("ablate", "made", "--set", 'variants=["without luck"]', "--set", "ray.cpus=1", cwd=folder)
     assert done.returncode == 1 and "there is no variant 'without luck'" in done.stderr
     assert "without self-distillation" in done.stderr and "only text+audio" in done.stderr
@@ -158,6 +161,7 @@ def test_ablate_refuses_an_unknown_variant_and_names_those_there_are(folder: Pat
 
 @pytest.mark.slow
 def test_a_stages_own_error_is_one_block_too(folder: Path) -> None:
+    with_database(folder / ".sdt" / "prefect")
     done = sdt("label", "nowhere", cwd=folder)
     lines = done.stderr.splitlines()
     assert done.returncode == 1 and lines[1].startswith("error: archive 'nowhere' is not in") and len(lines) == 4

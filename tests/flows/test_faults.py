@@ -12,7 +12,7 @@ from prefect.states import State
 from flows.faults import WITH_FAULTS, ended
 from tasks.manifest import ASIDE, Aside, Manifest, ShardRecord
 from tasks.workspace import Workspace
-from tests.flows.command import environment
+from tests.flows.command import environment, with_database
 from tests.tasks.test_culprits import HANG_S, settings, write
 
 ROOT = Path(__file__).parents[2]
@@ -84,6 +84,7 @@ def test_a_run_that_sets_files_aside_says_so_and_so_does_one_that_finds_it_done(
     workspace: Workspace,
 ) -> None:
     write(workspace, f3="abort", f8="hang")
+    with_database(Path(workspace.url).parent / ".sdt" / "prefect")
     first = sdt_extract(workspace)
     faults = ["COMPLETED", "CompletedWithFaults", "completed with 2 files set aside: f3, f8"]
     assert (first.code, first.state) == (3, faults), first.errors

@@ -6,13 +6,14 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from flows.log_lines import JsonLines
-from tests.flows.command import sdt
+from tests.flows.command import sdt, with_database
 
 SECRET = "nobody may read this"
 
 
 def test_every_line_of_a_run_is_json_with_one_for_every_shard_and_nothing_that_was_said(tmp_path: Path) -> None:
     (tmp_path / "calls.csv").write_text(f"conversation_id,turn,text\na,0,{SECRET}\nb,0,{SECRET}\n")
+    with_database(tmp_path / ".sdt" / "prefect")
     done = sdt("ingest", "table", "calls.csv", "--archive", "calls", cwd=tmp_path, SDT_LOG="json")
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in done.stderr.splitlines()]

@@ -19,7 +19,7 @@ from tasks.label import label
 from tasks.models import promote
 from tasks.query import scan_labels
 from tasks.workspace import Workspace
-from tests.flows.command import environment, kill_once
+from tests.flows.command import environment, kill_once, with_database
 from tests.tasks.test_label import model
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_session")]
@@ -105,6 +105,7 @@ def test_seven_nights_give_the_labels_of_a_clean_run(tmp_path: Path) -> None:
 
     first = [(arrived[0:1], DAYS[0], None), (arrived[1:2], DAYS[1], None), ([], DAYS[1], None)]
     first += [(arrived[2:3], DAYS[2], None), (arrived[3:4], DAYS[3], None)]
+    with_database(tmp_path / ".sdt" / "prefect")
     process = start(tmp_path, workspace, source, first)
     there = killed_in(DAYS[3], process, workspace, tmp_path / "nights.log")
     assert there and not any(path.endswith("_manifest.json") for path in there)

@@ -18,7 +18,7 @@ from tasks.manifest import MANIFEST
 from tasks.train import train
 from tasks.training_config import TrainConfig
 from tasks.workspace import Workspace
-from tests.flows.command import SDT, environment, kill_once
+from tests.flows.command import SDT, environment, kill_once, with_database
 from tests.sdt_model import made as made_conversations
 from tests.tasks import made
 from tests.tasks.test_label import model
@@ -57,6 +57,8 @@ def killed(command: str, workspace: Workspace, below: str, cwd: Path) -> dict[st
 def started(command: str, settings: list[str], cwd: Path) -> tuple["subprocess.Popen[bytes]", Path]:
     """A command under way over the archive in ``cwd``'s workspace, and where its lines go."""
     log = cwd / f"{command}.log"
+    if not (cwd / ".sdt").exists():
+        with_database(cwd / ".sdt" / "prefect")
     driver = subprocess.Popen(
         [SDT, command, "made", "--set", "ray.cpus=1", *settings], cwd=cwd, env=environment(cwd),
         stdout=log.open("w"), stderr=subprocess.STDOUT, start_new_session=True,

@@ -65,9 +65,11 @@ def test_every_subset_of_modalities_gives_finite_scores_and_weights_that_sum_to_
 
 
 def test_nothing_present_is_finite_and_neighbours_keep_their_context() -> None:
-    data = made.conversations([6])
-    output = scores(network(), without(data, set(MODALITIES), slice(2, 3)), [0])
+    model, data = network(), without(made.conversations([6]), set(MODALITIES), slice(2, 3))
+    output = scores(model, data, [0])
     assert output.teacher.isfinite().all()
+    changed = scores(model, without(data, {"text"}, slice(0, 1)), [0])
+    assert (output.teacher[[1, 3, 5]] - changed.teacher[[1, 3, 5]]).abs().amax(dim=-1).min() > 1e-4
 
 
 def test_context_reaches_other_turns() -> None:

@@ -19,17 +19,18 @@ def expected(name: str) -> torch.Tensor:
     return vectors.published().tensors[name][mask][torch.from_numpy(packed()[1].rows)]
 
 
-def outputs() -> tuple:
+def outputs(training: bool = True) -> tuple:
     data, batch = packed()
-    network = vectors.model()
+    network = vectors.model().train(training)
     output = network(batch)
     objective = vectors.objective()
     terms = objective.terms(output, batch, objective.totals(data.label, data.present))
     return network, output, objective, terms
 
 
-def test_log_probabilities() -> None:
-    _, output, _, _ = outputs()
+@pytest.mark.parametrize("training", [True, False])
+def test_log_probabilities(training: bool) -> None:
+    _, output, _, _ = outputs(training)
     heads = dict(zip(MODALITIES, output.students, strict=True)) | {"fused": output.teacher}
     for name, logits in heads.items():
         published = expected(f"output.log_prob.{name}")

@@ -1,12 +1,15 @@
 """Small models of two seeds, trained and scored on a real Ray."""
 
 import logging
+from unittest.mock import Mock
 
 import pytest
 
+from tasks import evaluate as evaluate_module
 from tasks.errors import WorkflowError
 from tasks.evaluate import EvaluationReport, evaluate
 from tasks.models import production, read_bundle, write_bundle
+from tasks.train import plan_training
 from tasks.training_config import EvaluateConfig
 from tasks.workspace import Workspace
 from tests.sdt_model import made as made_conversations
@@ -62,6 +65,23 @@ def test_a_model_of_other_emotions_is_refused_before_anything_is_trained(workspa
     write_bundle(workspace, "sdt-other", {"bundle.json": other.model_dump_json().encode()})
     with pytest.raises(WorkflowError, match=r"(?s)knows the emotions anger, joy, awe.*anger, joy, neutral"):
         evaluate(config(workspace, against="sdt-other"))
+
+
+def test_a_model_that_was_trained_with_other_shares_of_the_archive_is_pointed_out(
+    workspace: Workspace, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluate_module, "train_seeds", Mock(side_effect=InterruptedError))
+    archive = made.archive(workspace)
+    for fraction in (0.1, 0.2):
+        plan = plan_training(workspace, config(workspace, dev_fraction=fraction)).bundle
+        other = model(workspace).model_copy(
+            update={"data_fingerprint": archive.fingerprint, "made_with": plan.made_with}
+        )
+        write_bundle(workspace, other.model_id, {"bundle.json": other.model_dump_json().encode()})
+        caplog.clear()
+        with pytest.raises(InterruptedError):
+            evaluate(config(workspace, against=other.model_id))
+        assert ("may have seen these test conversations" in caplog.text) == (fraction == 0.2)
 
 
 def test_a_seed_is_given_once(workspace: Workspace) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 
@@ -13,6 +14,7 @@ from sdt_model.trainer import NonFiniteLoss
 from tasks.archive import read_archive
 from tasks.config import Resources
 from tasks.encoders import base_files, base_folder, put_folder
+from tasks.errors import WorkflowError
 from tasks.finetune import plan_finetuning
 from tasks.finetune_worker import FinetunePlan, build_finetuner, finetune_epoch, gather_texts
 from tasks.training_config import FinetuneConfig
@@ -82,3 +84,14 @@ def test_minilm_for_one_epoch(workspace: Workspace) -> None:
     scores = finetune_epoch(finetuner, 0)
     assert np.isfinite(scores["loss"]) and not torch.equal(before, finetuner.encoder.head.weight)
     assert finetuner.encoder.dim == 384 + 3
+
+
+def test_annotations_without_a_text_are_nothing_to_choose_an_epoch_by(workspace: Workspace, tiny: str) -> None:
+    plan = planned(workspace, tiny)
+    for shard in read_archive(workspace, "spoken").shards:
+        rows = pl.DataFrame(workspace.read_table(shard.path))
+        assert rows.filter(pl.col("text").is_null())["emotion"].is_not_null().any()
+        silent = rows.with_columns(emotion=pl.when(pl.col("text").is_null()).then("emotion"))
+        silent.write_parquet(workspace.path(shard.path))
+    with pytest.raises(WorkflowError, match="no annotated text for the train split"):
+        gather_texts(workspace, plan, Words(Path(tiny)))

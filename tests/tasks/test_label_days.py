@@ -3,7 +3,8 @@
 import pytest
 
 from tasks.config import LabelConfig
-from tasks.label_days import CONTENT, all_out_of_date, archive_days, chosen_days
+from tasks.errors import WorkflowError
+from tasks.label_days import CONTENT, all_out_of_date, archive_days, check_dated, chosen_days
 from tasks.manifest import Manifest, ShardRecord
 from tasks.period import UNDATED
 
@@ -35,6 +36,18 @@ def test_a_day_is_what_all_shards_hold_of_it() -> None:
     assert [len(day.shards) for day in days.values()] == [2, 1, 1]
     again = archive_days(manifest({FIRST: "3", UNDATED: "5", SECOND: "3"}), "a", [None])
     assert {name: day.content for name, day in again.items()} == {name: day.content for name, day in days.items()}
+
+
+def test_what_no_night_labels_is_pointed_out_and_an_archive_of_nothing_else_is_refused(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    check_dated(manifest({FIRST: "1"}), "calls")
+    check_dated(manifest(), "calls")
+    assert caplog.messages == []
+    check_dated(ARCHIVE, "calls")
+    assert "'calls' has 1 utterances in conversations without a time" in caplog.text
+    with pytest.raises(WorkflowError, match=r"and no others: there is no day to label\n.*sdt label calls"):
+        check_dated(manifest({UNDATED: "1"}, {UNDATED: "2"}), "calls")
 
 
 def test_features_that_came_or_went_change_their_day() -> None:

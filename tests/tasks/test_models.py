@@ -52,6 +52,10 @@ def test_a_rollback_goes_back_one_model_at_a_time(stored: Workspace) -> None:
     assert [term.model_id for term in found.before] == ["sdt-y", "sdt-x"]
     assert rollback(stored).why == "rolled back from sdt-z" and production(stored) == "sdt-y"
     assert rollback(stored).model_id == "sdt-x"
+    back = read_production(stored)
+    assert back is not None and back.withdrawn == ("sdt-y", "sdt-z")
+    assert promote(stored, "sdt-z").withdrawn == ("sdt-y",)
+    rollback(stored)
     with pytest.raises(WorkflowError, match="names no earlier model to go back to"):
         rollback(stored)
     assert production(stored) == "sdt-x"

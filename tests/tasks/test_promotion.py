@@ -6,8 +6,11 @@ import pytest
 import torch
 
 from sdt_model.bundle import Bundle, to_files
-from tasks.models import find_bundle, production, promote, write_bundle
+from sdt_model.confusion import weighted_f1
+from tasks.archive import read_archive
+from tasks.models import find_bundle, production, promote, rollback, write_bundle
 from tasks.promotion import Promotion, promote_if
+from tasks.scoring import score_models
 from tasks.train import plan_training
 from tasks.train_worker import build_trainer
 from tasks.training_config import TrainConfig
@@ -81,6 +84,42 @@ def test_what_cannot_be_compared_stays_out_and_says_why(workspace: Workspace, tr
     assert not found.promoted and production(workspace) == "sdt-strange"
     assert "it could not be compared: model sdt-strange takes text features of minilm" in found.why
     assert "sdt extract made" in found.why
+
+
+def test_a_model_that_was_rolled_back_stays_out_until_it_is_put_there_by_hand(
+    workspace: Workspace, trained: Bundle
+) -> None:
+    assert decide(workspace, trained, promote="always").promoted
+    rollback(workspace)
+    for how in ("if-not-worse", "always"):
+        found = decide(workspace, trained, promote=how)
+        assert not found.promoted and f"sdt promote {trained.model_id}" in found.why
+    assert production(workspace) == "sdt-made"
+    promote(workspace, trained.model_id)
+    assert decide(workspace, trained).why == "it was there already"
+
+
+def test_one_whose_files_are_gone_is_in_nobody_s_way(workspace: Workspace, trained: Bundle) -> None:
+    workspace.remove_folder("models/sdt-made")
+    found = decide(workspace, trained)
+    assert found.promoted and "sdt-made, which was in production, is no longer there" in found.why
+
+
+def test_what_a_model_can_say_nothing_of_counts_against_it(workspace: Workspace, trained: Bundle) -> None:
+    """The same network, less useful: it is given audio alone, which few utterances have."""
+    promote(workspace, trained.model_id)
+    archive = read_archive(workspace, "made")
+    tables = [workspace.read_table(shard.path) for shard in archive.shards]
+    made.features(workspace, "made", archive, tables, "audio", 0.9, 0)
+    few = trained.model_copy(update={"model_id": "sdt-few", "features": {"audio": trained.features["audio"]}})
+    torch.manual_seed(0)
+    write_bundle(workspace, "sdt-few", to_files(few, few.network()))
+    (scored,) = score_models([few], TrainConfig(workspace=workspace.url, archive="made"), split="dev")
+    (other,) = score_models([trained], TrainConfig(workspace=workspace.url, archive="made"), split="dev")
+    assert scored.compared.sum() == other.compared.sum() > 5 * scored.whole["fused"].sum()
+    ours, theirs = (float(weighted_f1(each.compared.sum(axis=0))) for each in (scored, other))
+    assert ours < 0.25 < theirs
+    assert decide(workspace, few).difference == pytest.approx(ours - theirs)
 
 
 def test_the_first_model_goes_into_production(workspace: Workspace, trained: Bundle) -> None:

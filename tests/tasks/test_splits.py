@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,12 +11,15 @@ from tasks.archive import features_folder
 from tasks.errors import WorkflowError
 from tasks.features import FeatureFolder
 from tasks.manifest import Manifest
-from tasks.splits import SplitRule, gather_splits, split_rule, statistics
+from tasks.splits import SplitRule, gather_splits, given_splits, split_rule, statistics
 from tasks.workspace import Workspace
 from tests.sdt_model import made as made_conversations
 from tests.tasks import made
 
 RULE = SplitRule(dev_fraction=0.1, test_fraction=0.2, dev_from_train=False)
+WENT = {
+    "a": "train", "b": "train", "c": "dev", "dia 7": "train", "übung": "dev", "c000": "train", "c002": "test",
+}  # fmt: skip
 
 
 def folders() -> list[FeatureFolder]:
@@ -43,13 +47,39 @@ def test_arrays_are_mapped_from_disk_and_absent_vectors_are_zero(workspace: Work
 
 def test_without_annotation_the_error_counts(workspace: Workspace, tmp_path: Path) -> None:
     archive = made.archive(workspace)
-    with pytest.raises(WorkflowError, match=r"no annotated conversation for the train split\n.* annotated of"):
+    with pytest.raises(WorkflowError, match=r"no annotated utterance of the train split has a vector of text or audio"):
         gather_splits(workspace, archive, folders(), ("none", "of these"), RULE, tmp_path)
 
 
-@given(st.lists(st.text(min_size=1), min_size=1, unique=True))
-def test_conversations_without_a_split_always_go_the_same_way(ids: list[str]) -> None:
-    assert [RULE.split(i, None) for i in ids] == [RULE.split(i, None) for i in ids]
+def test_a_split_with_annotations_and_without_a_vector_is_refused_where_it_is_needed(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    archive = made.archive(workspace, missing=1.0)
+    for needed in ("train", "dev", "test"):
+        with pytest.raises(WorkflowError, match=f"of the {needed} split has a vector of audio\n  (18|9) conversations"):
+            gather_splits(workspace, archive, folders()[1:2], made.EMOTIONS, RULE, tmp_path, (needed,))
+    assert len(gather_splits(workspace, archive, folders(), made.EMOTIONS, RULE, tmp_path, ()).dev.lengths) == 9
+
+
+def test_a_conversation_has_the_split_that_its_rows_name_and_only_one() -> None:
+    rows = {"conversation_id": ["b", "b", "a", "c", "c"], "split": [None, "test", None, "Train", "train"]}
+    assert list(given_splits(pl.DataFrame(rows))) == [("b", "test"), ("a", None), ("c", "Train")]
+    rows["split"][3] = "dev"
+    with pytest.raises(WorkflowError, match="conversation 'c' is in several splits: dev, train"):
+        list(given_splits(pl.DataFrame(rows)))
+
+
+def test_conversations_without_a_split_go_the_same_way_in_every_process() -> None:
+    went = {name: RULE.split(name, None) for name in WENT}
+    assert went == WENT
+
+
+@given(st.text(min_size=1), st.sampled_from([None, "train", "dev", "test"]))
+def test_a_conversation_is_dev_in_one_way_only(name: str, mark: str | None) -> None:
+    """Whether it is marked train or not at all, the same ones are dev, where no other is."""
+    rule = RULE.model_copy(update={"dev_from_train": True})
+    unmarked = rule.split(name, None) == "dev"
+    assert (rule.split(name, mark) == "dev") == (unmarked if mark in (None, "train") else mark == "dev")
 
 
 def test_fractions_are_kept_roughly() -> None:
@@ -63,7 +93,17 @@ def test_names_of_splits() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("found", "expected"), [(["train", "test"], True), (["train", "val"], False), ([None], False)])
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (["train", "test"], True),
+        (["train", "val"], False),
+        ([None], False),
+        # Those that are yet to be marked may hold nothing that is annotated.
+        (["train", "test", None], True),
+        (["test", None], False),
+    ],
+)
 def test_dev_is_taken_from_train_only_where_nothing_is_marked_dev(found: list, expected: bool) -> None:
     shard = {"index": 0, "path": "p", "rows": 0, "bytes": 0, "sha256": "", "facts": {"splits": found}}
     archive = Manifest(stage="ingest", fingerprint="f", shards=(shard,), columns={})

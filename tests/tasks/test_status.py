@@ -19,6 +19,10 @@ def test_what_is_missing_until_everything_is_labelled(workspace: Workspace, ray_
     label(LabelConfig(workspace=workspace.url, archive="made"))
     (after,) = workspace_status(workspace)
     assert (after.days, after.labelled, after.missing) == (3, 3, ())
+    model(workspace, "sdt-newer", ("text",))
+    (newer,) = workspace_status(workspace)
+    assert (newer.days, newer.labelled) == (3, 3)
+    assert newer.missing == (("sdt label made", "3 days, such as 2026-03-01: labelled by sdt-made"),)
 
 
 def test_features_that_production_wants_and_are_not_there(workspace: Workspace) -> None:

@@ -14,6 +14,7 @@ import torch
 from ray.train import RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer, get_device, prepare_model
 
+from sdt_model import trainer as trainer_module
 from sdt_model.bundle import Bundle
 from sdt_model.config import TrainingConfig
 from sdt_model.trainer import Trainer
@@ -42,16 +43,19 @@ def ten_steps(settings: dict[str, Any]) -> None:
         count = len(trainer.data.train.lengths)
         batches = [[(5 * step + i) % count for i in range(5)] for step in range(10)]
         shares = torch.stack([trainer.step(batch, "here") for batch in batches])
+        trainer_module.EVALUATION_UTTERANCES = 16  # so that each worker has some of it
+        scores = trainer.evaluate(trainer.data.dev, "dev")
         if trainer.workers > 1:
             torch.distributed.all_reduce(shares)
         if trainer.rank == 0:
-            Path(settings["out"], f"{trainer.workers}.json").write_text(json.dumps(shares[:, 0].tolist()))
+            found = {"losses": shares[:, 0].tolist(), "scores": scores}
+            Path(settings["out"], f"{trainer.workers}.json").write_text(json.dumps(found))
 
 
-def test_two_workers_and_one_give_the_same_losses(workspace: Workspace, tmp_path: Path) -> None:
+def test_two_workers_and_one_give_the_same_losses_and_scores(workspace: Workspace, tmp_path: Path) -> None:
     made.archive(workspace, conversations=48, missing=0.3)
     plan = plan_training(workspace, config(workspace, made_conversations.training()))
-    losses = []
+    found = []
     for workers in (1, 2):
         TorchTrainer(
             ten_steps,
@@ -59,9 +63,11 @@ def test_two_workers_and_one_give_the_same_losses(workspace: Workspace, tmp_path
             scaling_config=ScalingConfig(num_workers=workers, resources_per_worker={"CPU": 1}),
             run_config=RunConfig(name=f"w{workers}", storage_path=str(tmp_path)),
         ).fit()
-        losses.append(torch.tensor(json.loads((tmp_path / f"{workers}.json").read_text())))
-    assert losses[0][-1] < losses[0][0]
-    torch.testing.assert_close(losses[0], losses[1], atol=1e-5, rtol=0)
+        found.append(json.loads((tmp_path / f"{workers}.json").read_text()))
+    one, two = found
+    assert one["losses"][-1] < one["losses"][0]
+    assert two["losses"] == pytest.approx(one["losses"], abs=1e-5)
+    assert two["scores"] == pytest.approx(one["scores"]) and 0 < one["scores"]["dev_accuracy"] < 1
 
 
 def dies_once(settings: dict[str, Any]) -> None:
@@ -124,6 +130,39 @@ def test_a_non_finite_loss_stops_the_run_and_says_where(workspace: Workspace) ->
         WorkflowError, match=r"(?s)training failed.*the loss is .* at epoch 0, step \d+.*largest gradient"
     ):
         train(settings)
+
+
+@pytest.mark.parametrize(
+    ("part", "changed", "modalities", "said"),
+    [
+        (
+            "objective",
+            {"class_weights": {"joy": 1.0, "awe": 2.0}},
+            None,
+            "class_weights name awe, joy, and the archive ",
+        ),
+        ("model", {"transformers": "inter"}, ("text",), "is `inter`, and there is one modality, text"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before_ray_is_asked_for_workers(
+    workspace: Workspace, part: str, changed: dict[str, Any], modalities: tuple[str, ...] | None, said: str
+) -> None:
+    made.archive(workspace)
+    training = made_conversations.training()
+    training = training.model_copy(update={part: getattr(training, part).model_copy(update=changed)})
+    with pytest.raises(WorkflowError, match=said):
+        plan_training(workspace, config(workspace, training, modalities=modalities))
+
+
+def test_modalities_are_those_of_the_network_whatever_their_order(workspace: Workspace, tmp_path: Path) -> None:
+    made.archive(workspace)
+    given = (("audio", "text"), ("text", "audio"), ("audio", "text", "audio"))
+    plans = [plan_training(workspace, config(workspace, made_conversations.training(), modalities=m)) for m in given]
+    assert plans[0] == plans[1] == plans[2] and list(plans[0].bundle.features) == ["text", "audio"]
+    trainer = build_trainer(plans[0], tmp_path, torch.device("cpu"))
+    assert tuple(trainer.data.train.features) == trainer.plain.modalities == ("text", "audio")
+    with pytest.raises(ValueError, match="name at least one of text, audio, visual"):
+        config(workspace, made_conversations.training(), modalities=())
 
 
 def test_missing_features_name_the_command(workspace: Workspace) -> None:
