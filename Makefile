@@ -28,7 +28,7 @@ lint: .venv/dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: .venv/base
+bench: .venv/dev
 	$(BIN)/python -m benchmarks
 
 # The two stamps make a second run install nothing.

@@ -60,7 +60,7 @@ def test_what_is_copied_is_there_and_let_through(source: str) -> None:
 def test_it_has_each_package_of_ours_and_what_kuberay_s_autoscaler_needs() -> None:
     packages = {path.parent.name for path in CHECKOUT.glob("*/__init__.py")} - {"tests", "benchmarks"}
     assert packages <= {word for line in instructions("COPY") for word in line.split()}
-    assert PROJECT["optional-dependencies"]["cluster"] == ["ray[default]"] and '["cluster"]' in DOCKERFILE
+    assert PROJECT["optional-dependencies"]["cluster"] == ["ray[default]"] and "ARG EXTRAS=cluster\n" in DOCKERFILE
     for package in ("opencensus", "py-spy", "colorful", "smart_open"):
         assert pinned(package)
 

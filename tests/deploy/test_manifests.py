@@ -108,18 +108,26 @@ def test_kustomize_builds_it(folder: str) -> None:
 
 
 @needs_kubectl
-def test_the_readme_s_overlay_changes_registry_and_workspace(tmp_path: Path) -> None:
+def test_the_readme_s_overlay_changes_registry_workspace_and_deployments(tmp_path: Path) -> None:
     (example,) = re.findall(r"```yaml\n(# kustomization\.yaml\n.*?)```", (DEPLOY / "README.md").read_text(), re.DOTALL)
     shutil.copytree(DEPLOY / "k8s", tmp_path / "k8s")
     overlay = tmp_path / "overlay"
     overlay.mkdir()
+    (overlay / "prefect.yaml").write_text("name: mine\n")
     (overlay / "kustomization.yaml").write_text(example.replace("../sdt/deploy/k8s/base", "../k8s/base"))
     built = subprocess.run(
         ["kubectl", "kustomize", overlay], capture_output=True, text=True, check=True, timeout=120
     ).stdout
     assert built.count(f"image: registry.example/{SDT}:") == built.count(f"{SDT}:") == 7
-    (config,) = [d["data"] for d in yaml.safe_load_all(built) if d["kind"] == "ConfigMap"]
+    made = {(d["kind"], d["metadata"]["name"]): d for d in yaml.safe_load_all(built)}
+    config = made["ConfigMap", "sdt-config"]["data"]
     assert config["SDT_WORKSPACE"] == "s3://your-bucket/sdt" and "PREFECT_API_URL" in config
+    pod = made["Job", "sdt-prefect-deploy"]["spec"]["template"]["spec"]
+    (volume,) = (v["configMap"]["name"] for v in pod["volumes"] if v["name"] == "deployments")
+    assert made["ConfigMap", volume]["data"] == {"prefect.yaml": "name: mine\n"}
+    (home,) = re.findall(r"SDT_HOME=(\S+)", (DEPLOY / "Dockerfile").read_text())
+    (mount,) = (m for m in pod["containers"][0]["volumeMounts"] if m["name"] == "deployments")
+    assert mount == {"name": "deployments", "mountPath": f"{home}/deploy/prefect.yaml", "subPath": "prefect.yaml"}
 
 
 def test_all_lie_in_one_namespace() -> None:

@@ -25,14 +25,21 @@ CHECKOUT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with the work pool, the deployments and a worker, as deploy/prefect.yaml says to make them."""
+    """A server with the work pool, the deployments, the automation and a worker, as deploy/ says to make them."""
     server = Server(tmp_path_factory.mktemp("prefect"))
     with ExitStack() as stack:
         stack.enter_context(server.running())
-        server.prefect("work-pool", "create", "sdt", "--type", "process")
-        server.prefect("--no-prompt", "deploy", "--all", "--prefect-file", "deploy/prefect.yaml", cwd=CHECKOUT)
+        register(server)
         stack.enter_context(server.background("worker", "worker", "start", "--pool", "sdt"))
         yield server
+
+
+def register(server: Server, **said: str) -> None:
+    done = subprocess.run(
+        [CHECKOUT / "deploy" / "register.sh"], cwd=server.home, capture_output=True, text=True, timeout=300,
+        env=server.environment | {"SDT_HOME": str(CHECKOUT)} | said,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_train_runs_on_a_worker_and_shows_its_scores(server: Server, tmp_path: Path) -> None:
@@ -116,11 +123,8 @@ def test_the_parameters_are_a_form(server: Server) -> None:
 
 
 def test_registering_again_moves_the_workspace_to_where_it_is_said(server: Server) -> None:
-    said = server.environment | {"SDT_WORKSPACE": "s3://bucket/sdt", "SDT_HOME": str(CHECKOUT)}
-    done = subprocess.run(
-        [CHECKOUT / "deploy" / "register.sh"], cwd=server.home, env=said, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    register(server, SDT_WORKSPACE="s3://bucket/sdt")
+    assert [automation["name"] for automation in server.ask("automations/filter", {})] == ["sdt-silent-runs"]
     for name in ("sdt-train/default", "sdt-train/weekly", "sdt-label/nightly"):
         assert server.ask(f"deployments/name/{name}")["parameters"]["config"]["workspace"] == "s3://bucket/sdt"
 
