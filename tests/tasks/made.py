@@ -1,6 +1,7 @@
 """A small made-up archive with made-up features, laid out as ingest and extract leave them."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -88,6 +89,13 @@ def features(
         columns=shard_columns(workspace, records[0].path),
         facts=facts,
     ).write(workspace, f"{folder}/{MANIFEST}")
+
+
+def stamps(workspace: Workspace, below: str = "") -> dict[str, tuple[int, int]]:
+    """A file that was written anew is another file; how long each shard took is left out."""
+    files = [path for path in workspace.files(below) if "/timing/" not in path]
+    states = {path: Path(workspace.path(path)).stat() for path in files}
+    return {path: (state.st_ino, state.st_mtime_ns) for path, state in states.items()}
 
 
 def _nullable(table: pa.Table, dim: int) -> pa.Table:

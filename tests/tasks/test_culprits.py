@@ -16,6 +16,7 @@ from tasks.ingest import ingest
 from tasks.manifest import Manifest
 from tasks.workspace import Workspace
 from tests.tasks import faulty
+from tests.tasks.made import stamps
 
 pytestmark = pytest.mark.usefixtures("ray_session", "faulty_extractor")
 
@@ -66,11 +67,6 @@ def lost(workspace: Workspace, manifest: Manifest) -> dict[str, set[str]]:
     return {name: {reason for of, reason in pairs if of == name} for name, _ in pairs}
 
 
-def stamps(workspace: Workspace) -> dict[str, int]:
-    files = [path for path in workspace.files("features") if "/timing/" not in path]
-    return {path: Path(workspace.path(path)).stat().st_mtime_ns for path in files}
-
-
 def test_a_file_that_crashes_or_hangs_its_decoder_costs_itself_alone(
     workspace: Workspace, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -84,8 +80,8 @@ def test_a_file_that_crashes_or_hangs_its_decoder_costs_itself_alone(
     assert "extract-audio: file f8 set aside: its decoder hung for more than 3 s; shard" in caplog.text
     assert "extract-audio: completed with 3 files set aside: f3, f5, f8" in caplog.text
     # Nothing is left to do, and nothing is tried again.
-    before = stamps(workspace)
-    assert run(workspace) == manifest and stamps(workspace) == before
+    before = stamps(workspace, "features")
+    assert run(workspace) == manifest and stamps(workspace, "features") == before
 
 
 def test_a_file_in_hand_when_a_machine_dies_is_tried_again(workspace: Workspace) -> None:
@@ -102,7 +98,7 @@ def test_without_retries_the_first_crash_counts(workspace: Workspace) -> None:
 def test_a_file_stays_aside_until_its_content_changes_or_it_is_asked_for(workspace: Workspace) -> None:
     media = write(workspace, f3="abort", f5="abort")
     first = run(workspace)
-    before = stamps(workspace)
+    before = stamps(workspace, "features")
     assert nothing_to_do(settings(workspace), "audio")
     assert not nothing_to_do(settings(workspace, retry_set_aside=True), "audio")
     (media / "f3").write_text("fine now")
@@ -110,7 +106,11 @@ def test_a_file_stays_aside_until_its_content_changes_or_it_is_asked_for(workspa
     second = run(workspace)
     assert list(second.aside) == ["f5"] and list(lost(workspace, second)) == ["f5"]
     again = [shard.path for shard in first.shards if "f3" in shard.facts.get("aside", {})]
-    made = {path for path, stamp in stamps(workspace).items() if path.endswith(".parquet") and before[path] != stamp}
+    made = {
+        path
+        for path, stamp in stamps(workspace, "features").items()
+        if path.endswith(".parquet") and before[path] != stamp
+    }
     assert made == set(again)
     # Of the shard that is made anew only the file's own utterances are read again.
     assert [workspace.read_table(timing_path(path))["utterances"].to_pylist() for path in again] == [[3]]

@@ -23,6 +23,7 @@ from tasks.schema import features_schema
 from tasks.workspace import Workspace
 from tests.tasks.extractors.made import sound, write_sound, write_video
 from tests.tasks.extractors.tiny import tiny_speech, tiny_text, tiny_vit
+from tests.tasks.made import stamps
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -42,13 +43,6 @@ def make_archive(workspace: Workspace, table: Path) -> None:
 
 def read(workspace: Workspace, manifest: Manifest) -> pl.DataFrame:
     return pl.concat([pl.read_parquet(workspace.path(shard.path)) for shard in manifest.shards])
-
-
-def stamps(workspace: Workspace) -> dict[str, tuple[int, int]]:
-    """A file that was written anew is another file; what the clock said is left out."""
-    files = [path for path in workspace.files("features") if "/timing/" not in path]
-    states = {path: Path(workspace.path(path)).stat() for path in files}
-    return {path: (state.st_ino, state.st_mtime_ns) for path, state in states.items()}
 
 
 @pytest.fixture(scope="module")
@@ -129,9 +123,9 @@ def test_a_vector_is_that_of_its_own_utterance(done: Done, modality: Modality) -
 
 def test_running_again_does_nothing(done: Done) -> None:
     workspace, manifests = done
-    before = stamps(workspace)
+    before = stamps(workspace, "features")
     assert {modality: run(workspace, modality) for modality in MODALITIES} == manifests
-    assert stamps(workspace) == before
+    assert stamps(workspace, "features") == before
 
 
 def test_a_lost_shard_alone_is_computed_and_is_the_same(workspace: Workspace) -> None:
@@ -139,11 +133,11 @@ def test_a_lost_shard_alone_is_computed_and_is_the_same(workspace: Workspace) ->
     manifest = run(workspace, "audio")
     lost = max(manifest.shards, key=lambda shard: shard.rows).path
     marker = f"{lost.rsplit('/', 1)[0]}/{MANIFEST}"
-    before, content = stamps(workspace), workspace.read_bytes(lost)
+    before, content = stamps(workspace, "features"), workspace.read_bytes(lost)
     workspace.remove(lost)
     workspace.remove(marker)
     assert run(workspace, "audio") == manifest
-    after = stamps(workspace)
+    after = stamps(workspace, "features")
     assert workspace.read_bytes(lost) == content and len(after) == len(before) == 4
     assert {path for path in before if before[path] != after[path]} == {lost, marker}
 
@@ -151,12 +145,12 @@ def test_a_lost_shard_alone_is_computed_and_is_the_same(workspace: Workspace) ->
 def test_a_grown_archive_keeps_the_features_of_the_shards_that_stay_as_they_were(workspace: Workspace) -> None:
     speak(workspace, 5)
     first = run(workspace, "audio")
-    before = stamps(workspace)
+    before = stamps(workspace, "features")
     speak(workspace, 6)
     second = run(workspace, "audio")
     kept = {shard.path for shard in first.shards} & {shard.path for shard in second.shards}
     assert len(kept) == 2 and second.rows == first.rows + 2 and second.fingerprint != first.fingerprint
-    assert all(stamps(workspace)[path] == before[path] for path in kept)
+    assert all(stamps(workspace, "features")[path] == before[path] for path in kept)
     assert second.counts == {"rows": 12, "present": 12, "failed": 0, "absent": 0}
 
 

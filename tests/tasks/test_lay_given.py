@@ -34,11 +34,6 @@ def bring(workspace: Workspace, path: Path, archive: str = "paper") -> Manifest:
     return ingest(config)
 
 
-def stamps(workspace: Workspace) -> dict[str, tuple[int, int]]:
-    states = {path: Path(workspace.path(path)).stat() for path in workspace.files("")}
-    return {path: (state.st_ino, state.st_mtime_ns) for path, state in states.items()}
-
-
 @pytest.mark.parametrize("name", ["SDT on MELD", "COSMIC on IEMOCAP"])
 def test_each_utterance_has_its_own_vectors(workspace: Workspace, tmp_path: Path, name: str) -> None:
     archive = bring(workspace, write(tmp_path / "features.pkl", name))
@@ -67,14 +62,14 @@ def test_each_utterance_has_its_own_vectors(workspace: Workspace, tmp_path: Path
 
 def test_again_does_nothing_and_removed_features_come_back_the_same(workspace: Workspace, tmp_path: Path) -> None:
     path = write(tmp_path / "features.pkl", "MMGCN on MELD")
-    first, before = bring(workspace, path), stamps(workspace)
+    first, before = bring(workspace, path), made.stamps(workspace)
     assert not any("/scan/" in name for name in before)
-    assert bring(workspace, path) == first and stamps(workspace) == before
+    assert bring(workspace, path) == first and made.stamps(workspace) == before
     gone = next(name for name in before if name.startswith("features/paper/audio"))
     content = {name: workspace.read_bytes(name) for name in before}
     workspace.remove_folder(gone.rsplit("/", 1)[0])
     assert bring(workspace, path) == first
-    assert {name: workspace.read_bytes(name) for name in stamps(workspace)} == content
+    assert {name: workspace.read_bytes(name) for name in made.stamps(workspace)} == content
 
 
 def test_other_vectors_are_other_features(workspace: Workspace, tmp_path: Path) -> None:
