@@ -1,6 +1,6 @@
 """Which new model may go into production, on real models of a made-up archive: a trained one, and one that is not."""
 
-from pathlib import Path
+import shutil
 
 import pytest
 import torch
@@ -22,9 +22,11 @@ from tests.tasks.test_label import model
 pytestmark = pytest.mark.usefixtures("ray_session")
 
 
-@pytest.fixture
-def trained(workspace: Workspace, tmp_path: Path) -> Bundle:
-    """In no one's production, beside `sdt-made` with random weights, which is in production."""
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> tuple[Workspace, Bundle]:  # noqa: ARG001
+    """What each test has a copy of: training takes a while."""
+    tmp_path = tmp_path_factory.mktemp("original")
+    workspace = Workspace(str(tmp_path / "workspace"))
     made.archive(workspace, missing=0.0)
     training = made_conversations.training(hidden=32, learning_rate=3e-3, epochs=6)
     plan = plan_training(workspace, TrainConfig(workspace=workspace.url, archive="made", training=training))
@@ -33,7 +35,15 @@ def trained(workspace: Workspace, tmp_path: Path) -> Bundle:
         trainer.epoch(number)
     write_bundle(workspace, plan.bundle.model_id, to_files(plan.bundle, trainer.plain))
     model(workspace)
-    return plan.bundle
+    return workspace, plan.bundle
+
+
+@pytest.fixture
+def trained(workspace: Workspace, original: tuple[Workspace, Bundle]) -> Bundle:
+    """In no one's production, beside `sdt-made` with random weights, which is in production."""
+    there, bundle = original
+    shutil.copytree(there.url, workspace.url)
+    return bundle
 
 
 def decide(workspace: Workspace, candidate: Bundle, **config: object) -> Promotion:
