@@ -59,16 +59,16 @@ def _decide(workspace: Workspace, candidate: Bundle, config: TrainConfig) -> Pro
     current = pointer.model_id if pointer else None
     if config.promote == "never":
         return Promotion(promoted=False, why="promotion was not asked for", against=current)
+    if pointer is None:
+        return Promotion(promoted=True, why="there was none in production")
     if current == candidate.model_id:
         return Promotion(promoted=True, why="it was there already", against=current)
-    if pointer is None or current is None:
-        return Promotion(promoted=True, why="there was none in production")
     if candidate.model_id in pointer.withdrawn:
         why = f"a rollback took it out of production; put it back with: sdt promote {candidate.model_id}"
         return Promotion(promoted=False, why=why, against=current)
     if config.promote == "always":
         return Promotion(promoted=True, why="whatever its scores, as asked", against=current)
-    rival = read_bundle(workspace, current)
+    rival = read_bundle(workspace, pointer.model_id)
     if rival is None:
         return Promotion(promoted=True, why=f"{current}, which was in production, is no longer there", against=current)
     if obstacle := _incomparable(workspace, candidate, rival, config):

@@ -23,6 +23,7 @@ from sdt_model.predict import predict
 from sdt_model.trainer import EVALUATION_UTTERANCES
 from tasks.archive import read_archive
 from tasks.config import StageConfig
+from tasks.errors import WorkflowError
 from tasks.fan_out import fan_out
 from tasks.features import FeatureFolder, feature_folders
 from tasks.manifest import fingerprint
@@ -125,8 +126,13 @@ def score(plan: ScoringPlan, shard: Shard) -> ShardOutput:
 
 def _held_out(plan: ScoringPlan, bundle: Bundle, folders: tuple[FeatureFolder, ...], scratch: Path) -> Conversations:
     archive = read_archive(plan.workspace, plan.archive)
-    splits = gather_splits(plan.workspace, archive, list(folders), bundle.emotions, plan.rule, scratch, (plan.split,))
+    splits = gather_splits(plan.workspace, archive, list(folders), bundle.emotions, plan.rule, scratch, needed=())
     found: Conversations = getattr(splits, plan.split)
+    if not len(found.lengths):
+        raise WorkflowError(
+            f"archive {plan.archive!r} has no annotated conversation in its {plan.split} split\n"
+            f"  give the `split` column {plan.split}, or set {plan.split}_fraction"
+        )
     return found
 
 

@@ -87,3 +87,13 @@ def test_a_model_that_was_trained_with_other_shares_of_the_archive_is_pointed_ou
 def test_a_seed_is_given_once(workspace: Workspace) -> None:
     with pytest.raises(ValueError, match="a seed is given twice"):
         config(workspace, seeds=(1, 1))
+
+
+def test_a_test_split_that_no_model_can_say_anything_of_is_refused(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made.archive(workspace, missing=1.0)
+    bundle = model(workspace, modalities=("audio",))
+    monkeypatch.setattr(evaluate_module, "train_seeds", Mock(return_value=[bundle]))
+    with pytest.raises(WorkflowError, match="no annotated utterance of 'made's test split has audio"):
+        evaluate(config(workspace, seeds=(3,)))

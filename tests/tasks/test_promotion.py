@@ -132,6 +132,17 @@ def test_what_a_model_can_say_nothing_of_counts_against_it(workspace: Workspace,
     assert decide(workspace, few).difference == pytest.approx(ours - theirs)
 
 
+def test_one_in_production_that_can_say_nothing_at_all_is_replaced(workspace: Workspace, trained: Bundle) -> None:
+    archive = read_archive(workspace, "made")
+    tables = [workspace.read_table(shard.path) for shard in archive.shards]
+    made.features(workspace, "made", archive, tables, "audio", 1.0, 0)
+    mute = trained.model_copy(update={"model_id": "sdt-mute", "features": {"audio": trained.features["audio"]}})
+    write_bundle(workspace, "sdt-mute", to_files(mute, mute.network()))
+    promote(workspace, "sdt-mute")
+    found = decide(workspace, trained)
+    assert found.promoted and found.difference is not None and found.difference > 0.3
+
+
 def test_the_first_model_goes_into_production(workspace: Workspace, trained: Bundle) -> None:
     workspace.remove("models/production.json")
     assert decide(workspace, trained).why == "there was none in production"

@@ -66,5 +66,5 @@ def test_without_a_test_split_there_is_nothing_to_score(workspace: Workspace) ->
     made.archive(workspace, conversations=9)  # as few as have no conversation marked test
     assert "test" not in {s for shard in read_archive(workspace, "made").shards for s in shard.facts["splits"]}
     config = TrainConfig(workspace=workspace.url, archive="made")
-    with pytest.raises(StageFailed, match="no annotated utterance of the test split"):
+    with pytest.raises(StageFailed, match="no annotated conversation in its test split"):
         score_models([model(workspace)], config)
