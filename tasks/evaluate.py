@@ -101,7 +101,7 @@ def evaluate(config: EvaluateConfig) -> EvaluationReport:
         return EvaluationReport.model_validate(workspace.read_json(path))
     if not scored[0].whole["fused"].any():
         raise WorkflowError(
-            f"no annotated utterance of {config.archive!r}'s test split has {' or '.join(bundles[0].features)}\n"
+            f"no annotated utterance of {config.archive}'s test split has {' or '.join(bundles[0].features)}\n"
             "  there is nothing to score: choose other modalities, or mark other conversations as test"
         )
     report = _report(config, path, bundles, other, scored)

@@ -95,5 +95,5 @@ def test_a_test_split_that_no_model_can_say_anything_of_is_refused(
     made.archive(workspace, missing=1.0)
     bundle = model(workspace, modalities=("audio",))
     monkeypatch.setattr(evaluate_module, "train_seeds", Mock(return_value=[bundle]))
-    with pytest.raises(WorkflowError, match="no annotated utterance of 'made's test split has audio"):
+    with pytest.raises(WorkflowError, match="no annotated utterance of made's test split has audio"):
         evaluate(config(workspace, seeds=(3,)))
