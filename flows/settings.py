@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from sdt_model.config import RECIPES
+from sdt_model.config import recipe
 from tasks.errors import WorkflowError
 
 Layer = Mapping[str, Any]
@@ -42,9 +42,10 @@ def recipe_layer(name: str | None) -> Layer:
     """
     if name is None:
         return {}
-    if name not in RECIPES:
-        raise WorkflowError(f"there is no recipe {name!r}; there are: {', '.join(RECIPES)}")
-    return {"training": RECIPES[name]().model_dump()}
+    try:
+        return {"training": recipe(name).model_dump()}
+    except ValueError as error:
+        raise WorkflowError(str(error)) from None
 
 
 def file_layer(path: Path | None) -> Layer:

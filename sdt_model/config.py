@@ -150,3 +150,14 @@ def demo() -> TrainingConfig:
 
 
 RECIPES = {"meld": meld, "meld-text": meld_text, "iemocap": iemocap, "demo": demo}
+
+
+def recipe(name: str) -> TrainingConfig:
+    """The settings of this name.
+
+    Raises:
+        ValueError: there are none; names those that there are.
+    """
+    if name not in RECIPES:
+        raise ValueError(f"there is no recipe {name!r}; there are: {', '.join(RECIPES)}")
+    return RECIPES[name]()

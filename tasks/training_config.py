@@ -4,7 +4,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, NonNegativeInt, field_validator, model_validator
 
-from sdt_model.config import MODALITIES, RECIPES, Frozen, Modality, Precision, TrainingConfig
+from sdt_model.config import MODALITIES, Frozen, Modality, Precision, TrainingConfig, recipe
 from tasks.config import ExtractorNames, Resources, RunSettings
 
 RecipeName = Literal["meld", "meld-text", "iemocap", "demo"]
@@ -12,11 +12,7 @@ RecipeName = Literal["meld", "meld-text", "iemocap", "demo"]
 
 def _named(value: object) -> object:
     """The settings of a recipe, where its name is given in their place, as in a deployment's parameters."""
-    if not isinstance(value, str):
-        return value
-    if value not in RECIPES:
-        raise ValueError(f"there is no recipe {value!r}; there are: {', '.join(RECIPES)}")
-    return RECIPES[value]()
+    return recipe(value) if isinstance(value, str) else value
 
 
 # Prefect holds parameters against the schema before anything reads them, so it must allow a name.

@@ -116,7 +116,7 @@ def test_one_whose_files_are_gone_is_in_nobody_s_way(workspace: Workspace, train
 
 
 def test_what_a_model_can_say_nothing_of_counts_against_it(workspace: Workspace, trained: Bundle) -> None:
-    """The same network, less useful: it is given audio alone, which few utterances have."""
+    """The second is given audio alone, which few utterances have."""
     promote(workspace, trained.model_id)
     archive = read_archive(workspace, "made")
     tables = [workspace.read_table(shard.path) for shard in archive.shards]
