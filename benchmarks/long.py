@@ -17,6 +17,7 @@ from rich.table import Table
 from benchmarks.speed import peak_memory_mib, training_config
 from benchmarks.workload import CLASSES, DIMS
 from sdt_model.batch import Conversations
+from sdt_model.folded import FoldedSDT
 from sdt_model.model import SDT
 from sdt_model.predict import predict
 from tasks.config import LabelConfig
@@ -36,7 +37,7 @@ def score(turns: int, width: int) -> tuple[float, float]:
         label=np.full(turns, -1),
         offset=np.array([0, turns]),
     )
-    network = SDT(training_config(width).model, DIMS, CLASSES)
+    network = FoldedSDT(SDT(training_config(width).model, DIMS, CLASSES))
     budget = LabelConfig.model_fields["batch_utterances"].default
     begin = time.perf_counter()
     found = predict(network, data, budget)

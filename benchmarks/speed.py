@@ -15,11 +15,12 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.flops import forward_flops, training_flops
+from benchmarks.flops import folded_flops, forward_flops, training_flops
 from benchmarks.padded import PaddedSDT, padded_loss
 from benchmarks.workload import CLASSES, DIMS, batches, conversations, padded
 from sdt_model.batch import Conversations, pack
 from sdt_model.config import MODALITIES, Modality, ModelConfig, ObjectiveConfig, OptimConfig, TrainingConfig
+from sdt_model.folded import FoldedSDT
 from sdt_model.memory import keep_freed_memory
 from sdt_model.model import SDT
 from sdt_model.objective import Objective
@@ -61,13 +62,11 @@ def gemm_gflops() -> float:
 
 
 def row(what: str, dialogues: int, width: int, steps: int) -> Row:
-    """Measure ``what`` (a key of `FLOPS`) on batches of so many dialogues, ours and the baseline in turn."""
+    """Measure ``what`` (train or infer) on batches of so many dialogues, ours and the baseline in turn."""
     data, config = conversations(), training_config(width).model
     chosen = list(batches(data, dialogues, steps))
     runs = {whose: RUNS[what, whose](data, width) for whose in ("ours", "padded")}
-    flops = FLOPS[what]
     sizes = [int(data.lengths[batch].sum()) for batch in chosen]
-    needed = [flops(config, DIMS, CLASSES, data.lengths[batch].tolist()) / 1e9 for batch in chosen]
     seconds: dict[str, list[float]] = {whose: [] for whose in runs}
     for run in runs.values():
         run(chosen[0])  # a first time, not measured
@@ -81,10 +80,15 @@ def row(what: str, dialogues: int, width: int, steps: int) -> Row:
     def rate(of: list[int] | list[float], whose: str) -> float:
         return statistics.median(amount / took for amount, took in zip(of, seconds[whose], strict=True))
 
+    def share(whose: str) -> float:
+        count = FLOPS[what, whose]
+        needed = [count(config, DIMS, CLASSES, data.lengths[batch].tolist()) / 1e9 for batch in chosen]
+        return rate(needed, whose) / gemm
+
     return Row(
         what, width, dialogues, statistics.mean(sizes), gemm,
-        rate(sizes, "ours"), rate(needed, "ours") / gemm, peak_mib(what, "ours", dialogues, width),
-        rate(sizes, "padded"), rate(needed, "padded") / gemm, peak_mib(what, "padded", dialogues, width),
+        rate(sizes, "ours"), share("ours"), peak_mib(what, "ours", dialogues, width),
+        rate(sizes, "padded"), share("padded"), peak_mib(what, "padded", dialogues, width),
     )  # fmt: skip
 
 
@@ -141,8 +145,8 @@ def padded_training(data: Conversations, width: int) -> Run:
 
 
 def our_inference(data: Conversations, width: int) -> Run:
-    """Our forward pass without gradients."""
-    network = SDT(training_config(width).model, DIMS, CLASSES).eval()
+    """Our forward pass as labelling runs it."""
+    network = FoldedSDT(SDT(training_config(width).model, DIMS, CLASSES))
 
     @torch.inference_mode()
     def run(chosen: list[int]) -> None:
@@ -169,9 +173,11 @@ RUNS: dict[tuple[str, str], Callable[[Conversations, int], Run]] = {
     ("infer", "ours"): our_inference,
     ("infer", "padded"): padded_inference,
 }
-FLOPS: dict[str, Callable[[ModelConfig, Mapping[Modality, int], int, list[int]], int]] = {
-    "train": training_flops,
-    "infer": forward_flops,
+FLOPS: dict[tuple[str, str], Callable[[ModelConfig, Mapping[Modality, int], int, list[int]], int]] = {
+    ("train", "ours"): training_flops,
+    ("train", "padded"): training_flops,
+    ("infer", "ours"): folded_flops,
+    ("infer", "padded"): forward_flops,
 }
 
 

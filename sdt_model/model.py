@@ -7,7 +7,7 @@ their weights are stacked along the first axis, and one batched product does the
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import cast
@@ -65,10 +65,9 @@ class Transformers(nn.Module):
 
     def forward(self, source: Tensor, target: Tensor, seen: Tensor | None, batch: Batch) -> Tensor:
         """(P, N, H), (P, N, H), which sources can be seen (P, N) or None for all -> (P, N, H)."""
-        key, value = self.key_value(source).chunk(2, dim=-1)
-        return self._after(self._attend(self.query(target), key, value, seen, batch), target)
+        return self.after(self.attend(self.query(target), self.key_value(source), seen, batch), target)
 
-    def _after(self, mixed: Tensor, target: Tensor) -> Tensor:
+    def after(self, mixed: Tensor, target: Tensor) -> Tensor:
         """(P, N, H), (P, N, H) -> (P, N, H): all that follows attention."""
         x = self._onto(target, self.attended, mixed)
         normed = torch.addcmul(self.norm_bias, F.layer_norm(x, x.shape[-1:], eps=1e-6), self.norm_weight)
@@ -84,8 +83,10 @@ class Transformers(nn.Module):
     def _drop(self, x: Tensor) -> Tensor:
         return dropout(x, self.dropout, self.training)
 
-    def _attend(self, query: Tensor, key: Tensor, value: Tensor, seen: Tensor | None, batch: Batch) -> Tensor:
+    def attend(self, query: Tensor, key_value: Tensor, seen: Tensor | None, batch: Batch) -> Tensor:
+        """(P, N, H), (P, N, 2 H) -> (P, N, H): attention within each conversation."""
         pairs, _, width = query.shape
+        key, value = key_value.chunk(2, dim=-1)
         sizes = [group.end - group.begin for group in batch.groups]
 
         def by_group(x: Tensor) -> tuple[Tensor, ...]:  # (P, N, H) -> for each group (P * G, heads, L, H / heads)
@@ -150,46 +151,53 @@ class SDT(nn.Module):
             self.get_buffer(f"scale_{name}").copy_(torch.where(spread > 1e-6, 1 / spread.clamp_min(1e-6), 1.0))
 
     def forward(self, batch: Batch) -> Output:
-        present = batch.present.unsqueeze(-1)  # (M, N, 1)
-        placed = self._inputs(batch) * present + self._place(batch)  # (M, N, H)
+        place = self.position(batch.position) + cast(Tensor, self.speaker(self.speaker_row(batch)))  # (N, H)
+        columns = [project(x) for project, x in zip(self.project, self.standardised(batch), strict=True)]
+        placed = torch.stack(columns) * batch.present.unsqueeze(-1) + place  # (M, N, H)
         target_of, source_of = cast(Tensor, self.target_of), cast(Tensor, self.source_of)
         # Every transformer draws its own dropout for its source and for its target.
         source, target = (self._drop(placed.index_select(0, of)) for of in (source_of, target_of))
-        seen = None if batch.complete else batch.present[source_of]
-        pairwise = self.transformers(source, target, seen, batch)  # (P, N, H)
+        seen = self.seen(batch)
+        return self.heads(self.transformers(source, target, seen, batch), seen, batch)
+
+    def seen(self, batch: Batch) -> Tensor | None:
+        """(P, N): the utterances that have what each transformer takes as source; None: all have everything."""
+        return None if batch.complete else batch.present[cast(Tensor, self.source_of)]
+
+    def heads(self, pairwise: Tensor, seen: Tensor | None, batch: Batch) -> Output:
+        """What the transformers found, (P, N, H), to scores."""
         if seen is not None:
             pairwise = pairwise * self._conversation_has(seen, batch).unsqueeze(-1)
         modal = self._by_target(self._gated(pairwise))  # (M, N, H)
-        fused, weights = self._fuse(modal, present)
+        fused, weights = self._fuse(modal, batch.present.unsqueeze(-1))
         students = self.students(self._drop(F.relu(modal)))
         return Output(students.float(), self.teacher(fused).float(), weights.float())
 
     def compile_parts(self, backend: str = "inductor") -> None:
         """Have the parts compiled that do not care which conversations are in a batch; attention stays as it is."""
-        parts = ((self.transformers, "_after"), (self, "_gated"), (self, "_by_target"), (self, "_fuse"))
+        parts = ((self.transformers, "after"), (self, "_gated"), (self, "_by_target"), (self, "_fuse"))
         for owner, name in parts:
             setattr(owner, name, torch.compile(getattr(owner, name), backend=backend, dynamic=True, fullgraph=True))
 
-    def _inputs(self, batch: Batch) -> Tensor:
-        """(M, N, H): standardised features, projected."""
-        columns = []
-        for name, project, x in zip(self.modalities, self.project, batch.features, strict=True):
+    def standardised(self, batch: Batch) -> Iterator[Tensor]:
+        """For each modality (N, C)."""
+        for name, x in zip(self.modalities, batch.features, strict=True):
             standard = (x - self.get_buffer(f"mean_{name}")) * self.get_buffer(f"scale_{name}")
             if self.config.clip is not None:  # a dimension that hardly varied in training may be thousands off later
                 standard = standard.clamp(-self.config.clip, self.config.clip)
             if self.training and self.config.noise:
                 standard = standard + self.config.noise * torch.randn_like(standard)
-            columns.append(project(standard))
-        return torch.stack(columns)
+            yield standard
 
-    def _place(self, batch: Batch) -> Tensor:
-        """(N, H): sinusoidal position in the conversation plus the speaker's embedding."""
-        half = torch.arange(0, self.config.hidden, 2, device=batch.position.device, dtype=torch.float32)
-        angle = batch.position.unsqueeze(-1) * torch.exp(half * (-math.log(10000.0) / self.config.hidden))
-        position = torch.stack((angle.sin(), angle.cos()), dim=-1).flatten(-2)
-        known = batch.speaker >= 0
-        row = torch.where(known, batch.speaker % self.config.speakers, self.config.speakers)
-        return position + cast(Tensor, self.speaker(row))
+    def position(self, place: Tensor) -> Tensor:
+        """(N,) -> (N, H): sinusoids of the place in the conversation."""
+        half = torch.arange(0, self.config.hidden, 2, device=place.device, dtype=torch.float32)
+        angle = place.unsqueeze(-1) * torch.exp(half * (-math.log(10000.0) / self.config.hidden))
+        return torch.stack((angle.sin(), angle.cos()), dim=-1).flatten(-2)
+
+    def speaker_row(self, batch: Batch) -> Tensor:
+        """(N,): the speaker table's row of each utterance; the last where the speaker is unknown."""
+        return torch.where(batch.speaker >= 0, batch.speaker % self.config.speakers, self.config.speakers)
 
     def _gated(self, pairwise: Tensor) -> Tensor:
         """(P, N, H) -> (P, N, H): unimodal-level gated fusion."""

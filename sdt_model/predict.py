@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from sdt_model.batch import Conversations, Floats
+from sdt_model.folded import FoldedSDT
 from sdt_model.model import SDT, Output
 from sdt_model.sampling import scoring_batches
 
@@ -26,7 +27,9 @@ class Predictions:
 
 
 @torch.inference_mode()
-def predict(model: SDT, conversations: Conversations, batch_utterances: int, temperature: float = 1.0) -> Predictions:
+def predict(
+    model: SDT | FoldedSDT, conversations: Conversations, batch_utterances: int, temperature: float = 1.0
+) -> Predictions:
     """Score every utterance; a conversation's scores do not depend on the others.
 
     One that is longer than the model's window is scored in overlapping windows, in memory that does not grow with it.

@@ -17,8 +17,8 @@ from pydantic import Field
 
 from sdt_model.bundle import Bundle
 from sdt_model.config import Frozen
+from sdt_model.folded import FoldedSDT
 from sdt_model.memory import keep_freed_memory
-from sdt_model.model import SDT
 from sdt_model.predict import predict
 from tasks.archive import read_archive
 from tasks.config import LabelConfig
@@ -142,10 +142,10 @@ def prepare(plan: LabelPlan) -> ShardFunction:
     network = read_network(plan.workspace, plan.bundle)
     if torch.cuda.is_available():
         network.cuda()
-    return partial(label_shard, plan, network, DayReader(plan.workspace, plan.folders, plan.bundle.emotions))
+    return partial(label_shard, plan, FoldedSDT(network), DayReader(plan.workspace, plan.folders, plan.bundle.emotions))
 
 
-def label_shard(plan: LabelPlan, network: SDT, reader: DayReader, shard: Shard) -> ShardOutput:
+def label_shard(plan: LabelPlan, network: FoldedSDT, reader: DayReader, shard: Shard) -> ShardOutput:
     """Label the conversations of one day in one utterance shard."""
     told = shard.payload  # of the day alone: nothing else takes part in its labels
     features = reader.read(told["utterances"], told["day"], told["days"])

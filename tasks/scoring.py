@@ -18,7 +18,7 @@ from sdt_model.batch import Conversations, Ints
 from sdt_model.bundle import Bundle
 from sdt_model.config import Modality
 from sdt_model.confusion import conversation_confusions
-from sdt_model.model import SDT
+from sdt_model.folded import FoldedSDT
 from sdt_model.predict import predict
 from sdt_model.trainer import EVALUATION_UTTERANCES
 from tasks.archive import read_archive
@@ -120,7 +120,8 @@ def score(plan: ScoringPlan, shard: Shard) -> ShardOutput:
         network.cuda()
     with tempfile.TemporaryDirectory(prefix="sdt-score-") as scratch:
         held_out = _held_out(plan, bundle, shard.payload["folders"], Path(scratch))
-        tables = [_scored(network, held_out, subset) for subset in shard.payload["subsets"]]
+        folded = FoldedSDT(network)
+        tables = [_scored(folded, held_out, subset) for subset in shard.payload["subsets"]]
     return ShardOutput(pa.concat_tables(tables))
 
 
@@ -136,7 +137,7 @@ def _held_out(plan: ScoringPlan, bundle: Bundle, folders: tuple[FeatureFolder, .
     return found
 
 
-def _scored(network: SDT, held_out: Conversations, subset: Subset) -> pa.Table:
+def _scored(network: FoldedSDT, held_out: Conversations, subset: Subset) -> pa.Table:
     kept = np.array([name in subset for name in network.modalities])
     masked = replace(
         held_out, present=held_out.present & kept[:, None]

@@ -1,0 +1,65 @@
+import pytest
+import torch
+
+from sdt_model.batch import Batch, pack
+from sdt_model.config import MODALITIES, Modality, ModelConfig
+from sdt_model.folded import FoldedSDT
+from sdt_model.model import SDT
+from tests.sdt_model import made, published
+
+
+def both(network: SDT, batch: Batch) -> FoldedSDT:
+    """Fold the network, and hold the scores against its own."""
+    folded = FoldedSDT(network)
+    found = folded(batch)
+    with torch.inference_mode():
+        expected = network.eval()(batch)
+    for name in ("students", "teacher", "weights"):
+        torch.testing.assert_close(getattr(found, name), getattr(expected, name), atol=2e-6, rtol=0)
+    return folded
+
+
+@pytest.mark.parametrize("present", [1.0, 0.6])
+@pytest.mark.parametrize("kept", [MODALITIES, ("text", "visual"), ("audio",)], ids="+".join)
+def test_it_scores_as_the_network_does(kept: tuple[Modality, ...], present: float) -> None:
+    torch.manual_seed(0)
+    dims = {name: made.DIMS[name] for name in kept}
+    data = made.conversations([5, 1, 70, 130], dims=dims, present=present)
+    network = SDT(ModelConfig(hidden=64, heads=4, speakers=4, dropout=0.5), dims, 3)
+    for name in kept:
+        network.get_buffer(f"mean_{name}").normal_()
+        network.get_buffer(f"scale_{name}").uniform_(0.5, 2.0)
+    assert all(both(network, pack(data, range(4))).folded)
+
+
+@pytest.mark.parametrize("part", ["all", "intra", "inter"])
+def test_so_does_one_whose_parts_are_left_out(part: str) -> None:
+    network = SDT(ModelConfig(hidden=64, heads=4, transformers=part), made.DIMS, 3)
+    both(network, pack(made.conversations([5, 3]), range(2)))
+
+
+def test_features_as_wide_as_the_network_are_left_alone() -> None:
+    data = published.conversations()
+    folded = both(published.model(), pack(data, range(len(data.lengths))))
+    assert folded.folded == (False, True, True)
+
+
+def test_it_has_the_published_scores() -> None:
+    data = published.conversations()
+    batch = pack(data, range(len(data.lengths)))
+    found = FoldedSDT(published.model())(batch)
+    vectors = published.published().tensors
+    mask = vectors["input.mask"].bool()
+    for name, logits in zip((*MODALITIES, "fused"), (*found.students, found.teacher), strict=True):
+        expected = vectors[f"output.log_prob.{name}"][mask][torch.from_numpy(batch.rows)]
+        torch.testing.assert_close(logits.log_softmax(-1), expected, atol=1e-5, rtol=0)
+
+
+def test_scores_do_not_depend_on_what_was_scored_before() -> None:
+    network = SDT(ModelConfig(hidden=64, heads=4), made.DIMS, 3)
+    data = made.conversations([5, 200])
+    short, long = pack(data, [0]), pack(data, [1])
+    fresh, used = FoldedSDT(network), FoldedSDT(network)
+    used(short)
+    assert torch.equal(fresh(long).teacher, used(long).teacher)
+    assert torch.equal(FoldedSDT(network)(short).teacher, used(short).teacher)
