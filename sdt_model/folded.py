@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from sdt_model.batch import Batch
 from sdt_model.config import Modality, ModelConfig
-from sdt_model.model import SDT, Linears, Output
+from sdt_model.model import SDT, Output
 
 _STEP = 64  # positions are looked up in steps of as many: their values do not depend on what was asked for before
 
@@ -37,11 +37,12 @@ class FoldedSDT(nn.Module):
         projections = [cast(nn.Linear, project).weight.T for project in network.project]
         self._inputs = [torch.cat([projection, network.speaker.weight]) for projection in projections]
         self.folded = tuple(len(rows) < network.config.hidden for rows in self._inputs)
-        maps = [rows if folded else None for rows, folded in zip(self._inputs, self.folded, strict=True)]
+        target_of, source_of = network.get_buffer("target_of"), network.get_buffer("source_of")
         query, key_value = network.transformers.query, network.transformers.key_value
-        self._target_of, self._source_of = (network.get_buffer(name).tolist() for name in ("target_of", "source_of"))
-        self._query = _FoldedLinears(query, [maps[m] for m in self._target_of], network.position)
-        self._key_value = _FoldedLinears(key_value, [maps[m] for m in self._source_of], network.position)
+        assert query.bias is not None and key_value.bias is not None
+        keys, values = zip(key_value.weight.chunk(2, dim=-1), key_value.bias.chunk(2, dim=-1), strict=True)
+        maps = ((target_of, query.weight, query.bias), (source_of, *keys), (source_of, *values))
+        self._query_key_value = [self._after_inputs(of.tolist(), weight, bias) for of, weight, bias in maps]
 
     @property
     def config(self) -> ModelConfig:
@@ -65,45 +66,49 @@ class FoldedSDT(nn.Module):
         position = network.position(batch.position)
         placed = torch.stack([torch.addmm(position, x, rows) for x, rows in zip(known, self._inputs, strict=True)])
         read = [x if folded else whole for x, folded, whole in zip(known, self.folded, placed, strict=True)]
-        longest = batch.groups[-1].length
-        query = self._query([read[m] for m in self._target_of], batch.position, longest)
-        key_value = self._key_value([read[m] for m in self._source_of], batch.position, longest)
+        query, key, value = (maps(read, batch.position, batch.groups[-1].length) for maps in self._query_key_value)
         seen = network.seen(batch)
-        mixed = network.transformers.attend(query, key_value, seen, batch)
+        mixed = network.transformers.attend(query, key, value, seen, batch)
         target = placed.index_select(0, network.get_buffer("target_of"))
         return network.heads(network.transformers.after(mixed, target), seen, batch)
 
+    def _after_inputs(self, of: list[int], weight: Tensor, bias: Tensor) -> "_AfterInputs":
+        rows = [self._inputs[m] if self.folded[m] else None for m in of]
+        return _AfterInputs(of, rows, weight, bias, self.network.position)
 
-class _FoldedLinears:
-    """P linear maps, some of which take in the map before them: their input lacks what its position adds to it."""
 
-    def __init__(self, linears: Linears, maps: Sequence[Tensor | None], position: Callable[[Tensor], Tensor]) -> None:
-        """``maps``: (C + S, H) that come before each; None: nothing does, and its input is whole."""
-        assert linears.bias is not None
-        self._plain, self._bias, self._position = linears.weight, linears.bias, position
+class _AfterInputs:
+    """The linear maps of P transformers' inputs, some of which take in the map that makes the input of features."""
+
+    def __init__(
+        self,
+        of: list[int],
+        inputs: list[Tensor | None],
+        weight: Tensor,
+        bias: Tensor,
+        position: Callable[[Tensor], Tensor],
+    ) -> None:
+        """``of``: the modality that each reads; ``inputs``: the map (C + S, H) to take in; ``weight``: (P, H, H)."""
+        self._of, self._plain, self._bias, self._position = of, weight, bias, position
         # In double precision: a product of two rounded maps is then rounded once.
         self._weights = [
-            weight if rows is None else (rows.double() @ weight.double()).float()
-            for rows, weight in zip(maps, linears.weight, strict=True)
+            plain if rows is None else (rows.double() @ plain.double()).float()
+            for rows, plain in zip(inputs, weight, strict=True)
         ]
-        outputs = linears.weight.shape[-1]
-        self._positions = [None if rows is None else rows.new_empty(0, outputs) for rows in maps]
+        self._folded = bias.new_tensor([[float(rows is not None)] for rows in inputs])
+        self._known = bias.new_empty(0, *bias.shape[::2])
 
     def __call__(self, inputs: Sequence[Tensor], position: Tensor, longest: int) -> Tensor:
-        """P inputs (N, C + S) or (N, H), positions (N,) below ``longest`` -> (P, N, out)."""
-        found = inputs[0].new_empty(len(inputs), len(position), self._plain.shape[-1])
-        for p, (x, weight, out) in enumerate(zip(inputs, self._weights, found, strict=True)):
-            if (positions := self._up_to(longest, p)) is None:
-                torch.addmm(self._bias[p], x, weight, out=out)
-            else:
-                torch.index_select(positions, 0, position, out=out).addmm_(x, weight)
-        return found
+        """M inputs (N, C + S) or, where no map was taken in, (N, H), positions (N,) < ``longest`` -> (P, N, H)."""
+        found = self._positions(longest).index_select(0, position)
+        for p, (m, weight) in enumerate(zip(self._of, self._weights, strict=True)):
+            found[:, p].addmm_(inputs[m], weight)
+        return found.transpose(0, 1)
 
-    def _up_to(self, longest: int, p: int) -> Tensor | None:
-        """(positions, out): what each of at least the first ``longest`` positions becomes, with the bias."""
-        known = self._positions[p]
-        while known is not None and len(known) < longest:
-            further = torch.arange(len(known), len(known) + _STEP, device=known.device)
-            known = torch.cat([known, torch.addmm(self._bias[p], self._position(further), self._plain[p])])
-            self._positions[p] = known
-        return known
+    def _positions(self, longest: int) -> Tensor:
+        """(positions, P, H): what each of at least the first ``longest`` positions becomes, and the bias."""
+        while len(self._known) < longest:
+            further = torch.arange(len(self._known), len(self._known) + _STEP, device=self._known.device)
+            through = torch.einsum("nh,pho->npo", self._position(further), self._plain)
+            self._known = torch.cat([self._known, through * self._folded + self._bias.squeeze(1)])
+        return self._known

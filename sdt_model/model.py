@@ -65,7 +65,8 @@ class Transformers(nn.Module):
 
     def forward(self, source: Tensor, target: Tensor, seen: Tensor | None, batch: Batch) -> Tensor:
         """(P, N, H), (P, N, H), which sources can be seen (P, N) or None for all -> (P, N, H)."""
-        return self.after(self.attend(self.query(target), self.key_value(source), seen, batch), target)
+        key, value = self.key_value(source).chunk(2, dim=-1)
+        return self.after(self.attend(self.query(target), key, value, seen, batch), target)
 
     def after(self, mixed: Tensor, target: Tensor) -> Tensor:
         """(P, N, H), (P, N, H) -> (P, N, H): all that follows attention."""
@@ -83,31 +84,30 @@ class Transformers(nn.Module):
     def _drop(self, x: Tensor) -> Tensor:
         return dropout(x, self.dropout, self.training)
 
-    def attend(self, query: Tensor, key_value: Tensor, seen: Tensor | None, batch: Batch) -> Tensor:
-        """(P, N, H), (P, N, 2 H) -> (P, N, H): attention within each conversation."""
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, seen: Tensor | None, batch: Batch) -> Tensor:
+        """(P, N, H), (P, N, H), (P, N, H) -> (P, N, H): attention within each conversation."""
         pairs, _, width = query.shape
-        key, value = key_value.chunk(2, dim=-1)
         sizes = [group.end - group.begin for group in batch.groups]
 
-        def by_group(x: Tensor) -> tuple[Tensor, ...]:  # (P, N, H) -> for each group (P * G, heads, L, H / heads)
-            return tuple(
-                part.reshape(pairs * group.conversations, group.length, self.heads, -1).transpose(1, 2)
-                for group, part in zip(batch.groups, torch.split(x, sizes, dim=1), strict=True)
-            )
+        def by_group(x: Tensor) -> Iterator[Tensor]:  # (P, N, H) -> for each group (G, P * heads, L, H / heads)
+            for group, part in zip(batch.groups, torch.split(x, sizes, dim=1), strict=True):
+                whole = part.view(pairs, group.conversations, group.length, self.heads, -1)
+                yield whole.permute(1, 0, 3, 2, 4).flatten(1, 2)
 
         dropped = self.dropout if self.training else 0.0
         mixed = []
         for group, q, k, v in zip(batch.groups, *map(by_group, (query, key, value)), strict=True):
             mask, some = None, None
             if seen is not None:
-                mask = seen[:, group.begin : group.end].reshape(-1, 1, 1, group.length)
+                there = seen[:, group.begin : group.end].view(pairs, -1, group.length).transpose(0, 1)
+                mask = there.repeat_interleave(self.heads, dim=1).unsqueeze(2)  # (G, P * heads, 1, L)
                 # Where a conversation has nothing of the source, attend to anything and take nothing of it.
                 some = mask.any(dim=-1, keepdim=True)
                 mask = mask | ~some
             out = F.scaled_dot_product_attention(q, k, v, mask, dropped)
             out = out if some is None else out * some
-            mixed.append(out.transpose(1, 2).reshape(pairs, -1, width))
-        return torch.cat(mixed, dim=1)
+            mixed.append(out.transpose(1, 2).reshape(-1, pairs, width))
+        return torch.cat(mixed).transpose(0, 1)
 
 
 class SDT(nn.Module):
@@ -203,12 +203,20 @@ class SDT(nn.Module):
         """(P, N, H) -> (P, N, H): unimodal-level gated fusion."""
         if self.config.unimodal_gates == "none":
             return pairwise
-        return pairwise * torch.sigmoid(pairwise if self.unimodal_gate is None else self.unimodal_gate(pairwise))
+        return F.silu(pairwise) if self.unimodal_gate is None else pairwise * self.unimodal_gate(pairwise).sigmoid()
 
     def _by_target(self, gated: Tensor) -> Tensor:
         """(P, N, H) -> (M, N, H): what every source says of a target, side by side, reduced."""
-        by_target = gated.view(len(self.modalities), -1, *gated.shape[1:]).transpose(1, 2)  # (M target, N, sources, H)
-        return cast(Tensor, self.reduce(by_target.flatten(2)))
+        by_target = gated.view(len(self.modalities), -1, *gated.shape[1:])  # (M target, sources, N, H)
+        if torch.is_grad_enabled() or self.reduce.bias is None:
+            return cast(Tensor, self.reduce(by_target.transpose(1, 2).flatten(2)))
+        # Nothing is put side by side, and each product has all threads: three do not share two evenly.
+        maps = self.reduce.weight.view(len(self.modalities), -1, gated.shape[-1], gated.shape[-1])
+        modal = self.reduce.bias.repeat(1, gated.shape[1], 1)
+        for out, sources, weights in zip(modal, by_target, maps, strict=True):
+            for source, weight in zip(sources, weights, strict=True):
+                out.addmm_(source, weight)
+        return modal
 
     def _fuse(self, modal: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
         """(M, N, H) -> fused (N, H), mean weights (M, N): multimodal-level gated fusion, a softmax by channel."""
