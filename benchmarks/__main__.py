@@ -12,12 +12,15 @@ from rich.table import Table
 from benchmarks.speed import Row, row, table
 from benchmarks.workers import rate
 from sdt_model.memory import keep_freed_memory
+from sdt_model.precision import half_products
 
 # What is measured at which width, on how many dialogues a batch.
 CURVES = [
     ("train", 1024, (8, 16, 32)),
     ("train", 512, (8,)),
     ("train", 256, (8,)),
+    ("train in bfloat16", 1024, (8, 16, 32)),  # against the float32 baseline and product, where the processor has it
+    ("train in bfloat16", 512, (8,)),
     ("infer", 1024, (8, 32, 64, 128)),
     ("infer", 512, (32,)),
     ("infer", 256, (32,)),
@@ -35,6 +38,8 @@ def main() -> None:
     keep_freed_memory()  # as training workers do; the baseline has the good of it too
     rows: list[Row] = []
     for what, width, sizes in CURVES:
+        if what == "train in bfloat16" and not half_products(torch.device("cpu"), "auto", width):
+            continue
         for size in sizes:
             rows.append(row(what, size, width, given.steps))
             print(f"{what}, width {width}, {size} dialogues: {rows[-1].ours:.0f} utterances/s", flush=True)

@@ -19,7 +19,15 @@ from benchmarks.flops import folded_flops, forward_flops, training_flops
 from benchmarks.padded import PaddedSDT, padded_loss
 from benchmarks.workload import CLASSES, DIMS, batches, conversations, padded
 from sdt_model.batch import Conversations, pack
-from sdt_model.config import MODALITIES, Modality, ModelConfig, ObjectiveConfig, OptimConfig, TrainingConfig
+from sdt_model.config import (
+    MODALITIES,
+    Modality,
+    ModelConfig,
+    ObjectiveConfig,
+    OptimConfig,
+    Precision,
+    TrainingConfig,
+)
 from sdt_model.folded import FoldedSDT
 from sdt_model.memory import keep_freed_memory
 from sdt_model.model import SDT
@@ -62,7 +70,7 @@ def gemm_gflops() -> float:
 
 
 def row(what: str, dialogues: int, width: int, steps: int) -> Row:
-    """Measure ``what`` (train or infer) on batches of so many dialogues, ours and the baseline in turn."""
+    """Measure ``what`` (of `RUNS`) on batches of so many dialogues, ours and the baseline in turn."""
     data, config = conversations(), training_config(width).model
     chosen = list(batches(data, dialogues, steps))
     runs = {whose: RUNS[what, whose](data, width) for whose in ("ours", "padded")}
@@ -115,9 +123,9 @@ def peak_memory_mib() -> int:
     return int(status.split("VmHWM:")[1].split()[0]) // 1024
 
 
-def our_training(data: Conversations, width: int) -> Run:
+def our_training(data: Conversations, width: int, precision: Precision = "float32") -> Run:
     """Our training step, optimiser included."""
-    config = training_config(width)
+    config = training_config(width, precision)
     network = SDT(config.model, DIMS, CLASSES).train()
     emotions = tuple(str(k) for k in range(CLASSES))
     objective = Objective(config.objective, MODALITIES, emotions, data.label)
@@ -170,23 +178,27 @@ def padded_inference(data: Conversations, width: int) -> Run:
 RUNS: dict[tuple[str, str], Callable[[Conversations, int], Run]] = {
     ("train", "ours"): our_training,
     ("train", "padded"): padded_training,
+    ("train in bfloat16", "ours"): partial(our_training, precision="auto"),
+    ("train in bfloat16", "padded"): padded_training,
     ("infer", "ours"): our_inference,
     ("infer", "padded"): padded_inference,
 }
 FLOPS: dict[tuple[str, str], Callable[[ModelConfig, Mapping[Modality, int], int, list[int]], int]] = {
     ("train", "ours"): training_flops,
     ("train", "padded"): training_flops,
+    ("train in bfloat16", "ours"): training_flops,
+    ("train in bfloat16", "padded"): training_flops,
     ("infer", "ours"): folded_flops,
     ("infer", "padded"): forward_flops,
 }
 
 
-def training_config(width: int) -> TrainingConfig:
+def training_config(width: int, precision: Precision = "auto") -> TrainingConfig:
     """The published MELD settings at a width."""
     return TrainingConfig(
         model=ModelConfig(hidden=width, unimodal_gates="identity"),
         objective=ObjectiveConfig(temperature=TEMPERATURE),
-        optim=OptimConfig(learning_rate=1e-5),
+        optim=OptimConfig(learning_rate=1e-5, precision=precision),
     )
 
 

@@ -83,8 +83,8 @@ class OptimConfig(Frozen):
     modality_dropout: float = Field(0.0, ge=0, lt=1)
     """Chance, in training, that a conversation loses a modality, and that an utterance does; one is always left."""
     precision: Precision = "auto"
-    """Number format of training's products. `auto`: bfloat16 on a GPU that has it, float32 elsewhere. Labelling is
-    float32 everywhere."""
+    """Number format of training's products. `auto`: bfloat16 on a GPU that has it, and on a processor that has it (AMX)
+    where `hidden` is 512 or more; float32 elsewhere. Labelling is float32 everywhere."""
     compile: bool = False
     """Have torch compile what it can of the network: needs a C++ compiler, and pays off on a GPU."""
     epochs: int = Field(100, ge=1)

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from sdt_model.batch import Batch
 from sdt_model.config import MODALITIES, Modality, ModelConfig
 from sdt_model.dropout import dropout
+from sdt_model.products import half_product
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,13 @@ class Output:
 
 
 class Linears(nn.Module):
-    """``count`` linear maps side by side: (count, N, in) -> (count, N, out), initialised as ``nn.Linear`` is."""
+    """``count`` linear maps side by side: (count, N, in) -> (count, N, out), initialised as ``nn.Linear`` is.
+
+    Attributes:
+        halved: whether products are in bfloat16 in training, on a processor that has it.
+    """
+
+    halved = False
 
     def __init__(self, count: int, inputs: int, outputs: int, bias: bool = True) -> None:
         super().__init__()
@@ -46,6 +53,9 @@ class Linears(nn.Module):
         self.bias = nn.Parameter(torch.empty(count, 1, outputs).uniform_(-bound, bound)) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.halved and self.training and not torch.compiler.is_compiling():
+            found = half_product(x, self.weight)
+            return found if self.bias is None else found + self.bias
         return torch.bmm(x, self.weight) if self.bias is None else torch.baddbmm(self.bias, x, self.weight)
 
 
@@ -172,6 +182,12 @@ class SDT(nn.Module):
         fused, weights = self._fuse(modal, batch.present.unsqueeze(-1))
         students = self.students(self._drop(F.relu(modal)))
         return Output(students.float(), self.teacher(fused).float(), weights.float())
+
+    def halve_products(self) -> None:
+        """Have the wide products of training in bfloat16, on a processor that has it."""
+        for module in self.modules():
+            if isinstance(module, Linears):
+                module.halved = module is not self.students
 
     def compile_parts(self, backend: str = "inductor") -> None:
         """Have the parts compiled that do not care which conversations are in a batch; attention stays as it is."""

@@ -19,7 +19,7 @@ from sdt_model.config import TrainingConfig
 from sdt_model.metrics import ConfusionCount
 from sdt_model.model import SDT, Output
 from sdt_model.objective import Objective
-from sdt_model.precision import training_precision
+from sdt_model.precision import half_products, training_precision
 from sdt_model.sampling import cut, scoring_batches, training_batches
 
 EVALUATION_UTTERANCES = 2048
@@ -53,6 +53,8 @@ class Trainer:
         self.rank = distributed.get_rank() if spread else 0
         self.workers = distributed.get_world_size() if spread else 1
         optim = config.optim
+        if half_products(self.device, optim.precision, config.model.hidden):
+            plain.halve_products()
         self.optimizer = torch.optim.Adam(
             plain.parameters(), lr=optim.learning_rate, weight_decay=optim.weight_decay, fused=True
         )

@@ -108,7 +108,7 @@ class FinetuneConfig(RunSettings):
     balance: float = Field(0.0, ge=0, le=1)
     """Weighs an emotion by its share of the training labels to the power of minus this; 0: all alike."""
     precision: Precision = "auto"
-    """As of train."""
+    """Number format of its products. `auto`: bfloat16 on a GPU that has it, float32 elsewhere."""
     seed: int = Field(0, ge=0)
     """Seeds the head's weights, dropout and the order of batches."""
     dev_fraction: float = Field(0.1, gt=0, lt=0.5)

@@ -1,6 +1,8 @@
+import pytest
 import torch
 
-from sdt_model.precision import prepare_precision, training_precision
+from sdt_model.config import Precision
+from sdt_model.precision import half_products, prepare_precision, training_precision
 from tests.sdt_model import made
 from tests.sdt_model.test_model import network, scores
 
@@ -22,3 +24,30 @@ def test_the_network_runs_in_half_the_bits_and_scores_come_out_in_float32() -> N
         assert getattr(rough, name).dtype == torch.float32
     difference = (rough.teacher.softmax(-1) - exact.teacher.softmax(-1)).abs().max()
     assert 0 < difference < 0.05
+
+
+@pytest.mark.parametrize(
+    ("asked", "has", "width", "expected"),
+    [
+        ("auto", True, 512, True),
+        ("auto", True, 256, False),
+        ("auto", False, 1024, False),
+        ("float32", True, 1024, False),
+    ],
+)
+def test_products_are_halved_where_a_processor_has_units_for_it_and_it_pays(
+    asked: Precision, has: bool, width: int, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": has})
+    assert half_products(torch.device("cpu"), asked, width) == expected
+    assert not half_products(torch.device("meta"), asked, width)
+
+
+def test_training_steps_with_halved_products_are_close_and_scores_are_exact() -> None:
+    data, model = made.conversations([3, 5, 5]), network()
+    exact = scores(model, data, [0, 1, 2])
+    model.halve_products()
+    assert torch.equal(scores(model, data, [0, 1, 2]).teacher, exact.teacher)
+    rough = scores(model.train(), data, [0, 1, 2])
+    difference = (rough.teacher.softmax(-1) - exact.teacher.softmax(-1)).abs().max()
+    assert 0 < difference < 0.02

@@ -20,19 +20,24 @@ def trainer(config: TrainingConfig, present: float = 1.0) -> Trainer:
     return Trainer(model, model, objective, splits, config)
 
 
-def test_it_learns() -> None:
+@pytest.mark.parametrize("half", [False, True])
+def test_it_learns(half: bool) -> None:
     run = trainer(made.training(dropout=0.1), present=0.8)
+    if half:
+        run.plain.halve_products()
     before = run.evaluate(run.data.dev, "dev")["dev_weighted_f1"]
     losses = [run.epoch(number)["loss"] for number in range(12)]
     assert losses[-1] < 0.5 * losses[0]
     assert run.evaluate(run.data.dev, "dev")["dev_weighted_f1"] > max(0.7, before)
 
 
-@pytest.mark.parametrize("average", [0.0, 0.9])
-def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(average: float) -> None:
+@pytest.mark.parametrize(("average", "half"), [(0.0, False), (0.9, False), (0.0, True)])
+def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(average: float, half: bool) -> None:
     config = made.training(dropout=0.4, average=average)
     whole, first = trainer(config), trainer(config)
     second = trainer(made.training(dropout=0.4, seed=5, average=average))
+    for run in (whole, first, second) if half else ():
+        run.plain.halve_products()
     for number in range(4):
         whole.epoch(number)
     for number in range(2):
