@@ -1,0 +1,84 @@
+"""python -m benchmarks.encoders ID: what a fine-tuned encoder says by itself, before SDT reads its features.
+
+Each of its folds is scored alone, and all together, their scores averaged as its features are. What SDT then reaches on
+those features beyond all of them together, it has from the conversation.
+"""
+
+import argparse
+import statistics
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from sdt_model.encoder import TextEncoder, Words, load_encoder
+from sdt_model.finetuner import FinetuneOptim, Texts
+from sdt_model.metrics import ConfusionCount
+from sdt_model.windows import batches_by_tokens, pack_windows
+from tasks.archive import read_archive
+from tasks.encoders import EncoderDescription, encoder_folder, find_encoder, local_folder
+from tasks.finetune_worker import FinetunePlan, gather_texts
+from tasks.splits import split_rule
+from tasks.training_config import FinetuneConfig
+from tasks.workspace import Workspace
+
+SPLITS, SCORES = ("dev", "test"), ("weighted_f1", "macro_f1", "accuracy")
+
+
+def splits_of(workspace: Workspace, found: EncoderDescription, words: Words) -> dict[str, Texts]:
+    """The texts that none of the folds has seen."""
+    config = FinetuneConfig(archive=found.archive, context=found.context, max_tokens=found.max_tokens)
+    plan = FinetunePlan(
+        workspace=workspace.url,
+        archive=found.archive,
+        base="",
+        emotions=found.emotions,
+        rule=split_rule(read_archive(workspace, found.archive), config.dev_fraction, config.test_fraction),
+        context=found.context,
+        max_tokens=found.max_tokens,
+        folds=1,
+        fold=0,
+        optim=FinetuneOptim(**{name: getattr(config, name) for name in FinetuneOptim.model_fields}),
+        threads=1,
+    )
+    texts = gather_texts(workspace, plan, words)
+    return {name: texts[name] for name in SPLITS}
+
+
+@torch.inference_mode()
+def scores(encoder: TextEncoder, texts: Texts, padding: int) -> Tensor:
+    """(N, K), zeros where there is no text."""
+    found = torch.zeros(len(texts.labels), encoder.head.out_features)
+    for chosen in batches_by_tokens(texts.windows, 4096):
+        batch = pack_windows(chosen, padding)
+        found[batch.rows] = encoder(batch)[1]
+    return found
+
+
+def measured(scores: Tensor, texts: Texts) -> dict[str, float]:
+    confusion = ConfusionCount(scores.shape[-1], scores.device)
+    confusion.update(scores.argmax(dim=-1), torch.from_numpy(texts.labels))
+    return confusion.scores("of")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("encoder", help="as sdt finetune-text prints it")
+    parser.add_argument("--workspace", default="./workspace")
+    given = parser.parse_args()
+    workspace = Workspace(given.workspace)
+    found = find_encoder(workspace, given.encoder)
+    with local_folder(workspace, encoder_folder(given.encoder)) as folder:
+        words = Words(Path(folder) / "0")
+        texts = splits_of(workspace, found, words)
+        folds = [load_encoder(Path(folder) / str(fold), len(found.emotions)) for fold in range(found.folds)]
+    for split, its in texts.items():
+        alone = [scores(encoder, its, words.special.padding) for encoder in folds]
+        each, together = [measured(one, its) for one in alone], measured(torch.stack(alone).mean(dim=0), its)
+        for name in SCORES:
+            mean = statistics.mean(one[f"of_{name}"] for one in each)
+            print(f"{split} {name}: each alone {mean:.4f} on average, all together {together[f'of_{name}']:.4f}")
+
+
+if __name__ == "__main__":
+    main()
