@@ -17,6 +17,7 @@ from ray.train.torch import TorchTrainer
 from ray.util.queue import Empty, Queue
 
 from sdt_model.memory import ONE_ARENA
+from sdt_model.trainer import NonFiniteLoss
 from tasks.config import Resources
 from tasks.errors import WorkflowError
 from tasks.room import cores_each, working_nodes
@@ -26,6 +27,9 @@ log = logging.getLogger("sdt.train")
 
 # A worker that reports an epoch waits until Ray Train's controller has looked again: every 2 s, unless this says less.
 POLL_VARIABLE, POLL_S = "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2"
+
+# From the same checkpoint these come again; Ray Train, which cannot tell them from a machine that failed, would try.
+COME_AGAIN = (NonFiniteLoss, WorkflowError)
 
 Worker = Callable[[dict[str, Any]], None]
 
@@ -61,23 +65,45 @@ def fit(
     )
     if workspace.is_local:
         Path(workspace.path(runs)).mkdir(parents=True, exist_ok=True)
+    fault = f"{runs}/{name}-fault.json"
+    _forget(workspace, fault)
     with _epoch_lines(what) as queue:
         settings = {"plan": plan.model_dump(mode="json"), "queue": queue}
-        placed = partial(_placed, worker)
-        result = _fit(TorchTrainer(placed, train_loop_config=settings, scaling_config=scaling, run_config=run))
+        placed = partial(_placed, worker, workspace, fault)
+        try:
+            result = _fit(TorchTrainer(placed, train_loop_config=settings, scaling_config=scaling, run_config=run))
+        finally:
+            said = _forget(workspace, fault)
+    if said is not None:
+        raise WorkflowError(f"training failed, and would again from its last checkpoint\n  {said}")
     if result.checkpoint is None:
         raise WorkflowError(f"training of {name} ended without a checkpoint in {workspace.uri(runs)}")
     checkpoint: Checkpoint = result.checkpoint
     return checkpoint
 
 
-def _placed(worker: Worker, settings: dict[str, Any]) -> None:
-    """One of several workers first says on which node it is."""
+def _placed(worker: Worker, workspace: Workspace, fault: str, settings: dict[str, Any]) -> None:
+    """Run the worker, unless the attempt before met what would come again; one of several first says where it is."""
+    if workspace.exists(fault):
+        return
     context = ray.train.get_context()
     if (workers := context.get_world_size()) > 1:
         place = f"worker {context.get_world_rank() + 1} of {workers} is on node {ray.util.get_node_ip_address()}"
         settings["queue"].put(json.dumps({"line": place}))
-    worker(settings)
+    try:
+        worker(settings)
+    except COME_AGAIN as error:
+        workspace.write_json(fault, str(error))
+        raise
+
+
+def _forget(workspace: Workspace, fault: str) -> str | None:
+    """What an attempt's fault was, or None; after this it is not known any more."""
+    if not workspace.exists(fault):
+        return None
+    said: str = workspace.read_json(fault)
+    workspace.remove(fault)
+    return said
 
 
 def _fit(trainer: TorchTrainer) -> Result:

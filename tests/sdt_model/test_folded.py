@@ -63,3 +63,13 @@ def test_scores_do_not_depend_on_what_was_scored_before() -> None:
     used(short)
     assert torch.equal(fresh(long).teacher, used(long).teacher)
     assert torch.equal(FoldedSDT(network)(short).teacher, used(short).teacher)
+
+
+def test_scores_do_not_depend_on_neighbours_in_the_batch() -> None:
+    folded = FoldedSDT(SDT(ModelConfig(hidden=64, heads=4), made.DIMS, 3))
+    data = made.conversations([5, 1, 5, 9, 12], present=0.7)
+    together = pack(data, range(5))
+    whole = folded(together).teacher
+    for i in range(5):
+        its = (together.rows >= data.offset[i]) & (together.rows < data.offset[i + 1])
+        torch.testing.assert_close(folded(pack(data, [i])).teacher, whole[torch.from_numpy(its)], atol=1e-5, rtol=0)
