@@ -138,8 +138,8 @@ def finetune_text(
     """Fine-tune a text encoder on the annotated conversations of an archive."""
     with errors_in_one_block(debug):
         given = Given(workspace, config, assign)
-        settings, _ = run("finetune_text", FinetuneConfig, given, {"archive": archive, "seed": seed})
-        say_next(f"sdt extract {archive} --set extractors.text=finetuned:ID", settings)
+        settings, made = run("finetune_text", FinetuneConfig, given, {"archive": archive, "seed": seed})
+        say_next(f"sdt extract {archive} --set extractors.text=finetuned:{made.encoder_id}", settings)
 
 
 @app.command(epilog=fields(LabelConfig))
