@@ -1,7 +1,7 @@
 """Products in bfloat16 on a processor that multiplies it itself (AMX), for training.
 
-What goes in and what comes out is float32, and so is all that lies between two products. The factors are rounded, as
-on a GPU; sums are float32.
+What goes in and what comes out is float32, and so is all that lies between two products. Factors and results are
+rounded, as on a GPU; the sums within a product are float32.
 """
 
 from typing import Any
