@@ -28,6 +28,7 @@ Settings = TypeVar("Settings", bound=RunSettings)
 
 log = logging.getLogger("sdt.cli")
 
+_MAKE_AN_ARCHIVE = {"ingest", "pipeline", "demo"}
 WITH_FAULTS = 3  # exit code of a run that completed with files set aside; 1 is an error
 
 
@@ -72,16 +73,28 @@ def run(flow: str, kind: type[Settings], given: Given, options: dict[str, Any]) 
     """Add up the configuration, run the flow with it, print its page; the configuration, and what the flow returned.
 
     A flow that has `<flow>_found` is not run where that says what it would find.
+
+    Raises:
+        WorkflowError: the archive is not there, which is said before anything is started; or what the flow raises.
     """
     settings = configured(kind, given, options)
     prepare_environment()
     show_progress()
     log.info("starting")
+    if flow not in _MAKE_AN_ARCHIVE:
+        _check_archive(settings)
     module = import_module(f"flows.{flow}")
     found = getattr(module, f"{flow}_found", lambda _: None)(settings)
     result = getattr(module, f"{flow}_flow")(settings) if found is None else found
     print(getattr(module, f"{flow}_page")(settings, result))
     return settings, result
+
+
+def _check_archive(settings: RunSettings) -> None:
+    from tasks.archive import read_archive
+    from tasks.workspace import Workspace
+
+    read_archive(Workspace(settings.workspace), settings.archive)
 
 
 def exit_with_faults(features: "Features") -> None:
