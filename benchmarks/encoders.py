@@ -6,41 +6,37 @@ those features beyond all of them together, it has from the conversation.
 
 import argparse
 import statistics
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from sdt_model.encoder import TextEncoder, Words, load_encoder
-from sdt_model.finetuner import FinetuneOptim, Texts
+from sdt_model.finetuner import Texts
 from sdt_model.metrics import ConfusionCount
 from sdt_model.windows import batches_by_tokens, pack_windows
 from tasks.archive import read_archive
+from tasks.config import Resources
 from tasks.encoders import EncoderDescription, encoder_folder, find_encoder, local_folder
-from tasks.finetune_worker import FinetunePlan, gather_texts
-from tasks.splits import split_rule
+from tasks.finetune import plan_finetuning
+from tasks.finetune_worker import gather_texts
 from tasks.training_config import FinetuneConfig
 from tasks.workspace import Workspace
 
 SPLITS, SCORES = ("dev", "test"), ("weighted_f1", "macro_f1", "accuracy")
+BATCH_TOKENS = FinetuneConfig.model_fields["batch_tokens"].default
 
 
 def splits_of(workspace: Workspace, found: EncoderDescription, words: Words) -> dict[str, Texts]:
     """The texts that none of the folds has seen."""
-    config = FinetuneConfig(archive=found.archive, context=found.context, max_tokens=found.max_tokens)
-    plan = FinetunePlan(
+    config = FinetuneConfig(
         workspace=workspace.url,
         archive=found.archive,
-        base="",
-        emotions=found.emotions,
-        rule=split_rule(read_archive(workspace, found.archive), config.dev_fraction, config.test_fraction),
         context=found.context,
         max_tokens=found.max_tokens,
-        folds=1,
-        fold=0,
-        optim=FinetuneOptim(**{name: getattr(config, name) for name in FinetuneOptim.model_fields}),
-        threads=1,
+        resources=Resources(cpus=1),
     )
+    plan = plan_finetuning(workspace, read_archive(workspace, found.archive), config, {})
+    plan = plan.model_copy(update={"emotions": found.emotions})
     texts = gather_texts(workspace, plan, words)
     return {name: texts[name] for name in SPLITS}
 
@@ -49,7 +45,7 @@ def splits_of(workspace: Workspace, found: EncoderDescription, words: Words) -> 
 def scores(encoder: TextEncoder, texts: Texts, padding: int) -> Tensor:
     """(N, K), zeros where there is no text."""
     found = torch.zeros(len(texts.labels), encoder.head.out_features)
-    for chosen in batches_by_tokens(texts.windows, 4096):
+    for chosen in batches_by_tokens(texts.windows, BATCH_TOKENS):
         batch = pack_windows(chosen, padding)
         found[batch.rows] = encoder(batch)[1]
     return found
@@ -69,9 +65,9 @@ def main() -> None:
     workspace = Workspace(given.workspace)
     found = find_encoder(workspace, given.encoder)
     with local_folder(workspace, encoder_folder(given.encoder)) as folder:
-        words = Words(Path(folder) / "0")
+        words = Words(folder / "0")
         texts = splits_of(workspace, found, words)
-        folds = [load_encoder(Path(folder) / str(fold), len(found.emotions)) for fold in range(found.folds)]
+        folds = [load_encoder(folder / str(fold), len(found.emotions)) for fold in range(found.folds)]
     for split, its in texts.items():
         alone = [scores(encoder, its, words.special.padding) for encoder in folds]
         each, together = [measured(one, its) for one in alone], measured(torch.stack(alone).mean(dim=0), its)

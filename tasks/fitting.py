@@ -29,7 +29,7 @@ log = logging.getLogger("sdt.train")
 POLL_VARIABLE, POLL_S = "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2"
 
 # From the same checkpoint these come again; Ray Train, which cannot tell them from a machine that failed, would try.
-COME_AGAIN = (NonFiniteLoss, WorkflowError)
+_COME_AGAIN = (NonFiniteLoss, WorkflowError)
 
 Worker = Callable[[dict[str, Any]], None]
 
@@ -92,7 +92,7 @@ def _placed(worker: Worker, workspace: Workspace, fault: str, settings: dict[str
         settings["queue"].put(json.dumps({"line": place}))
     try:
         worker(settings)
-    except COME_AGAIN as error:
+    except _COME_AGAIN as error:
         workspace.write_json(fault, str(error))
         raise
 

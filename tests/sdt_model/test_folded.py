@@ -6,6 +6,8 @@ from sdt_model.config import MODALITIES, Modality, ModelConfig
 from sdt_model.folded import FoldedSDT
 from sdt_model.model import SDT
 from tests.sdt_model import made, published
+from tests.sdt_model.test_model import scores
+from tests.sdt_model.test_parity import expected, packed
 
 
 def both(network: SDT, batch: Batch) -> FoldedSDT:
@@ -13,9 +15,9 @@ def both(network: SDT, batch: Batch) -> FoldedSDT:
     folded = FoldedSDT(network)
     found = folded(batch)
     with torch.inference_mode():
-        expected = network.eval()(batch)
+        plain = network.eval()(batch)
     for name in ("students", "teacher", "weights"):
-        torch.testing.assert_close(getattr(found, name), getattr(expected, name), atol=2e-6, rtol=0)
+        torch.testing.assert_close(getattr(found, name), getattr(plain, name), atol=2e-6, rtol=0)
     return folded
 
 
@@ -39,20 +41,14 @@ def test_so_does_one_whose_parts_are_left_out(part: str) -> None:
 
 
 def test_features_as_wide_as_the_network_are_left_alone() -> None:
-    data = published.conversations()
-    folded = both(published.model(), pack(data, range(len(data.lengths))))
+    folded = both(published.model(), packed()[1])
     assert folded.folded == (False, True, True)
 
 
 def test_it_has_the_published_scores() -> None:
-    data = published.conversations()
-    batch = pack(data, range(len(data.lengths)))
-    found = FoldedSDT(published.model())(batch)
-    vectors = published.published().tensors
-    mask = vectors["input.mask"].bool()
+    found = FoldedSDT(published.model())(packed()[1])
     for name, logits in zip((*MODALITIES, "fused"), (*found.students, found.teacher), strict=True):
-        expected = vectors[f"output.log_prob.{name}"][mask][torch.from_numpy(batch.rows)]
-        torch.testing.assert_close(logits.log_softmax(-1), expected, atol=1e-5, rtol=0)
+        torch.testing.assert_close(logits.log_softmax(-1), expected(f"output.log_prob.{name}"), atol=1e-5, rtol=0)
 
 
 def test_scores_do_not_depend_on_what_was_scored_before() -> None:
@@ -68,8 +64,7 @@ def test_scores_do_not_depend_on_what_was_scored_before() -> None:
 def test_scores_do_not_depend_on_neighbours_in_the_batch() -> None:
     folded = FoldedSDT(SDT(ModelConfig(hidden=64, heads=4), made.DIMS, 3))
     data = made.conversations([5, 1, 5, 9, 12], present=0.7)
-    together = pack(data, range(5))
-    whole = folded(together).teacher
+    together = scores(folded, data, [0, 1, 2, 3, 4]).teacher
     for i in range(5):
-        its = (together.rows >= data.offset[i]) & (together.rows < data.offset[i + 1])
-        torch.testing.assert_close(folded(pack(data, [i])).teacher, whole[torch.from_numpy(its)], atol=1e-5, rtol=0)
+        alone = scores(folded, data, [i]).teacher
+        torch.testing.assert_close(alone, together[data.offset[i] : data.offset[i + 1]], atol=1e-5, rtol=0)

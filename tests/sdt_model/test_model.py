@@ -6,6 +6,7 @@ import torch
 
 from sdt_model.batch import Conversations, pack
 from sdt_model.config import MODALITIES, ModelConfig
+from sdt_model.folded import FoldedSDT
 from sdt_model.model import SDT, Output
 from tests.sdt_model import made
 
@@ -17,7 +18,7 @@ def network(**config: object) -> SDT:
     return SDT(ModelConfig(**{"hidden": 16, "heads": 2, "dropout": 0.0, "speakers": 4, **config}), made.DIMS, 3).eval()
 
 
-def scores(model: SDT, data: Conversations, chosen: list[int]) -> Output:
+def scores(model: SDT | FoldedSDT, data: Conversations, chosen: list[int]) -> Output:
     """In the order of the data."""
     batch = pack(data, chosen)
     order = torch.from_numpy(np.argsort(batch.rows))
