@@ -22,10 +22,17 @@ from sdt_model.windows import Window, batches_by_tokens, pack_windows
 
 @dataclass(frozen=True)
 class Texts:
-    """One split: windows, and the label of each utterance by its number, -1 where there is none."""
+    """One split.
+
+    Attributes:
+        windows: what is read.
+        labels: (N,) of each utterance by its number, -1 where there is none.
+        taught: (N, K) probabilities by a teacher, to be learned beside the labels; None: there is no teacher.
+    """
 
     windows: list[Window]
     labels: np.ndarray
+    taught: np.ndarray | None = None
 
 
 class FinetuneOptim(Frozen):
@@ -39,6 +46,7 @@ class FinetuneOptim(Frozen):
     batch_utterances: int
     batch_tokens: int
     balance: float
+    distil: float = 0.0
     precision: Precision
     seed: int
 
@@ -140,9 +148,7 @@ class Finetuner:
             packed = pack_windows(chosen, self._padding).to(self._device)
             with training_precision(self._device, self.optim.precision):
                 _, scores = self.encoder(packed)
-            loss = nn.functional.cross_entropy(
-                scores.float(), self._labels(train, packed.rows), self._weights, ignore_index=-1, reduction="sum"
-            )
+            loss = self._loss(scores.float(), train, packed.rows)
             torch.autograd.backward(loss / whole)
             total += loss.detach() / whole
         for parameter in self.encoder.parameters():
@@ -154,6 +160,20 @@ class Finetuner:
         nn.utils.clip_grad_norm_(self.encoder.parameters(), 1.0)
         self.optimizer.step()
         return total.item()
+
+    def _loss(self, scores: Tensor, texts: Texts, rows: list[int]) -> Tensor:
+        """Cross-entropy with the labels, or with a mixture of them and what a teacher says (Hinton et al. 2015, 2).
+
+        ``scores``: (U, K) of the utterances ``rows``. A sum over the annotated ones, each with its label's weight.
+        """
+        labels = self._labels(texts, rows)
+        hard = nn.functional.cross_entropy(scores, labels, self._weights, ignore_index=-1, reduction="sum")
+        if texts.taught is None:
+            return hard
+        weights = torch.where(labels < 0, 0.0, self._weights[labels])
+        taught = torch.from_numpy(texts.taught[rows]).to(self._device)
+        soft = (nn.functional.cross_entropy(scores, taught, reduction="none") * weights).sum()
+        return (1 - self.optim.distil) * hard + self.optim.distil * soft
 
     def _add_up(self, total: Tensor) -> None:
         """Sum the loss and the gradients over the workers; one without a share in the batch adds nothing."""

@@ -6,6 +6,7 @@ the features of the training split afterwards then holds for conversations that 
 
 import logging
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -13,7 +14,8 @@ import polars as pl
 from sdt_model.config import Frozen
 from sdt_model.encoder import Words, blank_body, positions
 from sdt_model.finetuner import FinetuneOptim
-from tasks.archive import read_archive
+from tasks.archive import features_folder, read_archive
+from tasks.config import ExtractorNames, Resources
 from tasks.encoders import (
     DESCRIPTION,
     SEEN,
@@ -21,6 +23,7 @@ from tasks.encoders import (
     base_files,
     base_folder,
     encoder_folder,
+    find_encoder,
     licence,
     local_folder,
     put_folder,
@@ -28,9 +31,13 @@ from tasks.encoders import (
     trace,
 )
 from tasks.errors import WorkflowError
+from tasks.extractors import chosen_spec
+from tasks.features import FeatureFolder, complete_features
 from tasks.finetune_worker import FinetunePlan, finetune_worker, read_best
 from tasks.fitting import fit, worker_resources
 from tasks.manifest import Manifest, fingerprint
+from tasks.room import room, working_nodes
+from tasks.side_by_side import side_by_side
 from tasks.splits import given_splits, split_rule
 from tasks.training_config import FinetuneConfig
 from tasks.workspace import Workspace
@@ -39,6 +46,10 @@ log = logging.getLogger("sdt.finetune")
 
 CODE_VERSION = 1
 _RUNS, _SCORES = "encoders/.runs", "scores.json"
+
+# What a worker holds: weights, gradients, two moments, the best epoch's weights, and a checkpoint in the making, three
+# times as much. Beside them its libraries and a pass.
+_COPIES, _WORKER_BYTES = 8, 1.5e9
 
 
 class FinetuneReport(Frozen):
@@ -67,6 +78,7 @@ def finetune(config: FinetuneConfig) -> FinetuneReport:
     archive = read_archive(workspace, config.archive)
     base = base_folder(config.encoder)
     _check_length(base, config)
+    config = placed(config, base)
     files = base_files(base)
     plan = plan_finetuning(workspace, archive, config, files)
     encoder_id = _name(config, archive, files)
@@ -75,7 +87,9 @@ def finetune(config: FinetuneConfig) -> FinetuneReport:
         log.info("finetune: nothing to do, %s is there", encoder_id)
         return _report(found, 0)
     put_folder(workspace, plan.base, base, list(files))
-    scores = [_fold(workspace, encoder_id, plan.model_copy(update={"fold": k}), config) for k in range(config.folds)]
+    plans = [plan.model_copy(update={"fold": fold}) for fold in range(config.folds)]
+    folds = [partial(_fold, workspace, encoder_id, plan, config) for plan in plans]
+    scores = side_by_side(folds, config.at_once or 1)
     description = _describe(encoder_id, archive, plan, config, scores, licence(base, config.encoder))
     workspace.write_json(f"{encoder_folder(encoder_id)}/{SEEN}", _seen(workspace, archive, plan))
     workspace.write_json(f"{encoder_folder(encoder_id)}/{DESCRIPTION}", description.model_dump(mode="json"))
@@ -90,6 +104,19 @@ def _check_length(base: Path, config: FinetuneConfig) -> None:
             f"max_tokens is {config.max_tokens}, and encoder {config.encoder!r} has {limit} positions\n"
             f"  set max_tokens to {limit} or less"
         )
+
+
+def placed(config: FinetuneConfig, base: Path) -> FinetuneConfig:
+    """With how many encoders are trained at the same time, and what each of their workers gets.
+
+    One core each and many encoders is faster than one encoder after the other with all cores: its products are small.
+    """
+    held = sum(path.stat().st_size for path in base.glob("*.safetensors"))
+    least = config.resources or Resources(memory_gb=(_COPIES * held + _WORKER_BYTES) / 1e9)
+    fit_in = max(1, room(working_nodes(), least.asked()) // config.workers)
+    at_once = min(config.folds, config.at_once or fit_in)
+    resources = worker_resources(config.resources, config.workers * at_once)
+    return config.model_copy(update={"at_once": at_once, "resources": resources})
 
 
 def plan_finetuning(
@@ -116,14 +143,41 @@ def plan_finetuning(
         max_tokens=config.max_tokens,
         folds=config.folds,
         fold=0,
+        teacher=_teacher(workspace, archive, config, emotions),
         optim=FinetuneOptim(**{name: getattr(config, name) for name in FinetuneOptim.model_fields}),
         threads=max(1, int(worker_resources(config.resources, config.workers).cpus)),
     )
 
 
+def _teacher(
+    workspace: Workspace, archive: Manifest, config: FinetuneConfig, emotions: list[str]
+) -> FeatureFolder | None:
+    """Where what the teacher says lies."""
+    if config.teacher is None:
+        return None
+    found = find_encoder(workspace, config.teacher)
+    if found.folds == 1 or list(found.emotions) != emotions or found.data_fingerprint != archive.fingerprint:
+        raise WorkflowError(
+            f"encoder {config.teacher!r} cannot be the teacher on archive {config.archive!r}: it has {found.folds} "
+            f"fold{'s' * (found.folds > 1)}, and learned {', '.join(found.emotions)} from archive {found.archive!r}\n"
+            "  a teacher needs at least two folds, and was trained on the same archive as it is now"
+        )
+    extractor = f"finetuned:{config.teacher}"
+    spec = chosen_spec("text", ExtractorNames(text=extractor), workspace)
+    manifest = complete_features(workspace, config.archive, "text", spec.fingerprint)
+    if manifest is None or manifest.facts["archive_fingerprint"] != archive.fingerprint:
+        raise WorkflowError(
+            f"archive {config.archive!r} has no complete text features of its teacher, {extractor}\n"
+            f"  make them with: sdt extract {config.archive} --set extractors.text={extractor}"
+        )
+    return FeatureFolder("text", spec.dim, features_folder(config.archive, "text", spec.fingerprint))
+
+
 def _name(config: FinetuneConfig, archive: Manifest, files: dict[str, str]) -> str:
     """The encoder's id: equal exactly when data, base by content, and settings are."""
-    where = {"workspace", "archive", "ray", "encoder", "resources", "retries"}
+    where = {"workspace", "archive", "ray", "encoder", "resources", "retries", "at_once"}
+    if config.teacher is None:  # an encoder that was made before there were teachers keeps its name
+        where |= {"teacher", "distil"}
     settings = config.model_dump(mode="json", exclude=where)
     identity = fingerprint(CODE_VERSION, archive.fingerprint, files, settings)
     return f"{config.archive[:80]}-{identity}"

@@ -1,6 +1,7 @@
 """What one worker of a fine-tuning run does: read the archive's texts, go on from the last checkpoint, run epochs."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ from tasks.archive import read_archive
 from tasks.checkpoints import Progress, best_of, checkpoint, resume, weights
 from tasks.encoders import fold_of, local_folder
 from tasks.errors import WorkflowError
+from tasks.features import FeatureFolder, read_shard
+from tasks.manifest import ShardRecord
 from tasks.splits import SplitRule, given_splits
 from tasks.texts import conversation_texts
 from tasks.workspace import Workspace
@@ -40,6 +43,8 @@ class FinetunePlan(Frozen):
     max_tokens: int
     folds: int
     fold: int
+    teacher: FeatureFolder | None = None
+    """Features of the archive by the encoders whose scores are learned beside the labels."""
     optim: FinetuneOptim
     threads: int = Field(ge=1)
 
@@ -91,11 +96,15 @@ def gather_texts(workspace: Workspace, plan: FinetunePlan, words: Words) -> dict
     """
     found: dict[str, list[Window]] = {"train": [], "dev": [], "test": []}
     labels: dict[str, list[int]] = {name: [] for name in found}
+    taught: list[np.ndarray] = []
     classes = {name: index for index, name in enumerate(plan.emotions)}
     for shard in read_archive(workspace, plan.archive).shards:
         utterances = pl.DataFrame(workspace.read_table(shard.path, _COLUMNS))
         given = dict(given_splits(utterances))
-        for (conversation_id,), turns in utterances.group_by("conversation_id", maintain_order=True):
+        says = _teacher(workspace, plan, shard)
+        for (conversation_id,), turns in utterances.with_row_index("row").group_by(
+            "conversation_id", maintain_order=True
+        ):
             name = plan.rule.split(str(conversation_id), given[str(conversation_id)])
             emotions = [classes.get(emotion, -1) for emotion in turns["emotion"]]
             held_out = name == "train" and plan.folds > 1 and fold_of(str(conversation_id), plan.folds) == plan.fold
@@ -106,13 +115,29 @@ def gather_texts(workspace: Workspace, plan: FinetunePlan, words: Words) -> dict
             ids = words.tokens(texts, plan.max_tokens)
             found[name] += windows(ids, rows, plan.context, plan.max_tokens, words.special)
             labels[name] += emotions
+            if name == "train" and says is not None:
+                taught.append(says[turns["row"].to_numpy()])
     for name in ("train", "dev"):
         if not any(labels[name][row] >= 0 for window in found[name] for row in window.rows):
             raise WorkflowError(
                 f"no annotated text for the {name} split\n"
                 "  give the `split` column train, dev and test, or raise dev_fraction"
             )
-    return {name: Texts(found[name], np.array(labels[name], np.int64)) for name in found}
+    splits = {name: Texts(found[name], np.array(labels[name], np.int64)) for name in found}
+    if taught:
+        splits["train"] = replace(splits["train"], taught=np.concatenate(taught))
+    return splits
+
+
+def _teacher(workspace: Workspace, plan: FinetunePlan, shard: ShardRecord) -> np.ndarray | None:
+    """What the teacher says of a shard's utterances, (N, K), zeros where it says nothing."""
+    if plan.teacher is None:
+        return None
+    found = read_shard(workspace, shard, [plan.teacher], plan.emotions).conversations
+    scores = found.features["text"][:, -len(plan.emotions) :]  # which a fine-tuned encoder's vectors end with
+    said: np.ndarray = torch.from_numpy(scores).softmax(dim=-1).numpy()
+    said[~found.present[0]] = 0
+    return said
 
 
 def finetune_epoch(finetuner: Finetuner, number: int) -> dict[str, float]:

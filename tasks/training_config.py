@@ -105,6 +105,13 @@ class FinetuneConfig(RunSettings):
     names, where a window begins with up to this many turns of the one before."""
     folds: int = Field(1, ge=1, le=20)
     """More than 1: as many encoders, each without its share of the training conversations, which it then reads."""
+    at_once: int | None = Field(None, ge=1)
+    """Encoders trained at the same time; absent: as many as the nodes have cores and memory for."""
+    teacher: str | None = None
+    """ID of an encoder with folds: what it says of an utterance is learned beside the label. Of its own training
+    conversations the fold says it that has not seen them; the archive must have its features (`sdt extract`)."""
+    distil: float = Field(0.5, ge=0, le=1)
+    """Share of the teacher in what is learned; the rest is the label's."""
     balance: float = Field(0.0, ge=0, le=1)
     """Weighs an emotion by its share of the training labels to the power of minus this; 0: all alike."""
     precision: Precision = "auto"

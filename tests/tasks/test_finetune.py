@@ -12,11 +12,12 @@ import torch
 
 from sdt_model.finetuner import Finetuner
 from tasks import finetune as finetune_module
-from tasks.config import ExtractConfig, ExtractorNames, LabelConfig
+from tasks.archive import features_folder
+from tasks.config import ExtractConfig, ExtractorNames, LabelConfig, Resources
 from tasks.encoders import EncoderDescription, find_encoder
 from tasks.errors import WorkflowError
 from tasks.extract import extract
-from tasks.finetune import finetune
+from tasks.finetune import finetune, placed
 from tasks.finetune_worker import build_finetuner, finetune_epoch, finetune_worker
 from tasks.label import label
 from tasks.train import train
@@ -61,6 +62,28 @@ def test_folds_with_context_then_extract_train_and_label(workspace: Workspace, t
     trained = train(TrainConfig(workspace=workspace.url, archive="spoken", extractors=extractors, training=training))
     labels = label(LabelConfig(workspace=workspace.url, archive="spoken", model=trained.model_id, workers=1))
     assert labels.rows == len(vectors) and labels.failed == vectors.null_count()
+
+    taught = finetune(settings.model_copy(update={"teacher": report.encoder_id, "epochs": 1, "folds": 1}))
+    assert taught.encoder_id != report.encoder_id and taught.epochs == 1
+    with pytest.raises(WorkflowError, match=r"cannot be the teacher on archive 'spoken': it has 1 fold, and learned"):
+        finetune(settings.model_copy(update={"teacher": taught.encoder_id}))
+    workspace.remove_folder(features_folder("spoken", "text", ""))
+    with pytest.raises(WorkflowError, match=r"no complete text features of its teacher, (finetuned:\S+)\n.*=\1"):
+        finetune(settings.model_copy(update={"teacher": report.encoder_id}))
+
+
+def test_as_many_encoders_at_once_as_there_are_cores(tmp_path: Path) -> None:
+    """The session's Ray has two."""
+    base = tiny_encoder(tmp_path / "tiny")
+    settings = FinetuneConfig(archive="spoken", folds=5)
+    assert placed(settings, base).at_once == 2
+    assert placed(settings, base).resources == Resources(cpus=1)
+    assert placed(settings.model_copy(update={"folds": 1}), base).resources == Resources(cpus=2)
+    assert placed(settings.model_copy(update={"workers": 2}), base).at_once == 1
+    assert placed(settings.model_copy(update={"resources": Resources(cpus=2)}), base).at_once == 1
+    assert placed(settings.model_copy(update={"resources": Resources(memory_gb=1e6)}), base).at_once == 1
+    more = placed(settings.model_copy(update={"at_once": 3}), base)
+    assert more.at_once == 3 and more.resources == Resources(cpus=1)
 
 
 def test_two_workers_learn_what_one_does(workspace: Workspace, tmp_path: Path) -> None:

@@ -5,18 +5,24 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 import torch
 
 from sdt_model.encoder import Words
 from sdt_model.finetuner import Finetuner
 from sdt_model.trainer import NonFiniteLoss
-from tasks.archive import read_archive
+from sdt_model.windows import pack_windows
+from tasks.archive import features_folder, features_path, read_archive
 from tasks.config import Resources
 from tasks.encoders import base_files, base_folder, put_folder
 from tasks.errors import WorkflowError
+from tasks.extractors import Extracted
+from tasks.feature_rows import feature_rows
+from tasks.features import FeatureFolder
 from tasks.finetune import plan_finetuning
 from tasks.finetune_worker import FinetunePlan, build_finetuner, finetune_epoch, gather_texts
+from tasks.schema import KEY
 from tasks.training_config import FinetuneConfig
 from tasks.workspace import Workspace
 from tests.tasks.encoder import spoken_archive, tiny_encoder
@@ -75,6 +81,42 @@ def test_a_non_finite_loss_stops_it_and_says_where(workspace: Workspace, tiny: s
     finetuner = built(planned(workspace, tiny, learning_rate=1e30))
     with pytest.raises(NonFiniteLoss, match=r"the loss is .* at epoch 0, step \d+"):
         finetuner.epoch(0)
+
+
+def taught(workspace: Workspace, plan: FinetunePlan, chance: np.random.Generator) -> FinetunePlan:
+    """A plan whose teacher's features are made up; the archive's third utterance has none."""
+    width = 4 + len(plan.emotions)
+    folder = features_folder("spoken", "text", "made-up")
+    for shard in read_archive(workspace, "spoken").shards:
+        keys = workspace.read_table(shard.path, list(KEY))
+        vectors = chance.normal(size=(keys.num_rows, width)).astype(np.float32)
+        valid = np.arange(keys.num_rows) != 2
+        made = Extracted(vectors, valid, [None] * keys.num_rows)
+        table, _ = feature_rows(keys, made, width, "made-up")
+        with workspace.publish(features_path(folder, shard)) as local:
+            pq.write_table(table, local)
+    return plan.model_copy(update={"teacher": FeatureFolder("text", width, folder)})
+
+
+def test_what_a_teacher_says_is_learned_beside_the_label(workspace: Workspace, tiny: str) -> None:
+    plan = taught(workspace, planned(workspace, tiny, balance=0.5, distil=0.25), np.random.default_rng(0))
+    finetuner = built(plan)
+    train = finetuner.splits["train"]
+    assert train.taught is not None and finetuner.splits["dev"].taught is None
+    says = train.taught.sum(axis=1)
+    assert len(says) == len(train.labels) and np.isin(says.round(5), (0, 1)).all() and (says == 0).any()
+
+    batch = train.windows[:12]
+    rows = [row for window in batch for row in window.rows]
+    finetuner.encoder.eval()  # no dropout
+    with torch.no_grad():
+        logs = finetuner.encoder(pack_windows(batch, 0))[1].log_softmax(dim=-1).numpy()
+    truth = np.eye(len(plan.emotions))[train.labels[rows]]
+    counts = np.bincount(train.labels[train.labels >= 0])
+    weights = (counts / counts.sum())[train.labels[rows]] ** -0.5
+    target = 0.75 * truth + 0.25 * train.taught[rows]
+    expected = -(weights[:, None] * target * logs).sum() / weights.sum()
+    assert finetuner._step(batch, 0.5, "here") == pytest.approx(expected, rel=1e-5)
 
 
 def test_minilm_for_one_epoch(workspace: Workspace) -> None:
