@@ -105,7 +105,7 @@ def extract(
     with errors_in_one_block(debug):
         given = Given(workspace, config, assign)
         settings, features = run("extract", ExtractConfig, given, {"archive": archive})
-        say_next(f"sdt train {archive}", settings)
+        say_next(f"sdt train {archive}{settings.extractors.assignments()}", settings)
         exit_with_faults(features)
 
 

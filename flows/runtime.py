@@ -21,6 +21,8 @@ def prepare_environment() -> None:
         # A first start makes the database, which a busy machine does not do in the default 20 s.
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
         "PREFECT_LOGGING_EXTRA_LOGGERS": "sdt",
+        # Where there is nothing to do, a command says so without a flow: no warning that the line has no run.
+        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
     }
     if "PREFECT_HOME" not in os.environ:

@@ -81,7 +81,8 @@ class OptimConfig(Frozen):
     batch_utterances: int | None = Field(None, ge=1)
     """Utterances in a global batch, of conversations of like length; absent: `batch_conversations` conversations."""
     modality_dropout: float = Field(0.0, ge=0, lt=1)
-    """Chance, in training, that a conversation loses a modality, and that an utterance does; one is always left."""
+    """Chance, in training, that a conversation is cut down to some of its modalities, and that an utterance is; every
+    smaller subset is as likely."""
     precision: Precision = "auto"
     """Number format of training's products. `auto`: bfloat16 on a GPU that has it, and on a processor that has it (AMX)
     where `hidden` is 512 or more; float32 elsewhere. Labelling is float32 everywhere."""
@@ -145,7 +146,7 @@ def demo() -> TrainingConfig:
     return TrainingConfig(
         model=ModelConfig(hidden=96, heads=4, dropout=0.3),
         objective=ObjectiveConfig(temperature=2.0),
-        optim=OptimConfig(learning_rate=1e-3, batch_conversations=8, epochs=30, patience=6, modality_dropout=0.1),
+        optim=OptimConfig(learning_rate=1e-3, batch_conversations=8, epochs=30, patience=6, modality_dropout=0.2),
     )
 
 

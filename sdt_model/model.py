@@ -1,4 +1,4 @@
-"""SDT, the transformer with self-distillation for emotion recognition in conversations, in one file.
+"""SDT, the transformer with self-distillation for emotion recognition in conversations.
 
 Ma et al., "A Transformer-Based Model With Self-Distillation for Multimodal Emotion Recognition in Conversations",
 IEEE Transactions on Multimedia, 2023. Shapes below: N utterances of a batch, M modalities, P = M * M ordered pairs of
@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from sdt_model.batch import Batch
 from sdt_model.config import MODALITIES, Modality, ModelConfig
 from sdt_model.dropout import dropout
-from sdt_model.products import half_product
+from sdt_model.linears import Linears
 
 
 @dataclass(frozen=True)
@@ -28,35 +28,14 @@ class Output:
 
     Attributes:
         students: (M, N, K) logits of each modality's head.
-        teacher: (N, K) logits of the fused head.
+        teacher: (N, K) logits of the fused head; in use, where an utterance has one of several modalities, that
+            student's: there is nothing to fuse, and the student has learned from every utterance that has it.
         weights: (M, N) the fusion gate's weight of each modality, mean over channels; sums to 1 over M.
     """
 
     students: Tensor
     teacher: Tensor
     weights: Tensor
-
-
-class Linears(nn.Module):
-    """``count`` linear maps side by side: (count, N, in) -> (count, N, out), initialised as ``nn.Linear`` is.
-
-    Attributes:
-        halved: whether products are in bfloat16 in training, on a processor that has it.
-    """
-
-    halved = False
-
-    def __init__(self, count: int, inputs: int, outputs: int, bias: bool = True) -> None:
-        super().__init__()
-        bound = 1 / math.sqrt(inputs)
-        self.weight = nn.Parameter(torch.empty(count, inputs, outputs).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.empty(count, 1, outputs).uniform_(-bound, bound)) if bias else None
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.halved and self.training and not torch.compiler.is_compiling():
-            found = half_product(x, self.weight)
-            return found if self.bias is None else found + self.bias
-        return torch.bmm(x, self.weight) if self.bias is None else torch.baddbmm(self.bias, x, self.weight)
 
 
 class Transformers(nn.Module):
@@ -180,8 +159,12 @@ class SDT(nn.Module):
             pairwise = pairwise * self._conversation_has(seen, batch).unsqueeze(-1)
         modal = self._by_target(self._gated(pairwise))  # (M, N, H)
         fused, weights = self._fuse(modal, batch.present.unsqueeze(-1))
-        students = self.students(self._drop(F.relu(modal)))
-        return Output(students.float(), self.teacher(fused).float(), weights.float())
+        students, teacher = self.students(self._drop(F.relu(modal))), self.teacher(fused)
+        if not (self.training or batch.complete or len(self.modalities) == 1):
+            alone = batch.present.sum(dim=0) == 1
+            own = (students * batch.present.unsqueeze(-1)).sum(dim=0)  # (N, K)
+            teacher = torch.where(alone.unsqueeze(-1), own, teacher)
+        return Output(students.float(), teacher.float(), weights.float())
 
     def halve_products(self) -> None:
         """Have the wide products of training in bfloat16, on a processor that has it."""

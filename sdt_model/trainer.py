@@ -17,6 +17,7 @@ from torch.optim.swa_utils import AveragedModel
 from sdt_model.batch import Conversations, pack
 from sdt_model.config import TrainingConfig
 from sdt_model.metrics import ConfusionCount
+from sdt_model.modality_dropout import without_some
 from sdt_model.model import SDT, Output
 from sdt_model.objective import Objective
 from sdt_model.precision import half_products, training_precision
@@ -146,15 +147,10 @@ class Trainer:
         """The training split in which these conversations have lost modalities by chance, the same on every worker."""
         chance = self.config.optim.modality_dropout
         if chance:
-            train = self.data.train
             for number in conversations:
-                rows = slice(train.offset[number], train.offset[number + 1])
-                there = train.present[:, rows]
-                whole = self._chance.random((len(there), 1)) >= chance
-                left = there & whole & (self._chance.random(there.shape) >= chance)
-                draw = np.where(there, self._chance.random(there.shape), -1.0)
-                last = there & (draw == draw.max(axis=0))
-                self._thinned.present[:, rows] = np.where(left.any(axis=0), left, last)
+                rows = slice(self.data.train.offset[number], self.data.train.offset[number + 1])
+                there = self.data.train.present[:, rows]
+                self._thinned.present[:, rows] = without_some(there, chance, self._chance)
         return self._thinned
 
     def _summed(self, values: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 import datetime
 import os
+import shlex
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -121,6 +122,11 @@ class ExtractorNames(Frozen):
     def named(self, modality: Modality) -> str | None:
         name: str | None = getattr(self, modality)
         return name
+
+    def assignments(self) -> str:
+        """Those that are named, as options of a command."""
+        named = self.model_dump(exclude_defaults=True)
+        return "".join(f" --set {shlex.quote(f'extractors.{field}={value}')}" for field, value in named.items())
 
     def of(self, modality: Modality) -> str:
         """The one that makes features where none are given."""

@@ -40,7 +40,7 @@ from tasks.workspace import Workspace
 
 log = logging.getLogger("sdt.label")
 
-CODE_VERSION = 3
+CODE_VERSION = 4
 _ACTIVATIONS = 128 * 2**20  # bytes; a block of more is a shard's features, and no two shards' are of one size
 
 

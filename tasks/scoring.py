@@ -33,7 +33,7 @@ from tasks.splits import SplitRule, gather_splits, split_rule
 from tasks.training_config import Training
 from tasks.workspace import Workspace
 
-CODE_VERSION = 2
+CODE_VERSION = 3
 
 Subset = tuple[Modality, ...]
 HeldOut = Literal["dev", "test"]

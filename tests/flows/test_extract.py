@@ -18,8 +18,10 @@ def test_what_is_all_there_is_shown_without_starting_anything(tmp_path: Path) ->
     where = {"workspace": str(here / "workspace"), "archive": "calls"}
     ingest(IngestConfig(**where, kind="table", path=str(here / "calls.csv")))
     extract(ExtractConfig(**where), "text")
-    done = sdt("extract", "calls", cwd=here)
+    done = sdt("extract", "calls", "--set", "extractors.text=minilm", cwd=here)
     assert done.returncode == 0, done.stderr
+    assert "Warning" not in done.stderr
+    assert done.stdout.endswith("Next: sdt train calls --set extractors.text=minilm\n")
     (row,) = (line for line in done.stdout.splitlines() if line.startswith("| text"))
     assert [cell.strip() for cell in row.strip("|").split("|")] == ["text", "minilm", "384", "2", "0", "0"]
     assert [path for path in (here / ".sdt").rglob("*") if path.is_file()] == [], "neither Prefect nor Ray was started"

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from sdt_model.batch import Conversations
 from sdt_model.config import MODALITIES, ModelConfig, ObjectiveConfig
-from sdt_model.model import SDT, Linears
+from sdt_model.linears import Linears
+from sdt_model.model import SDT
 from sdt_model.objective import Objective
 
 INITIAL = {"text": "t", "audio": "a", "visual": "v"}

@@ -65,6 +65,21 @@ def test_every_subset_of_modalities_gives_finite_scores_and_weights_that_sum_to_
     assert (output.weights[absent] == 0).all()
 
 
+def test_where_one_of_several_modalities_is_there_its_student_speaks() -> None:
+    model, data = network(), made.conversations([7, 3], present=0.4)
+    found = scores(model, data, [0, 1])
+    count = data.present.sum(axis=0)
+    assert {0, 1, 2} <= set(count.tolist())
+    for row, amount in enumerate(count):
+        students = [found.students[m, row] for m in np.flatnonzero(data.present[:, row])]
+        spoke = [torch.equal(found.teacher[row], student) for student in students]
+        assert spoke == [amount == 1] * len(students)
+    learning = scores(model.train(), data, [0, 1])
+    alone = torch.from_numpy(count == 1)
+    own = (learning.students * torch.from_numpy(data.present).unsqueeze(-1)).sum(dim=0)
+    assert not torch.isclose(learning.teacher[alone], own[alone]).any(), "the fused head learns from them too"
+
+
 def test_nothing_present_is_finite_and_neighbours_keep_their_context() -> None:
     model, data = network(), without(made.conversations([6]), set(MODALITIES), slice(2, 3))
     output = scores(model, data, [0])
