@@ -15,6 +15,7 @@ def prepare_environment() -> None:
     defaults = {
         "DO_NOT_TRACK": "1",
         "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_ENABLE_AUTO_CONNECT": "0",  # a thread that outlives an interrupted run starts no Ray of its own
         "PREFECT_HOME": str(home),
         "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",

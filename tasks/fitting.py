@@ -130,6 +130,8 @@ def _epoch_lines(what: str) -> Iterator[Queue]:
                 if over.is_set():
                     return
                 continue
+            except ray.exceptions.RayError:  # Ray was let go of by an interrupt, and the queue with it
+                return
             log.info("%s: %s", what, record["line"])
 
     # In the caller's context: a log handler may ask it which run a line belongs to.

@@ -1,7 +1,7 @@
 """Calls that wait for Ray, side by side, each in a thread of its own."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
 from typing import TypeVar
 
@@ -20,8 +20,12 @@ def side_by_side(calls: Sequence[Callable[[], Result]], at_once: int) -> list[Re
     try:
         # In the caller's context: a log handler may ask it which run a line belongs to.
         begun: list[Future[Result]] = [pool.submit(copy_context().run, call) for call in calls]
-        for ended in as_completed(begun):
-            ended.result()
+        waiting = set(begun)
+        while waiting:
+            # In slices: a signal that another thread is given does not wake this one.
+            ended, waiting = wait(waiting, timeout=1.0, return_when=FIRST_COMPLETED)
+            for future in ended:
+                future.result()
         return [future.result() for future in begun]
     except Exception:
         pool.shutdown(wait=True, cancel_futures=True)

@@ -1,3 +1,4 @@
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -58,6 +59,22 @@ def test_an_interrupt_waits_for_none() -> None:
     with pytest.raises(KeyboardInterrupt):
         side_by_side([interrupted, lambda: release.wait(30) and None], 2)
     assert time.monotonic() - start < 20 and not release.is_set()
+    release.set()
+
+
+def test_a_signal_that_another_thread_is_given_is_seen_soon() -> None:
+    """As the system may do: the main thread then sleeps on, unless it looks by itself."""
+    release = threading.Event()
+
+    def interrupts() -> None:
+        time.sleep(0.5)  # until the main thread waits
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+        release.wait(30)
+
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        side_by_side([interrupts, lambda: release.wait(30) and None], 2)
+    assert time.monotonic() - start < 20
     release.set()
 
 
