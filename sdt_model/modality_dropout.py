@@ -11,9 +11,10 @@ def without_some(there: Bools, probability: float, chance: np.random.Generator) 
     """What a conversation is left with, (M, N), of the modalities that its utterances have, ``there``, (M, N).
 
     With this probability the conversation is cut down to one of the smaller subsets, all of which are as likely, and
-    so is each utterance by itself. To drop modalities one by one would leave a single one in a hundredth of the
-    conversations, where with the same probability a whole one is left in fewer. An utterance that has something keeps
-    something.
+    so is each utterance by itself. An utterance that has something keeps something.
+
+    To drop each of three modalities with a probability of 0.1 would leave a single one in a hundredth of the
+    conversations, too few to learn from.
     """
     subsets = np.array(list(product((False, True), repeat=len(there))))[1:]  # the last one is whole
 
