@@ -1,7 +1,7 @@
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 
 import pytest
@@ -62,6 +62,15 @@ def test_an_interrupt_waits_for_none() -> None:
     release.set()
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """As at a terminal: a shell's job in the background is started with interrupts ignored, and so are its tests."""
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, handler)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_a_signal_that_another_thread_is_given_is_seen_soon() -> None:
     """As the system may do: the main thread then sleeps on, unless it looks by itself."""
     release = threading.Event()
