@@ -1,9 +1,11 @@
 """Products in bfloat16 on a processor that multiplies it itself (AMX), for training.
 
-What goes in and what comes out is float32, and so is all that lies between two products. Factors and results are
-rounded, as on a GPU; the sums within a product are float32.
+What goes in and what comes out is float32, and so is all that lies between two products. Factors are rounded, as on a
+GPU, and of many rows so are results; the sums within a product are float32.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -13,17 +15,51 @@ from torch import Tensor
 # as fast as others.
 _ROWS = 32
 
+# Up to so many rows it costs less to have the library round the factors while it reads them, at every product, than to
+# write rounded weights and gradients to memory and read them again.
+_FEW = 192
+
 
 def half_product(x: Tensor, weight: Tensor) -> Tensor:
     """(P, N, in) @ (P, in, out) -> (P, N, out), all float32."""
-    found: Tensor = _HalfProduct.apply(x, weight)  # type: ignore[no-untyped-call]
+    product = _FewRows if x.shape[1] <= _FEW else _HalfProduct
+    found: Tensor = product.apply(x, weight)  # type: ignore[no-untyped-call]
     return found
+
+
+class _FewRows(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+        whole = _whole(x, torch.float32)
+        ctx.save_for_backward(whole, weight)
+        with _rounding():
+            return torch.bmm(whole, weight)[:, : x.shape[1]]
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
+        x, weight = ctx.saved_tensors
+        (gradient,) = gradients
+        whole = _whole(gradient, torch.float32)
+        with _rounding():
+            return torch.bmm(whole, weight.mT)[:, : gradient.shape[1]], torch.bmm(x.mT, whole)
+
+
+@contextmanager
+def _rounding() -> Iterator[None]:
+    """Within it the library rounds the factors of products itself."""
+    settings = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]  # it is made when torch is imported
+    before = settings.fp32_precision
+    settings.fp32_precision = "bf16"
+    try:
+        yield
+    finally:
+        settings.fp32_precision = before
 
 
 class _HalfProduct(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
-        rounded = _rounded(x), weight.bfloat16()
+        rounded = _whole(x, torch.bfloat16), weight.bfloat16()
         ctx.save_for_backward(*rounded)
         return torch.bmm(*rounded)[:, : x.shape[1]].float()
 
@@ -31,17 +67,18 @@ class _HalfProduct(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
         x, weight = ctx.saved_tensors
         (gradient,) = gradients
-        rounded = _rounded(gradient)
+        rounded = _whole(gradient, torch.bfloat16)
         of_x = torch.bmm(rounded, weight.mT)[:, : gradient.shape[1]].float()
-        return of_x, torch.bmm(x.mT, rounded).float()
+        # The library multiplies by columns slowly enough that to copy them into rows first pays.
+        return of_x, torch.bmm(x.mT.contiguous(), rounded).float()
 
 
-def _rounded(x: Tensor) -> Tensor:
-    """(P, N, C) in bfloat16, with rows of zeros up to a whole number of tiles."""
+def _whole(x: Tensor, kind: torch.dtype) -> Tensor:
+    """(P, N, C) as ``kind``, with rows of zeros up to a whole number of tiles."""
     rows = x.shape[1]
     if not (lacking := -rows % _ROWS):
-        return x.bfloat16()
-    whole = x.new_empty(x.shape[0], rows + lacking, x.shape[2], dtype=torch.bfloat16)
+        return x.to(kind)
+    whole = x.new_empty(x.shape[0], rows + lacking, x.shape[2], dtype=kind)
     whole[:, :rows] = x
     whole[:, rows:] = 0
     return whole
