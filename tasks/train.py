@@ -24,7 +24,7 @@ from tasks.workspace import Workspace
 
 log = logging.getLogger("sdt.train")
 
-CODE_VERSION = 6
+CODE_VERSION = 7
 
 
 class TrainReport(Frozen):

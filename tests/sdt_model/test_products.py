@@ -42,7 +42,7 @@ def test_of_few_rows_they_are_the_exact_ones_but_for_rounding(pairs: int, rows: 
         assert ((value.double() - exact).abs() <= 1.02 * 2**-7 * (left.abs() @ right.abs())).all()
 
 
-@pytest.mark.parametrize("rows", [31, 32, 33, 192, 193])
+@pytest.mark.parametrize("rows", [31, 32, 33, 47, 49, 192, 193])
 def test_rows_do_not_depend_on_how_many_there_are(rows: int) -> None:
     torch.manual_seed(0)
     x, weight = torch.randn(2, 224, 16), torch.randn(2, 16, 8)
