@@ -17,7 +17,7 @@ from sdt_model.windows import batches_by_tokens, pack_windows
 from tasks.archive import read_archive
 from tasks.config import Resources
 from tasks.encoders import EncoderDescription, encoder_folder, find_encoder, local_folder
-from tasks.finetune import plan_finetuning
+from tasks.finetune_plan import plan_finetuning
 from tasks.finetune_worker import gather_texts
 from tasks.training_config import FinetuneConfig
 from tasks.workspace import Workspace

@@ -2,6 +2,7 @@
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run
 
 from flows.artifacts import finetune_text_page, publish
 from tasks.cluster import connected
@@ -12,7 +13,7 @@ from tasks.training_config import FinetuneConfig
 @task(name="finetune-text", persist_result=False, cache_policy=NO_CACHE)
 def finetune_text_task(config: FinetuneConfig) -> FinetuneReport:
     """The fine-tuning stage."""
-    return finetune(config)
+    return finetune(config, run=flow_run.name or "")
 
 
 @flow(name="sdt-finetune-text", persist_result=False)

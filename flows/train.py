@@ -2,6 +2,7 @@
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run
 
 from flows.artifacts import publish, train_page
 from tasks.cluster import connected
@@ -12,7 +13,7 @@ from tasks.training_config import TrainConfig
 @task(name="train", persist_result=False, cache_policy=NO_CACHE)
 def train_task(config: TrainConfig) -> TrainReport:
     """The train stage."""
-    return train(config)
+    return train(config, run=flow_run.name or "")
 
 
 @flow(name="sdt-train", persist_result=False)

@@ -151,13 +151,18 @@ class ExtractConfig(Watching, StageConfig):
     """Modalities to extract; one that the archive has nothing of is passed over."""
 
 
-class Labelling(Frozen):
+class Leasing(Frozen):
+    """How long a run that may have died keeps others from writing the same."""
+
+    lease_s: float = Field(300.0, ge=1)
+    """Seconds after which a run that gives no sign of life no longer holds what it makes: days of labels, a model."""
+
+
+class Labelling(Leasing):
     """How labels are computed, whichever model makes them."""
 
     batch_utterances: int = Field(1024, ge=1)
     """Most utterances in one forward pass; a longer conversation goes alone."""
-    lease_s: float = Field(300.0, ge=1)
-    """Seconds after which a run that gives no sign of life no longer holds the days that it labels."""
 
 
 class LabelConfig(Labelling, StageConfig):

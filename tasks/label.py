@@ -30,7 +30,7 @@ from tasks.features import FeatureFolder, feature_folders
 from tasks.label_days import CONTENT, Day, all_out_of_date, archive_days, chosen_days
 from tasks.label_rows import emotion_counts, label_counts, label_rows
 from tasks.label_store import clear_day, day_folder, day_manifest, label_files, label_path, labelled_days
-from tasks.lease import Lease, lease
+from tasks.lease import Lease, labels_of, lease
 from tasks.manifest import Manifest, ShardRecord, fingerprint
 from tasks.models import find_bundle, read_network
 from tasks.period import Period
@@ -104,7 +104,7 @@ def label(config: LabelConfig, run: str = "") -> LabelReport:
     folders, features = feature_folders(workspace, archive, bundle, config.archive)
     plan = LabelPlan(workspace, config.archive, bundle, folders, config.batch_utterances)
     days = archive_days(archive, config.archive, features)
-    with lease(workspace, config.archive, config.reach, config.lease_s, run) as held:
+    with lease(workspace, labels_of(config.archive, config.reach), config.lease_s, run) as held:
         files = label_files(workspace, config.archive)
         labelled = labelled_days(workspace, files)
         chosen = chosen_days(config, days, labelled)

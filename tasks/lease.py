@@ -1,12 +1,12 @@
-"""A lease on days of labels: two runs of one day cannot both write it, and a run that died does not hold it for ever.
+"""A lease on what a run makes: two runs cannot both write it, and a run that died does not hold it for ever.
 
-A run writes its lease beside the others' and then reads them all. One that sees another's on the same days gives way;
+A run writes its lease beside the others' and then reads them all. One that sees another's on the same gives way;
 of two that see each other both do, and each asks again after a while of its own. So no store has to know how to create
 a file only if it is absent. What is needed: that a listing shows every file whose writing has ended (local disk, S3,
 GCS and Azure keep that), and clocks that agree to within a small part of the lease's length.
 
-The lease is renewed while its run lives. Once it has run out, others take the days over, and its run, should it wake
-up, writes nothing more: it asks `Lease.check` before each day it makes current.
+The lease is renewed while its run lives. Once it has run out, others take over, and its run, should it wake up, writes
+nothing more: it asks `Lease.check` before it makes anything current.
 """
 
 import contextlib
@@ -18,6 +18,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict
@@ -29,6 +30,37 @@ from tasks.workspace import Workspace
 log = logging.getLogger("sdt.lease")
 
 _RENEWALS = 4  # in a lease's length
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a lease is on.
+
+    Attributes:
+        stage: that makes it, for the log.
+        what: it is called in a sentence.
+        folder: where the leases on it lie while runs hold them.
+        period: the days of it; None: all of it, as it has no days.
+    """
+
+    stage: str
+    what: str
+    folder: str
+    period: Period | None = None
+
+    def of(self, period: Period) -> str:
+        """These days of it, in a sentence."""
+        return self.what if self.period is None else f"{self.what}, {period}"
+
+
+def labels_of(archive: str, period: Period) -> Held:
+    """Days of an archive's labels."""
+    return Held("label", f"labels of archive {archive!r}", f"leases/{archive}", period)
+
+
+def making_of(stage: str, kind: str, name: str) -> Held:
+    """A model or an encoder in the making: its checkpoints and its files."""
+    return Held(stage, f"{kind} {name!r}", f"leases/.{kind}s/{name}")
 
 
 class Note(BaseModel):
@@ -47,41 +79,37 @@ class Note(BaseModel):
         return self.expires <= datetime.now(UTC)
 
 
-def leases_folder(archive: str) -> str:
-    """Where the leases on an archive's labels lie while runs hold them."""
-    return f"leases/{archive}"
-
-
 @contextlib.contextmanager
-def lease(workspace: Workspace, archive: str, period: Period, seconds: float, run: str = "") -> Iterator["Lease"]:
-    """Hold the labels of some days; waits for a run that may have died, not for one that lives.
+def lease(workspace: Workspace, held: Held, seconds: float, run: str = "") -> Iterator["Lease"]:
+    """Hold what is to be made; waits for a run that may have died, not for one that lives.
 
     Raises:
-        WorkflowError: a living run holds some of the days; names it.
+        WorkflowError: a living run holds some of it; names that run.
     """
-    held = Lease(workspace, archive, period, seconds, run)
-    held.take()
+    taken = Lease(workspace, held, seconds, run)
+    taken.take()
     try:
-        yield held
+        yield taken
     finally:
-        held.give_back()
+        taken.give_back()
 
 
 class Lease:
-    """One run's hold on days of an archive's labels."""
+    """One run's hold on what it makes."""
 
-    def __init__(self, workspace: Workspace, archive: str, period: Period, seconds: float, run: str) -> None:
-        self._workspace, self._archive, self._period, self._seconds = workspace, archive, period, seconds
+    def __init__(self, workspace: Workspace, held: Held, seconds: float, run: str) -> None:
+        self._workspace, self._held, self._seconds = workspace, held, seconds
+        self._period = held.period or Period()
         machine, process = socket.gethostname(), os.getpid()
         self._holder = f"{machine}, process {process}" + (f", run {run}" if run else "")
-        self._path = f"{leases_folder(archive)}/{machine}-{process}-{secrets.token_hex(4)}.json"
+        self._path = f"{held.folder}/{machine}-{process}-{secrets.token_hex(4)}.json"
         self._taken: datetime | None = None
         self._expires = datetime.now(UTC)
         self._given_back = threading.Event()
         self._renewing = threading.Thread(target=self._renew, name="lease", daemon=True)
 
     def take(self) -> None:
-        """Ask until the days are free, or until their holder shows that it lives."""
+        """Ask until it is free, or until its holder shows that it lives."""
         seen: dict[str, Note] = {}
         try:
             while others := self._ask():
@@ -98,10 +126,10 @@ class Lease:
         self._renewing.start()
 
     def check(self) -> None:
-        """Raises: WorkflowError: the lease could not be renewed in time; others may write these days by now."""
+        """Raises: WorkflowError: the lease could not be renewed in time; others may write the same by now."""
         if self._expires <= datetime.now(UTC):
             raise WorkflowError(
-                f"the lease on labels of archive {self._archive!r}, {self._period}, ran out at {_time(self._expires)}\n"
+                f"the lease on {self._held.of(self._period)} ran out at {_time(self._expires)}\n"
                 f"  this run was held up, or could not write to {self._workspace.url}\n"
                 "  nothing more is written; run it again, and what is done by then is not done again"
             )
@@ -118,25 +146,26 @@ class Lease:
             try:
                 self._write()
             except Exception as error:  # the store may be back before the lease runs out
-                log.warning("label: the lease %s was not renewed: %s", self._path, error)
+                log.warning("%s: the lease %s was not renewed: %s", self._held.stage, self._path, error)
 
     def _ask(self) -> dict[str, Note]:
-        """Write that these days are wanted; the leases of others that are in the way."""
+        """Write that it is wanted; the leases of others that are in the way."""
         found = {}
         for path in self._all():
             note = None if path == self._path else self._read(path)
             if note is not None and note.expired:
-                log.warning("label: the lease of %s ran out at %s and is removed", note.holder, _time(note.expires))
+                ended = note.holder, _time(note.expires)
+                log.warning("%s: the lease of %s ran out at %s and is removed", self._held.stage, *ended)
                 self._remove(path)
             elif note is not None and note.period.overlaps(self._period):
                 found[path] = note
         return found
 
     def _all(self) -> list[str]:
-        """Every lease on the archive's labels, after writing this one; a listing without it is not whole."""
+        """Every lease in the folder, after writing this one; a listing without it is not whole."""
         while True:
             self._write()
-            paths = self._workspace.files(leases_folder(self._archive))
+            paths = self._workspace.files(self._held.folder)
             if self._path in paths:
                 return paths
             time.sleep(0.1)
@@ -144,12 +173,12 @@ class Lease:
     def _refuse_if_alive(self, path: str, before: Note | None, now: Note) -> None:
         if before is None:
             log.warning(
-                "label: labels of archive %s, %s, are held by %s until %s: waiting for its end or a sign of life",
-                self._archive, now.period, now.holder, _time(now.expires),
+                "%s: %s: held by %s until %s, waiting for its end or a sign of life",
+                self._held.stage, self._held.of(now.period), now.holder, _time(now.expires),
             )  # fmt: skip
         elif now.taken and before.taken == now.taken and before.expires < now.expires:
             raise WorkflowError(
-                f"labels of archive {self._archive!r}, {now.period}, are being written by another run\n"
+                f"another run is writing {self._held.of(now.period)}\n"
                 f"  {now.holder}, since {_time(now.taken)}\n"
                 f"  let it end, or stop it, and run this again; its lease is {self._workspace.uri(path)}, "
                 f"and one of a run that died runs out by itself"

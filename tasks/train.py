@@ -13,6 +13,7 @@ from tasks.extractors import chosen_spec
 from tasks.features import complete_features
 from tasks.fitting import fit, worker_resources
 from tasks.given import GIVEN, chosen_given
+from tasks.lease import lease, making_of
 from tasks.manifest import Manifest, fingerprint
 from tasks.models import read_bundle, write_bundle
 from tasks.promotion import Promotion, promote_if
@@ -42,12 +43,14 @@ class TrainReport(Frozen):
     """Whether it went into production, and why."""
 
 
-def train(config: TrainConfig) -> TrainReport:
+def train(config: TrainConfig, run: str = "") -> TrainReport:
     """Train a model and write its bundle; one already made from the same data and settings is left as it is.
 
+    ``run`` is how a second run that would train the same model is told who does.
+
     Raises:
-        WorkflowError: features are missing, nothing is annotated, or training failed; MLflow is asked for and not
-            installed.
+        WorkflowError: features are missing, nothing is annotated, training failed, or another run trains the same
+            model; MLflow is asked for and not installed.
     """
     workspace, tracking = Workspace(config.workspace), tracked()
     plan = plan_training(workspace, config)
@@ -57,7 +60,7 @@ def train(config: TrainConfig) -> TrainReport:
         log.info("train: nothing to do, %s is there", model_id)
         bundle, epochs = there, 0
     else:
-        bundle, epochs = _train(workspace, plan, config)
+        bundle, epochs = _train(workspace, plan, config, run)
     promotion, path = promote_if(workspace, bundle, config), f"models/{model_id}"
     if tracking and epochs:
         track(bundle, promotion, workspace.uri(path))
@@ -147,14 +150,17 @@ def _source(workspace: Workspace, archive: Manifest, config: Training, modality:
     return FeatureSource(extractor=spec.name, fingerprint=spec.fingerprint, dim=spec.dim, storage=spec.storage)
 
 
-def _train(workspace: Workspace, plan: TrainPlan, config: TrainConfig) -> tuple[Bundle, int]:
-    model_id = plan.bundle.model_id
-    runs = "models/.runs"
+def _train(workspace: Workspace, plan: TrainPlan, config: TrainConfig, run: str) -> tuple[Bundle, int]:
+    model_id, runs = plan.bundle.model_id, "models/.runs"
     resources = worker_resources(config.resources, config.workers)
-    checkpoint = fit(workspace, runs, model_id, train_worker, plan, config.workers, resources, config.retries)
-    network, progress = read_best(plan, checkpoint)
-    found = {"metrics": progress.metrics(), "calibration_temperature": progress.calibration.temperature}
-    bundle = plan.bundle.model_copy(update=found)
-    write_bundle(workspace, bundle.model_id, to_files(bundle, network))
-    workspace.remove_folder(f"{runs}/{model_id}")
+    with lease(workspace, making_of("train", "model", model_id), config.lease_s, run) as held:
+        if (there := read_bundle(workspace, model_id)) is not None:  # made by the run that this one has waited for
+            return there, 0
+        checkpoint = fit(workspace, runs, model_id, train_worker, plan, config.workers, resources, config.retries)
+        network, progress = read_best(plan, checkpoint)
+        found = {"metrics": progress.metrics(), "calibration_temperature": progress.calibration.temperature}
+        bundle = plan.bundle.model_copy(update=found)
+        held.check()
+        write_bundle(workspace, bundle.model_id, to_files(bundle, network))
+        workspace.remove_folder(f"{runs}/{model_id}")
     return bundle, len(progress.history)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BeforeValidator, Field, NonNegativeInt, field_validator, model_validator
 
 from sdt_model.config import MODALITIES, Frozen, Modality, Precision, TrainingConfig, recipe
-from tasks.config import ExtractorNames, Resources, RunSettings
+from tasks.config import ExtractorNames, Leasing, Resources, RunSettings
 
 RecipeName = Literal["meld", "meld-text", "iemocap", "demo"]
 
@@ -53,7 +53,7 @@ def shared_out(config: Fitted, workers: int) -> Fitted:
     return config
 
 
-class Training(Fitting, RunSettings):
+class Training(Leasing, Fitting, RunSettings):
     """On which features of annotated conversations training runs, and on how many workers."""
 
     extractors: ExtractorNames = ExtractorNames()
@@ -79,7 +79,7 @@ class Training(Fitting, RunSettings):
         return shared_out(self, self.workers)
 
 
-class FinetuneConfig(RunSettings):
+class FinetuneConfig(Leasing, RunSettings):
     """From texts of annotated conversations to a text encoder."""
 
     encoder: str = "minilm"

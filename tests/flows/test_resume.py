@@ -33,7 +33,8 @@ STAGES: dict[str, tuple[str, Callable[[Workspace], object]]] = {
     ),
     "label": ("labels/made", lambda w: label(LabelConfig(workspace=w.url, archive="made"))),
 }
-SETTINGS = {"label": ["--set", "lease_s=5"]}  # a killed run holds its days for so long
+# For so long a killed run holds what it makes.
+SETTINGS = {name: ["--set", "lease_s=5"] for name in ("label", "train")}
 
 
 def kept(workspace: Workspace, below: str) -> list[str]:
@@ -100,7 +101,13 @@ def test_killed_in_training_it_goes_on_from_its_last_checkpoint_to_the_same_mode
     for each in (undisturbed, workspace):
         made.archive(each, conversations=360)  # epochs that last: workers go on for a second after their driver's death
     one_core = Resources(cpus=1)  # two would add up in another order
-    settings = ["--set", f"training={training.model_dump_json()}", "--set", f"resources={one_core.model_dump_json()}"]
+    settings = [
+        *SETTINGS["train"],
+        "--set",
+        f"training={training.model_dump_json()}",
+        "--set",
+        f"resources={one_core.model_dump_json()}",
+    ]
     driver, log = started("train", settings, tmp_path / "rough")
     checkpoints = Path(workspace.url) / "models" / ".runs"
     kill_once(lambda: list(checkpoints.rglob("best.safetensors")), 2, driver, log, seconds=120)

@@ -12,14 +12,16 @@ import torch
 
 from sdt_model.finetuner import Finetuner
 from tasks import finetune as finetune_module
-from tasks.archive import features_folder
-from tasks.config import ExtractConfig, ExtractorNames, LabelConfig, Resources
-from tasks.encoders import EncoderDescription, find_encoder
+from tasks.archive import features_folder, read_archive
+from tasks.config import ExtractConfig, ExtractorNames, LabelConfig
+from tasks.encoders import EncoderDescription, base_files, find_encoder
 from tasks.errors import WorkflowError
 from tasks.extract import extract
-from tasks.finetune import finetune, placed
+from tasks.finetune import finetune
+from tasks.finetune_plan import encoder_name
 from tasks.finetune_worker import build_finetuner, finetune_epoch, finetune_worker
 from tasks.label import label
+from tasks.lease import lease, making_of
 from tasks.train import train
 from tasks.training_config import FinetuneConfig, TrainConfig
 from tasks.workspace import Workspace
@@ -72,20 +74,6 @@ def test_folds_with_context_then_extract_train_and_label(workspace: Workspace, t
         finetune(settings.model_copy(update={"teacher": report.encoder_id}))
 
 
-def test_as_many_encoders_at_once_as_there_are_cores(tmp_path: Path) -> None:
-    """The session's Ray has two."""
-    base = tiny_encoder(tmp_path / "tiny")
-    settings = FinetuneConfig(archive="spoken", folds=5)
-    assert placed(settings, base).at_once == 2
-    assert placed(settings, base).resources == Resources(cpus=1)
-    assert placed(settings.model_copy(update={"folds": 1}), base).resources == Resources(cpus=2)
-    assert placed(settings.model_copy(update={"workers": 2}), base).at_once == 1
-    assert placed(settings.model_copy(update={"resources": Resources(cpus=2)}), base).at_once == 1
-    assert placed(settings.model_copy(update={"resources": Resources(memory_gb=1e6)}), base).at_once == 1
-    more = placed(settings.model_copy(update={"at_once": 3}), base)
-    assert more.at_once == 3 and more.resources == Resources(cpus=1)
-
-
 def test_two_workers_learn_what_one_does(workspace: Workspace, tmp_path: Path) -> None:
     """Without dropout, which each worker draws by itself, the step is that of the global batch."""
     spoken_archive(workspace, conversations=20)
@@ -104,14 +92,17 @@ def scores(workspace: Workspace, encoder_id: str) -> dict[str, float]:
     return EncoderDescription.model_validate_json(content).scores[0]
 
 
-def test_more_tokens_than_the_encoder_has_positions_are_refused_before_training(
-    workspace: Workspace, tmp_path: Path
-) -> None:
+def test_an_encoder_that_a_living_run_makes_is_left_to_it(workspace: Workspace, tmp_path: Path) -> None:
     spoken_archive(workspace, conversations=5)
     tiny = tiny_encoder(tmp_path / "tiny")
-    with pytest.raises(WorkflowError, match=r"max_tokens is 65, and encoder .*tiny' has 64 positions"):
-        finetune(config(workspace, tiny, max_tokens=65))
-    assert not workspace.files("encoders")
+    settings = config(workspace, tiny)
+    name = encoder_name(settings, read_archive(workspace, "spoken"), base_files(tiny))
+    with (
+        lease(workspace, making_of("finetune", "encoder", name), 4.0, "other"),
+        pytest.raises(WorkflowError, match=rf"another run is writing encoder '{name}'\n.*run other"),
+    ):
+        finetune(settings)
+    assert workspace.files("encoders") == []
 
 
 def dies_once(settings: dict[str, Any]) -> None:

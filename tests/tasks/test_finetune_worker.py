@@ -20,7 +20,7 @@ from tasks.errors import WorkflowError
 from tasks.extractors import Extracted
 from tasks.feature_rows import feature_rows
 from tasks.features import FeatureFolder
-from tasks.finetune import plan_finetuning
+from tasks.finetune_plan import plan_finetuning
 from tasks.finetune_worker import FinetunePlan, build_finetuner, finetune_epoch, gather_texts
 from tasks.schema import KEY
 from tasks.training_config import FinetuneConfig

@@ -11,7 +11,7 @@ from sdt_model.bundle import Bundle, FeatureSource, to_files
 from tasks.config import LabelConfig
 from tasks.errors import WorkflowError
 from tasks.label import LabelReport, label
-from tasks.lease import lease
+from tasks.lease import labels_of, lease
 from tasks.models import promote, read_network, write_bundle
 from tasks.period import UNDATED, Period
 from tasks.workspace import Workspace
@@ -225,8 +225,8 @@ def test_days_that_another_run_labels_are_left_to_it(workspace: Workspace) -> No
     model(workspace)
     both = Period(since=date(2026, 3, 1), until=date(2026, 3, 2))
     with (
-        lease(workspace, "made", both, 8.0, "other"),
-        pytest.raises(WorkflowError, match=r"2026-03-01 to 2026-03-02, are being written by another run\n.*run other"),
+        lease(workspace, labels_of("made", both), 8.0, "other"),
+        pytest.raises(WorkflowError, match=r"another run is writing .*, 2026-03-01 to 2026-03-02\n.*run other"),
     ):
         run(workspace, since=SECOND)
     assert workspace.files("labels") == []

@@ -16,12 +16,13 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import WorkflowError
-from tasks.lease import lease, leases_folder
+from tasks.lease import labels_of, lease, making_of
 from tasks.period import Period
 from tasks.workspace import Workspace
 
-FIRST = Period(since=date(2026, 3, 1), until=date(2026, 3, 1))
-SECOND = Period(since=date(2026, 3, 2), until=date(2026, 3, 2))
+FIRST_DAY = Period(since=date(2026, 3, 1), until=date(2026, 3, 1))
+SECOND_DAY = Period(since=date(2026, 3, 2), until=date(2026, 3, 2))
+FIRST, SECOND = labels_of("made", FIRST_DAY), labels_of("made", SECOND_DAY)
 SECONDS = 6.0
 
 HOLDER = """
@@ -29,7 +30,7 @@ import sys, time
 from tests.tasks.test_lease import FIRST
 from tasks.lease import lease
 from tasks.workspace import Workspace
-with lease(Workspace(sys.argv[1]), "made", FIRST, float(sys.argv[2]), "night-owl"):
+with lease(Workspace(sys.argv[1]), FIRST, float(sys.argv[2]), "night-owl"):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -56,14 +57,14 @@ def workspace(request: pytest.FixtureRequest, tmp_path: Path) -> Workspace:
 
 
 def leases(workspace: Workspace) -> list[str]:
-    return workspace.files(leases_folder("made"))
+    return workspace.files(FIRST.folder)
 
 
 def test_other_days_and_other_archives_are_free_and_nothing_is_left(workspace: Workspace) -> None:
     with (
-        lease(workspace, "made", FIRST, SECONDS),
-        lease(workspace, "made", SECOND, SECONDS),
-        lease(workspace, "other", FIRST, SECONDS),
+        lease(workspace, FIRST, SECONDS),
+        lease(workspace, SECOND, SECONDS),
+        lease(workspace, labels_of("other", FIRST_DAY), SECONDS),
     ):
         assert len(leases(workspace)) == 2
     assert workspace.files("leases") == []
@@ -72,12 +73,25 @@ def test_other_days_and_other_archives_are_free_and_nothing_is_left(workspace: W
 def test_a_living_run_is_named_and_keeps_its_days(workspace: Workspace) -> None:
     with holder(workspace, SECONDS) as process:
         said = (
-            rf"labels of archive 'made', 2026-03-01, are being written.*\n.*process {process.pid}, run night-owl, "
+            rf"another run is writing labels of archive 'made', 2026-03-01\n.*process {process.pid}, run night-owl, "
             rf"since 20.*\n.*its lease is {workspace.url}/leases/made/"
         )
-        with pytest.raises(WorkflowError, match=said), lease(workspace, "made", Period(), SECONDS):
+        with pytest.raises(WorkflowError, match=said), lease(workspace, labels_of("made", Period()), SECONDS):
             pass
         assert len(leases(workspace)) == 1
+
+
+def test_a_model_is_held_whole_and_others_are_free(workspace: Workspace) -> None:
+    model, encoder, other = (
+        making_of("train", "model", "a"),
+        making_of("finetune", "encoder", "a"),
+        labels_of("a", FIRST_DAY),
+    )
+    with lease(workspace, model, 4.0, "first"), lease(workspace, encoder, 4.0), lease(workspace, other, 4.0):
+        said = r"another run is writing model 'a'\n.*run first, since 20.*\n.*its lease is .*/leases/\.models/a/"
+        with pytest.raises(WorkflowError, match=said), lease(workspace, model, 4.0):
+            pass
+    assert workspace.files("leases") == []
 
 
 def test_a_run_that_was_killed_holds_its_days_until_its_lease_runs_out(
@@ -86,7 +100,7 @@ def test_a_run_that_was_killed_holds_its_days_until_its_lease_runs_out(
     with holder(workspace, SECONDS) as process:
         process.send_signal(signal.SIGKILL)
         process.wait()
-    with caplog.at_level(logging.WARNING, "sdt.lease"), lease(workspace, "made", FIRST, SECONDS):
+    with caplog.at_level(logging.WARNING, "sdt.lease"), lease(workspace, FIRST, SECONDS):
         assert len(leases(workspace)) == 1
     assert "night-owl ran out" in caplog.text and leases(workspace) == []
 
@@ -100,7 +114,7 @@ def test_a_run_that_was_held_up_for_too_long_writes_no_more(workspace: Workspace
     )
     assert process.stdout is not None and process.stdout.readline() == "held\n"
     os.kill(process.pid, signal.SIGSTOP)
-    with lease(workspace, "made", FIRST, SECONDS):
+    with lease(workspace, FIRST, SECONDS):
         os.kill(process.pid, signal.SIGCONT)
         _, said = process.communicate(timeout=60)
         assert "ran out at" in said and "nothing more is written" in said
@@ -108,7 +122,7 @@ def test_a_run_that_was_held_up_for_too_long_writes_no_more(workspace: Workspace
 
 
 def test_it_is_renewed_while_its_run_lives(workspace: Workspace) -> None:
-    with lease(workspace, "made", FIRST, 4.0) as held:
+    with lease(workspace, FIRST, 4.0) as held:
         (path,) = leases(workspace)
         first = json.loads(workspace.read_bytes(path))["expires"]
         while json.loads(workspace.read_bytes(path))["expires"] == first:
@@ -123,7 +137,7 @@ def test_of_many_at_once_never_two_hold_a_day(workspace: Workspace) -> None:
     def run() -> None:
         nonlocal inside, most, done
         try:
-            with lease(workspace, "made", FIRST, 10.0):
+            with lease(workspace, FIRST, 10.0):
                 with lock:
                     inside += 1
                     most = max(most, inside)

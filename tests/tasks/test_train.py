@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from sdt_model.config import TrainingConfig
 from sdt_model.trainer import Trainer
 from tasks import train as train_module
 from tasks.errors import WorkflowError
+from tasks.lease import lease, making_of
 from tasks.models import production
 from tasks.train import plan_training, train
 from tasks.train_worker import TrainPlan, build_trainer, train_worker
@@ -121,6 +123,29 @@ def test_it_makes_a_bundle_once_and_promotes_it(workspace: Workspace, caplog: py
     assert scores["dev_ece_before"] != scores["dev_ece_after"] and 0 < scores["test_ece_after"] < 0.5
     again = train(settings)
     assert again.epochs == 0 and again.metrics == report.metrics
+
+
+def test_of_two_runs_of_one_model_only_one_trains(workspace: Workspace, caplog: pytest.LogCaptureFixture) -> None:
+    """The other waits for its end, as no sign of life comes sooner, and finds the model there."""
+    made.archive(workspace)
+    settings = config(workspace, made_conversations.training(epochs=4, patience=4), lease_s=3600.0)
+    with caplog.at_level(logging.WARNING, "sdt.lease"), ThreadPoolExecutor() as pool:
+        reports = list(pool.map(train, (settings, settings)))
+    assert sorted(report.epochs for report in reports) == [0, 4] and reports[0].metrics == reports[1].metrics
+    assert f"train: model {reports[0].model_id!r}: held by " in caplog.text
+    assert workspace.files("leases") == []
+
+
+def test_a_model_that_a_living_run_trains_is_left_to_it(workspace: Workspace) -> None:
+    made.archive(workspace)
+    settings = config(workspace, made_conversations.training())
+    name = plan_training(workspace, settings).bundle.model_id
+    with (
+        lease(workspace, making_of("train", "model", name), 4.0, "other"),
+        pytest.raises(WorkflowError, match=rf"another run is writing model '{name}'\n.*run other"),
+    ):
+        train(settings)
+    assert workspace.files("models") == []
 
 
 def test_a_non_finite_loss_stops_the_run_and_says_where(workspace: Workspace) -> None:
