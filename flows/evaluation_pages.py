@@ -4,10 +4,11 @@ from collections.abc import Mapping
 
 from flows.markdown import place, table, together
 from sdt_model.confusion import SCORES, Interval
-from tasks.ablate import FULL, AblationReport
+from tasks.ablate import AblationReport
 from tasks.config import RunSettings
 from tasks.evaluate import EvaluationReport
 from tasks.seeds import Spread
+from tasks.variants import FULL
 
 _NAMES = {"weighted_f1": "weighted F1", "macro_f1": "macro F1", "accuracy": "accuracy"}
 _SPLITS = {
@@ -40,14 +41,15 @@ def ablate_page(config: RunSettings, report: AblationReport) -> str:
     """What each variant scores beside the full model, and one model with modalities taken away."""
     seeds = ", ".join(map(str, report.seeds))
     rows = [
-        (variant.name, _spread(variant.score), "" if variant.name == FULL else f"{variant.difference:+.4f}")
-        for variant in report.variants
+        (v.name, v.utterances, _spread(v.score), "" if v.name == FULL else f"{v.difference:+.4f}")
+        for v in report.variants
     ]
     return together(
         [
             f"## Ablate: archive {report.archive}, seeds {seeds}",
-            "Weighted F1 on test at the epoch chosen on dev, mean ± deviation over the seeds.",
-            table(("variant", "weighted F1", "difference"), rows),
+            "Weighted F1 on test at the epoch chosen on dev, mean ± deviation over the seeds; of a variant with fewer "
+            "modalities over the utterances that have any of them.",
+            table(("variant", "utterances", "weighted F1", "difference"), rows),
             f"{report.subset_model} when it is given only some modalities, weighted F1 on test, "
             "and a 95% interval of the difference by bootstrap:",
             _subsets(report),

@@ -1,40 +1,26 @@
 """Ablate: the published model without one part at a time, each trained with the same seeds, in one table.
 
-The variants are those of the paper (Ma et al. 2023, ablation studies). Beside them stands what one trained model says
-at inference when modalities are taken away.
+Beside the variants stands what one trained model says at inference when modalities are taken away.
 """
 
 import logging
-from itertools import combinations
-from typing import Any
+from collections.abc import Iterator
 
 from sdt_model.batch import Ints
-from sdt_model.config import MODALITIES, Frozen, Modality, TrainingConfig
+from sdt_model.config import Frozen, Modality
 from sdt_model.confusion import Interval, bootstrap, interval, weighted_f1
 from tasks.errors import WorkflowError
 from tasks.manifest import fingerprint
-from tasks.scoring import Scored, Subset, score_models
+from tasks.scoring import Scored, score_models
 from tasks.seeds import Spread, spread, train_seeds
 from tasks.train import plan_training
 from tasks.training_config import AblateConfig
+from tasks.variants import FULL, Subset, Variant, subsets_of, variants
 from tasks.workspace import Workspace
 
 log = logging.getLogger("sdt.ablate")
 
-CODE_VERSION = 2
-FULL = "full model"
-Variant = tuple[TrainingConfig, Subset]
-
-_WITHOUT: dict[str, dict[str, dict[str, Any]]] = {
-    "without self-distillation": {"objective": {"gamma_ce": 0.0, "gamma_kl": 0.0}},
-    "without hard labels": {"objective": {"gamma_ce": 0.0}},
-    "without soft labels": {"objective": {"gamma_kl": 0.0}},
-    "without intra-modal transformers": {"model": {"transformers": "inter"}},
-    "without inter-modal transformers": {"model": {"transformers": "intra"}},
-    "without unimodal gates": {"model": {"unimodal_gates": "none"}},
-    "without the multimodal gate": {"model": {"multimodal_gate": "none"}},
-}
-_OF_SEVERAL = ("without intra-modal transformers", "without inter-modal transformers", "without the multimodal gate")
+CODE_VERSION = 3
 
 
 class VariantScores(Frozen):
@@ -44,6 +30,8 @@ class VariantScores(Frozen):
     """What the variant lacks, or the modalities that it takes."""
     models: tuple[str, ...]
     """Its models, one a seed."""
+    utterances: int
+    """Annotated test utterances that have any of the modalities that it takes: those that it is scored on."""
     score: Spread
     """Weighted F1 on test, at the epoch chosen on dev, over the seeds."""
     difference: float
@@ -101,17 +89,11 @@ def ablate(config: AblateConfig) -> AblationReport:
     (scored,) = score_models([first], config, subsets_of(modalities))
     trained = {name: models for name, (models, _) in scores.items()}
     identity = fingerprint(CODE_VERSION, trained, scored.fingerprint, config.draws)
-    full = spread(scores[FULL][1])
     report = AblationReport(
         archive=config.archive,
         path=f"evaluations/{config.archive}/ablation-{identity}.json",
         seeds=config.seeds,
-        variants=tuple(
-            VariantScores(
-                name=name, models=tuple(models), score=spread(values), difference=spread(values).mean - full.mean
-            )
-            for name, (models, values) in scores.items()
-        ),
+        variants=tuple(_beside_the_full(scores, {name: scored.subsets[taken] for name, (_, taken) in chosen.items()})),
         subset_model=first.model_id,
         subsets=_subsets(scored, config.draws),
     )
@@ -120,29 +102,21 @@ def ablate(config: AblateConfig) -> AblationReport:
     return report
 
 
-def variants(training: TrainingConfig, modalities: Subset) -> dict[str, Variant]:
-    """Every variant by name, the full model first; a model of one modality has no inter-modal part to lose."""
-    found: dict[str, Variant] = {FULL: (training, modalities)}
-    for name, parts in _WITHOUT.items():
-        if len(modalities) > 1 or name not in _OF_SEVERAL:
-            changed = {part: getattr(training, part).model_copy(update=values) for part, values in parts.items()}
-            found[name] = training.model_copy(update=changed), modalities
-    for subset in subsets_of(modalities)[:-1]:
-        found[f"only {'+'.join(subset)}"] = training, subset
-    return found
-
-
-def subsets_of(modalities: Subset) -> tuple[Subset, ...]:
-    """Every subset but the empty one, smaller ones first."""
-    ordered = [name for name in MODALITIES if name in modalities]
-    return tuple(subset for size in range(1, len(ordered) + 1) for subset in combinations(ordered, size))
-
-
 def _chosen(there: dict[str, Variant], config: AblateConfig) -> dict[str, Variant]:
     wanted = config.variants if config.variants is not None else tuple(there)
     if unknown := sorted(set(wanted) - set(there)):
         raise WorkflowError(f"there is no variant {', '.join(map(repr, unknown))}; there are: {', '.join(there)}")
     return {name: variant for name, variant in there.items() if name == FULL or name in wanted}
+
+
+def _beside_the_full(
+    scores: dict[str, tuple[list[str], list[float]]], counts: dict[str, dict[str, Ints]]
+) -> Iterator[VariantScores]:
+    full = spread(scores[FULL][1])
+    for name, (models, values) in scores.items():
+        score, utterances = spread(values), int(counts[name]["fused"].sum())
+        difference = score.mean - full.mean
+        yield VariantScores(name=name, models=tuple(models), utterances=utterances, score=score, difference=difference)
 
 
 def _subsets(scored: Scored, draws: int) -> tuple[SubsetScores, ...]:

@@ -16,7 +16,6 @@ import torch
 
 from sdt_model.batch import Conversations, Ints
 from sdt_model.bundle import Bundle
-from sdt_model.config import Modality
 from sdt_model.confusion import conversation_confusions
 from sdt_model.folded import FoldedSDT
 from sdt_model.predict import predict
@@ -31,11 +30,11 @@ from tasks.models import read_network
 from tasks.shards import Shard, ShardFunction, ShardOutput
 from tasks.splits import SplitRule, gather_splits, split_rule
 from tasks.training_config import Training
+from tasks.variants import Subset
 from tasks.workspace import Workspace
 
 CODE_VERSION = 3
 
-Subset = tuple[Modality, ...]
 HeldOut = Literal["dev", "test"]
 MISSED = "missed"
 

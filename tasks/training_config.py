@@ -6,6 +6,7 @@ from pydantic import BeforeValidator, Field, NonNegativeInt, field_validator, mo
 
 from sdt_model.config import MODALITIES, Frozen, Modality, Precision, TrainingConfig, recipe
 from tasks.config import ExtractorNames, Leasing, Resources, RunSettings
+from tasks.variants import VARIANTS
 
 RecipeName = Literal["meld", "meld-text", "iemocap", "demo"]
 
@@ -167,3 +168,10 @@ class AblateConfig(RepeatConfig):
 
     variants: tuple[str, ...] | None = None
     """Names of the variants to train beside the full model, such as `without unimodal gates`; absent: all."""
+
+    @field_validator("variants")
+    @classmethod
+    def _known(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if unknown := [name for name in names or () if name not in VARIANTS]:
+            raise ValueError(f"there is no variant {', '.join(map(repr, unknown))}; there are: {', '.join(VARIANTS)}")
+        return names

@@ -151,13 +151,21 @@ def test_evaluate_shows_scores_and_writes_them_down(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_stage_s_own_error_is_one_block_such_as_ablate_s_of_an_unknown_variant(folder: Path) -> None:
+def test_a_stage_s_own_error_is_one_block(folder: Path) -> None:
     made.archive(Workspace(str(folder / "workspace")))
     with_database(folder / ".sdt" / "prefect")
-    done = sdt("ablate", "made", "--set", 'variants=["without luck"]', "--set", "ray.cpus=1", cwd=folder)
+    alone = ["--set", 'modalities=["text"]', "--set", "training.model.transformers=inter"]
+    done = sdt("train", "made", *alone, "--set", "ray.cpus=1", cwd=folder)
+    assert done.returncode == 1 and "transformers from one modality to another need two" in done.stderr
+    assert done.stderr.count("error: ") == 1 and "Traceback" not in done.stderr
+
+
+def test_a_variant_that_there_is_not_is_said_before_anything_is_started(folder: Path) -> None:
+    made.archive(Workspace(str(folder / "workspace")))
+    done = sdt("ablate", "made", "--set", 'variants=["without luck"]', cwd=folder)
     assert done.returncode == 1 and "there is no variant 'without luck'" in done.stderr
     assert "without self-distillation" in done.stderr and "only text+audio" in done.stderr
-    assert done.stderr.count("error: ") == 1 and "Traceback" not in done.stderr
+    assert not list(folder.rglob("*.db"))
 
 
 def test_an_archive_that_is_not_there_is_named_before_anything_is_started(folder: Path) -> None:

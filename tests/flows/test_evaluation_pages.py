@@ -51,7 +51,9 @@ def test_a_second_model_is_shown_with_the_difference(workspace: Workspace) -> No
 
 def test_ablate_shows_each_variant_beside_the_full_model_and_each_subset(workspace: Workspace) -> None:
     def variant(name: str, score: float) -> VariantScores:
-        return VariantScores(name=name, models=("a", "b"), score=spread([score, score]), difference=score - 0.6)
+        return VariantScores(
+            name=name, models=("a", "b"), utterances=1300, score=spread([score, score]), difference=score - 0.6
+        )
 
     text = SubsetScores(
         modalities=("text",), utterances=1200, heads={"fused": 0.4, "text": 0.41},
@@ -67,8 +69,8 @@ def test_ablate_shows_each_variant_beside_the_full_model_and_each_subset(workspa
     )  # fmt: skip
     page = ablate_page(settings(workspace), found)
     rows = cells(page)
-    assert ["full model", "0.6000 ± 0.0000", ""] in rows
-    assert ["without unimodal gates", "0.5500 ± 0.0000", "-0.0500"] in rows
+    assert ["full model", "1,300", "0.6000 ± 0.0000", ""] in rows
+    assert ["without unimodal gates", "1,300", "0.5500 ± 0.0000", "-0.0500"] in rows
     assert ["text", "1,200", "0.4000", "0.4100", "", "-0.0300 to +0.0100"] in rows
     assert ["text+audio", "1,300", "0.6000", "0.5000", "0.3000", "+0.0500 to +0.1500"] in rows
     assert "sdt-1 when it is given only some modalities" in page and workspace.uri(found.path) in page
