@@ -4,7 +4,7 @@ import logging
 import shlex
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -13,7 +13,7 @@ import typer
 from pydantic import BaseModel
 
 from flows.log_lines import show_progress
-from flows.runtime import prepare_environment
+from flows.runtime import prepare_environment, server_meanwhile
 from flows.settings import assignments_layer, build_config, describe_fields, file_layer, options_layer, recipe_layer
 from tasks.config import DEFAULT_WORKSPACE, RunSettings
 from tasks.errors import WorkflowError
@@ -29,6 +29,7 @@ Settings = TypeVar("Settings", bound=RunSettings)
 log = logging.getLogger("sdt.cli")
 
 _MAKE_AN_ARCHIVE = {"ingest", "pipeline", "demo"}
+_MAY_BE_FOUND = {"extract"}  # has `extract_found`
 WITH_FAULTS = 3  # exit code of a run that completed with files set aside; 1 is an error
 
 
@@ -72,7 +73,7 @@ def configured(kind: type[Settings], given: Given, options: dict[str, Any]) -> S
 def run(flow: str, kind: type[Settings], given: Given, options: dict[str, Any]) -> tuple[Settings, Any]:
     """Add up the configuration, run the flow with it, print its page; the configuration, and what the flow returned.
 
-    A flow that has `<flow>_found` is not run where that says what it would find.
+    A flow that has `<flow>_found` is not run where that says what it would find, and no server is started for it.
 
     Raises:
         WorkflowError: the archive is not there, which is said before anything is started; or what the flow raises.
@@ -83,8 +84,9 @@ def run(flow: str, kind: type[Settings], given: Given, options: dict[str, Any]) 
     log.info("starting")
     if flow not in _MAKE_AN_ARCHIVE:
         _check_archive(settings)
-    module = import_module(f"flows.{flow}")
-    found = getattr(module, f"{flow}_found", lambda _: None)(settings)
+    with nullcontext() if flow in _MAY_BE_FOUND else server_meanwhile():
+        module = import_module(f"flows.{flow}")
+    found = getattr(module, f"{flow}_found")(settings) if flow in _MAY_BE_FOUND else None
     result = getattr(module, f"{flow}_flow")(settings) if found is None else found
     print(getattr(module, f"{flow}_page")(settings, result))
     return settings, result

@@ -5,6 +5,9 @@ the stages also go to the server's run logs. On the terminal each line appears o
 """
 
 import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -32,3 +35,21 @@ def prepare_environment() -> None:
             defaults["PREFECT_PROFILES_PATH"] = str(profiles)
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
+
+
+@contextmanager
+def server_meanwhile() -> Iterator[None]:
+    """Have Prefect's embedded server started by the end, where no server is named: it and what is imported within the
+    body take seconds, a core each. Prefect itself would start it after all imports.
+    """
+    from prefect.settings import PREFECT_API_URL
+
+    if PREFECT_API_URL.value():
+        yield
+        return
+    from prefect.server.api.server import SubprocessASGIServer
+
+    with ThreadPoolExecutor(1) as pool:
+        started = pool.submit(SubprocessASGIServer().start)
+        yield
+    started.result()
