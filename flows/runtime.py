@@ -5,8 +5,8 @@ the stages also go to the server's run logs. On the terminal each line appears o
 """
 
 import os
+import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -49,7 +49,18 @@ def server_meanwhile() -> Iterator[None]:
         return
     from prefect.server.api.server import SubprocessASGIServer
 
-    with ThreadPoolExecutor(1) as pool:
-        started = pool.submit(SubprocessASGIServer().start)
-        yield
-    started.result()
+    failed: list[Exception] = []
+
+    def start() -> None:
+        try:
+            SubprocessASGIServer().start()
+        except Exception as error:
+            failed.append(error)
+
+    # A daemon, for which an interrupted command does not wait: the server is interrupted too, and never answers.
+    thread = threading.Thread(target=start, name="prefect-server", daemon=True)
+    thread.start()
+    yield
+    thread.join()
+    if failed:
+        raise failed[0]
