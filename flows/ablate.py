@@ -2,6 +2,7 @@
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run
 
 from flows.artifacts import publish
 from flows.evaluation_pages import ablate_page
@@ -13,7 +14,7 @@ from tasks.training_config import AblateConfig
 @task(name="ablate", persist_result=False, cache_policy=NO_CACHE)
 def ablate_task(config: AblateConfig) -> AblationReport:
     """The ablate stage."""
-    return ablate(config)
+    return ablate(config, run=flow_run.name or "")
 
 
 @flow(name="sdt-ablate", persist_result=False)

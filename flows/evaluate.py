@@ -2,6 +2,7 @@
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run
 
 from flows.artifacts import publish
 from flows.evaluation_pages import evaluate_page
@@ -13,7 +14,7 @@ from tasks.training_config import EvaluateConfig
 @task(name="evaluate", persist_result=False, cache_policy=NO_CACHE)
 def evaluate_task(config: EvaluateConfig) -> EvaluationReport:
     """The evaluate stage."""
-    return evaluate(config)
+    return evaluate(config, run=flow_run.name or "")
 
 
 @flow(name="sdt-evaluate", persist_result=False)

@@ -39,12 +39,12 @@ def prepare_environment() -> None:
 
 @contextmanager
 def server_meanwhile() -> Iterator[None]:
-    """Have Prefect's embedded server started by the end, where no server is named: it and what is imported within the
+    """Have Prefect's embedded server started by the end, where it would start one: it and what is imported within the
     body take seconds, a core each. Prefect itself would start it after all imports.
     """
-    from prefect.settings import PREFECT_API_URL
+    from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_EPHEMERAL_ENABLED
 
-    if PREFECT_API_URL.value():
+    if PREFECT_API_URL.value() or not PREFECT_SERVER_EPHEMERAL_ENABLED.value():
         yield
         return
     from prefect.server.api.server import SubprocessASGIServer

@@ -70,8 +70,8 @@ class AblationReport(Frozen):
     """It with each subset of its modalities, at inference."""
 
 
-def ablate(config: AblateConfig) -> AblationReport:
-    """Train every variant with every seed and score them on the test split.
+def ablate(config: AblateConfig, run: str = "") -> AblationReport:
+    """Train every variant with every seed and score them on the test split; ``run`` as of `tasks.train.train`.
 
     Raises:
         WorkflowError: training is impossible, there is no test split, or no such variant.
@@ -82,7 +82,7 @@ def ablate(config: AblateConfig) -> AblationReport:
     scores: dict[str, tuple[list[str], list[float]]] = {}
     for number, (name, (training, taken)) in enumerate(chosen.items()):
         what = f"ablate: {name} (variant {number + 1} of {len(chosen)})"
-        bundles = train_seeds(what, config, training, taken)
+        bundles = train_seeds(what, config, training, taken, run)
         if name == FULL:
             first = bundles[0]
         scores[name] = [b.model_id for b in bundles], [b.metrics["test_weighted_f1"] for b in bundles]

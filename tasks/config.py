@@ -155,7 +155,7 @@ class Leasing(Frozen):
     """How long a run that may have died keeps others from writing the same."""
 
     lease_s: float = Field(300.0, ge=1)
-    """Seconds after which a run that gives no sign of life no longer holds what it makes: days of labels, a model."""
+    """Seconds after which a run that gives no sign of life holds the labels, model or encoder that it makes no more."""
 
 
 class Labelling(Leasing):

@@ -84,15 +84,15 @@ class EvaluationReport(Frozen):
     """By test score, the comparison with a second model."""
 
 
-def evaluate(config: EvaluateConfig) -> EvaluationReport:
-    """Train a model for each seed and score all of them on the test split.
+def evaluate(config: EvaluateConfig, run: str = "") -> EvaluationReport:
+    """Train a model for each seed and score all of them on the test split; ``run`` as of `tasks.train.train`.
 
     Raises:
         WorkflowError: training is impossible, there is no test split, or the second model cannot be compared with.
     """
     workspace = Workspace(config.workspace)
     other = _comparable(workspace, config)
-    bundles = train_seeds("evaluate", config, config.training, config.modalities)
+    bundles = train_seeds("evaluate", config, config.training, config.modalities, run)
     scored = score_models([*bundles, *([other] if other else [])], config)
     identity = fingerprint(CODE_VERSION, [score.fingerprint for score in scored], config.draws, config.seeds)
     path = f"evaluations/{config.archive}/{identity}.json"

@@ -31,7 +31,7 @@ from tasks.encoders import (
 from tasks.finetune_plan import RUNS, check_length, encoder_name, placed, plan_finetuning
 from tasks.finetune_worker import FinetunePlan, finetune_worker, read_best
 from tasks.fitting import fit, worker_resources
-from tasks.lease import lease, making_of
+from tasks.lease import Lease, lease, making_of
 from tasks.manifest import Manifest
 from tasks.side_by_side import side_by_side
 from tasks.splits import given_splits
@@ -92,23 +92,31 @@ def finetune(config: FinetuneConfig, run: str = "") -> FinetuneReport:
     files = base_files(base)
     encoder_id = encoder_name(config, archive, files)
     making = _Run(workspace, archive, config, base, plan_finetuning(workspace, archive, config, files), encoder_id)
-    if (found := read_encoder(workspace, encoder_id)) is not None:
-        log.info("finetune: nothing to do, %s is there", encoder_id)
-        return _report(found, 0)
+    if (found := _there(making)) is not None:
+        return found
     with lease(workspace, making_of("finetune", "encoder", encoder_id), config.lease_s, run) as held:
-        if (found := read_encoder(workspace, encoder_id)) is not None:  # made by the run that this one has waited for
-            return _report(found, 0)
+        if (found := _there(making)) is not None:  # made by the run that this one has waited for
+            return found
         put_folder(workspace, making.plan.base, base, list(files))
-        scores = side_by_side([partial(_fold, making, fold) for fold in range(config.folds)], config.at_once or 1)
+        folds = [partial(_fold, making, held, fold) for fold in range(config.folds)]
+        scores = side_by_side(folds, config.at_once or 1)
+        seen, description = _seen(making), _describe(making, scores)
         held.check()
-        workspace.write_json(f"{encoder_folder(encoder_id)}/{SEEN}", _seen(making))
-        description = _describe(making, scores)
+        workspace.write_json(f"{encoder_folder(encoder_id)}/{SEEN}", seen)
         workspace.write_json(f"{encoder_folder(encoder_id)}/{DESCRIPTION}", description.model_dump(mode="json"))
         workspace.remove_folder(making.runs)
     return _report(description, sum(int(s["epochs"]) for s in scores))
 
 
-def _fold(making: _Run, fold: int) -> dict[str, float]:
+def _there(making: _Run) -> FinetuneReport | None:
+    found = read_encoder(making.workspace, making.encoder_id)
+    if found is None:
+        return None
+    log.info("finetune: nothing to do, %s is there", making.encoder_id)
+    return _report(found, 0)
+
+
+def _fold(making: _Run, held: Lease, fold: int) -> dict[str, float]:
     """Train one encoder and publish it; its scores. One that is there is not trained again."""
     workspace, config = making.workspace, making.config
     plan = making.plan.model_copy(update={"fold": fold})
@@ -117,6 +125,7 @@ def _fold(making: _Run, fold: int) -> dict[str, float]:
         scores: dict[str, float] = workspace.read_json(f"{folder}/{_SCORES}")
         return scores
     resources = worker_resources(config.resources, config.workers)
+    held.check()
     checkpoint = fit(
         workspace, making.runs, f"fold-{fold}", finetune_worker, plan,
         config.workers, resources, config.retries, "finetune",
@@ -128,6 +137,7 @@ def _fold(making: _Run, fold: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory(prefix="sdt-encoder-") as scratch, local_folder(workspace, plan.base) as base:
         encoder.save(Path(scratch))
         Words(base).save(Path(scratch))
+        held.check()
         put_folder(workspace, folder, Path(scratch), list(base_files(Path(scratch))))
     workspace.write_json(f"{folder}/{_SCORES}", scores)
     return scores

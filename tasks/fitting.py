@@ -28,10 +28,6 @@ log = logging.getLogger("sdt.train")
 # A worker that reports an epoch waits until Ray Train's controller has looked again: every 2 s, unless this says less.
 POLL_VARIABLE, POLL_S = "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2"
 
-# A process of its own looks out for machines that are about to be taken away. No worker asks it: each epoch leaves a
-# checkpoint anyway.
-_WATCH_VARIABLE = "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"
-
 # From the same checkpoint these come again; Ray Train, which cannot tell them from a machine that failed, would try.
 _COME_AGAIN = (NonFiniteLoss, WorkflowError)
 
@@ -52,8 +48,7 @@ def fit(
     Raises:
         WorkflowError: training failed for good.
     """
-    os.environ.setdefault(POLL_VARIABLE, POLL_S)  # which Ray Train hands on to the controller, as the next
-    os.environ.setdefault(_WATCH_VARIABLE, "0")
+    os.environ.setdefault(POLL_VARIABLE, POLL_S)  # which Ray Train hands on to the controller
     # With the same name and storage Ray Train finds the checkpoints of an interrupted run and goes on from the last.
     run = RunConfig(  # type: ignore[call-arg]  # mypy sees the class of earlier versions
         name=name,

@@ -5,8 +5,9 @@ of two that see each other both do, and each asks again after a while of its own
 a file only if it is absent. What is needed: that a listing shows every file whose writing has ended (local disk, S3,
 GCS and Azure keep that), and clocks that agree to within a small part of the lease's length.
 
-The lease is renewed while its run lives. Once it has run out, others take over, and its run, should it wake up, writes
-nothing more: it asks `Lease.check` before it makes anything current.
+The lease is renewed while its run lives. Once it has run out, whoever takes over removes its file. Its run, should it
+wake up, holds it again where that is still there; else it makes nothing more current: before it does, it asks
+`Lease.check`. Checkpoints of a training are not guarded: two runs that both go on write them from the same state.
 """
 
 import contextlib
@@ -105,6 +106,8 @@ class Lease:
         self._path = f"{held.folder}/{machine}-{process}-{secrets.token_hex(4)}.json"
         self._taken: datetime | None = None
         self._expires = datetime.now(UTC)
+        self._lost = False
+        self._alone = threading.RLock()  # the thread that renews, and the one that checks
         self._given_back = threading.Event()
         self._renewing = threading.Thread(target=self._renew, name="lease", daemon=True)
 
@@ -119,19 +122,19 @@ class Lease:
                     seen[path] = note
                 time.sleep(min(1.0, self._seconds / 10) * random.uniform(0.5, 1.5))
             self._taken = datetime.now(UTC)
-            self._write()
+            self._expires = self._write()
         except BaseException:
             self._remove(self._path)
             raise
         self._renewing.start()
 
     def check(self) -> None:
-        """Raises: WorkflowError: the lease could not be renewed in time; others may write the same by now."""
-        if self._expires <= datetime.now(UTC):
+        """Raises: WorkflowError: the lease could not be renewed in time, and another run has taken over."""
+        if not self._holds():
             raise WorkflowError(
                 f"the lease on {self._held.of(self._period)} ran out at {_time(self._expires)}\n"
-                f"  this run was held up, or could not write to {self._workspace.url}\n"
-                "  nothing more is written; run it again, and what is done by then is not done again"
+                f"  this run was held up, or could not write to {self._workspace.url}, and another took over\n"
+                "  nothing more is written; let the other end, and what it has done is not done again"
             )
 
     def give_back(self) -> None:
@@ -141,17 +144,37 @@ class Lease:
 
     def _renew(self) -> None:
         while not self._given_back.wait(self._seconds / _RENEWALS):
-            if self._expires <= datetime.now(UTC):
-                return
             try:
-                self._write()
+                with self._alone:
+                    if not self._holds():
+                        return
+                    until, expires = self._expires, self._write()
+                    if datetime.now(UTC) < until:  # else it ran out meanwhile, and is looked at again
+                        self._expires = expires
             except Exception as error:  # the store may be back before the lease runs out
                 log.warning("%s: the lease %s was not renewed: %s", self._held.stage, self._path, error)
 
+    def _holds(self) -> bool:
+        """Whether it is still held; one that has run out is taken again where nobody else has taken it."""
+        with self._alone:
+            if not self._lost and self._expires <= datetime.now(UTC):
+                paths = self._workspace.files(self._held.folder)
+                if self._path not in paths or self._in_the_way(paths) or self._ask():
+                    self._lost = True
+                    self._remove(self._path)
+                    log.warning("%s: %s: the lease was not renewed in time, and another run has taken over",
+                                self._held.stage, self._held.of(self._period))  # fmt: skip
+                else:
+                    self._expires = self._write()
+            return not self._lost
+
     def _ask(self) -> dict[str, Note]:
         """Write that it is wanted; the leases of others that are in the way."""
+        return self._in_the_way(self._all())
+
+    def _in_the_way(self, paths: list[str]) -> dict[str, Note]:
         found = {}
-        for path in self._all():
+        for path in paths:
             note = None if path == self._path else self._read(path)
             if note is not None and note.expired:
                 ended = note.holder, _time(note.expires)
@@ -184,11 +207,12 @@ class Lease:
                 f"and one of a run that died runs out by itself"
             )
 
-    def _write(self) -> None:
+    def _write(self) -> datetime:
+        """Write the lease anew; until when that holds."""
         expires = datetime.now(UTC) + timedelta(seconds=self._seconds)
         note = Note(holder=self._holder, period=self._period, taken=self._taken, expires=expires)
         self._workspace.write_json(self._path, note.model_dump(mode="json"))
-        self._expires = expires
+        return expires
 
     def _read(self, path: str) -> Note | None:
         """None where it was given back since it was listed."""

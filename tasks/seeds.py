@@ -30,7 +30,7 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 def train_seeds(
-    what: str, config: RepeatConfig, training: TrainingConfig, modalities: tuple[Modality, ...] | None
+    what: str, config: RepeatConfig, training: TrainingConfig, modalities: tuple[Modality, ...] | None, run: str
 ) -> list[Bundle]:
     """A model for each seed; those that are there already are not trained again.
 
@@ -40,7 +40,7 @@ def train_seeds(
     workspace, bundles = Workspace(config.workspace), []
     for number, seed in enumerate(config.seeds):
         log.info("%s: seed %d (%d of %d)", what, seed, number + 1, len(config.seeds))
-        report = train(config.one(training, modalities, seed))
+        report = train(config.one(training, modalities, seed), run)
         if "test_weighted_f1" not in report.metrics:  # said after the first model, not after the last
             raise WorkflowError(
                 f"archive {config.archive!r} has no annotated conversation in its test split\n"

@@ -55,16 +55,20 @@ def train(config: TrainConfig, run: str = "") -> TrainReport:
     workspace, tracking = Workspace(config.workspace), tracked()
     plan = plan_training(workspace, config)
     model_id = plan.bundle.model_id
-    there = read_bundle(workspace, model_id)
-    if there is not None:
-        log.info("train: nothing to do, %s is there", model_id)
-        bundle, epochs = there, 0
-    else:
+    bundle, epochs = _there(workspace, model_id), 0
+    if bundle is None:
         bundle, epochs = _train(workspace, plan, config, run)
     promotion, path = promote_if(workspace, bundle, config), f"models/{model_id}"
     if tracking and epochs:
         track(bundle, promotion, workspace.uri(path))
     return TrainReport(model_id=model_id, path=path, metrics=bundle.metrics, epochs=epochs, promotion=promotion)
+
+
+def _there(workspace: Workspace, model_id: str) -> Bundle | None:
+    found = read_bundle(workspace, model_id)
+    if found is not None:
+        log.info("train: nothing to do, %s is there", model_id)
+    return found
 
 
 def plan_training(workspace: Workspace, config: Training) -> TrainPlan:
@@ -154,7 +158,7 @@ def _train(workspace: Workspace, plan: TrainPlan, config: TrainConfig, run: str)
     model_id, runs = plan.bundle.model_id, "models/.runs"
     resources = worker_resources(config.resources, config.workers)
     with lease(workspace, making_of("train", "model", model_id), config.lease_s, run) as held:
-        if (there := read_bundle(workspace, model_id)) is not None:  # made by the run that this one has waited for
+        if (there := _there(workspace, model_id)) is not None:  # made by the run that this one has waited for
             return there, 0
         checkpoint = fit(workspace, runs, model_id, train_worker, plan, config.workers, resources, config.retries)
         network, progress = read_best(plan, checkpoint)

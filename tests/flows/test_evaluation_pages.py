@@ -2,9 +2,10 @@
 
 from flows.evaluation_pages import ablate_page, evaluate_page
 from sdt_model.confusion import Interval
-from tasks.ablate import FULL, AblationReport, SubsetScores, VariantScores
+from tasks.ablate import AblationReport, SubsetScores, VariantScores
 from tasks.evaluate import Comparison, EvaluationReport, ModelScores
 from tasks.seeds import spread
+from tasks.variants import FULL
 from tasks.workspace import Workspace
 from tests.flows.test_artifacts import cells, settings
 

@@ -1,5 +1,8 @@
 """The surroundings of a command, in a process of its own: Prefect reads them once."""
 
+import contextlib
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -31,12 +34,37 @@ def test_the_embedded_server_answers_once_all_is_imported_and_is_the_one_that_pr
     asked = """
 from urllib.request import urlopen
 from prefect.client.orchestration import get_client
-url = str(get_client(sync_client=True).api_url)
-print(urlopen(f"{url.rstrip('/')}/health").read().decode())
+from prefect.server.api.server import SubprocessASGIServer
+server = SubprocessASGIServer()
+print(server.running, urlopen(f"{server.api_url}/health").read().decode())
+print(str(get_client(sync_client=True).api_url).rstrip("/") == server.api_url)
 """
-    assert printed(asked, tmp_path) == "true"
+    assert printed(asked, tmp_path).split() == ["True", "true", "True"]
 
 
-def test_where_a_server_is_named_none_is_started(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "surroundings",
+    [{"PREFECT_API_URL": "http://127.0.0.1:9/api"}, {"PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false"}],
+    ids=["a server is named", "none is allowed"],
+)
+def test_none_is_started_where_prefect_would_start_none(surroundings: dict[str, str], tmp_path: Path) -> None:
     loaded = "import sys; print('prefect.server.api.server' in sys.modules)"
-    assert printed(loaded, tmp_path, PREFECT_API_URL="http://127.0.0.1:9/api") == "False"
+    assert printed(loaded, tmp_path, **surroundings) == "False"
+
+
+def test_a_command_that_is_interrupted_meanwhile_does_not_wait_for_the_server(tmp_path: Path) -> None:
+    """As from a terminal, the server is interrupted as well; Prefect would ask it for two minutes whether it is up."""
+    handled = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # a background job ignores it
+    body = "print('meanwhile', flush=True); import time; time.sleep(100)"
+    command = subprocess.Popen(
+        [sys.executable, "-c", handled + STARTED.replace("pass", body)], cwd=tmp_path, env=environment(tmp_path),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    try:
+        assert command.stdout is not None and command.stdout.readline() == "meanwhile\n"
+        os.killpg(command.pid, signal.SIGINT)
+        _, said = command.communicate(timeout=60)
+        assert "KeyboardInterrupt" in said and command.returncode != 0
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(command.pid, signal.SIGKILL)

@@ -21,13 +21,14 @@ from tasks.finetune import finetune
 from tasks.finetune_plan import encoder_name
 from tasks.finetune_worker import build_finetuner, finetune_epoch, finetune_worker
 from tasks.label import label
-from tasks.lease import lease, making_of
+from tasks.lease import Lease, lease, making_of
 from tasks.train import train
 from tasks.training_config import FinetuneConfig, TrainConfig
 from tasks.workspace import Workspace
 from tests.sdt_model import made as made_conversations
 from tests.tasks.encoder import spoken_archive, tiny_encoder
 from tests.tasks.test_finetune_worker import planned
+from tests.tasks.test_train import lost
 
 pytestmark = [pytest.mark.usefixtures("ray_session"), pytest.mark.slow]
 
@@ -98,10 +99,27 @@ def test_an_encoder_that_a_living_run_makes_is_left_to_it(workspace: Workspace, 
     settings = config(workspace, tiny)
     name = encoder_name(settings, read_archive(workspace, "spoken"), base_files(tiny))
     with (
-        lease(workspace, making_of("finetune", "encoder", name), 4.0, "other"),
+        lease(workspace, making_of("finetune", "encoder", name), 20.0, "other"),
         pytest.raises(WorkflowError, match=rf"another run is writing encoder '{name}'\n.*run other"),
     ):
         finetune(settings)
+    assert workspace.files("encoders") == []
+
+
+def test_a_run_whose_lease_another_took_trains_no_further_fold(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoken_archive(workspace, conversations=5)
+    monkeypatch.setattr(Lease, "check", lost)
+    with pytest.raises(WorkflowError, match="another took over"):
+        finetune(config(workspace, tiny_encoder(tmp_path / "tiny")))
+    assert all("/base/" in path for path in workspace.files("encoders"))
+
+
+def test_too_many_tokens_are_refused_before_anything_is_written(workspace: Workspace, tmp_path: Path) -> None:
+    spoken_archive(workspace, conversations=5)
+    with pytest.raises(WorkflowError, match="max_tokens is 65"):
+        finetune(config(workspace, tiny_encoder(tmp_path / "tiny"), max_tokens=65))
     assert workspace.files("encoders") == []
 
 

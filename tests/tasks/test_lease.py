@@ -87,9 +87,9 @@ def test_a_model_is_held_whole_and_others_are_free(workspace: Workspace) -> None
         making_of("finetune", "encoder", "a"),
         labels_of("a", FIRST_DAY),
     )
-    with lease(workspace, model, 4.0, "first"), lease(workspace, encoder, 4.0), lease(workspace, other, 4.0):
+    with lease(workspace, model, 9.0, "first"), lease(workspace, encoder, 9.0), lease(workspace, other, 9.0):
         said = r"another run is writing model 'a'\n.*run first, since 20.*\n.*its lease is .*/leases/\.models/a/"
-        with pytest.raises(WorkflowError, match=said), lease(workspace, model, 4.0):
+        with pytest.raises(WorkflowError, match=said), lease(workspace, model, 9.0):
             pass
     assert workspace.files("leases") == []
 
@@ -119,6 +119,20 @@ def test_a_run_that_was_held_up_for_too_long_writes_no_more(workspace: Workspace
         _, said = process.communicate(timeout=60)
         assert "ran out at" in said and "nothing more is written" in said
         assert len(leases(workspace)) == 1, "the one that woke up left this one alone"
+
+
+def test_a_run_that_was_held_up_goes_on_where_nobody_has_taken_over(workspace: Workspace) -> None:
+    code = HOLDER.replace("lease(W", "held(W").replace("import lease", "import lease as held")
+    code = code.replace("time.sleep(60)", "time.sleep(1); h.check(); h.check()").replace('"night-owl"):', '"x") as h:')
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, workspace.url, "1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None and process.stdout.readline() == "held\n"
+    os.kill(process.pid, signal.SIGSTOP)
+    time.sleep(2)
+    os.kill(process.pid, signal.SIGCONT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 0 and leases(workspace) == [], said
 
 
 def test_it_is_renewed_while_its_run_lives(workspace: Workspace) -> None:

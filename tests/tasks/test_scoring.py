@@ -12,9 +12,10 @@ from tasks.archive import features_folder, read_archive
 from tasks.errors import StageFailed
 from tasks.features import FeatureFolder
 from tasks.models import read_network
-from tasks.scoring import Subset, score_models
+from tasks.scoring import score_models
 from tasks.splits import gather_splits, split_rule
 from tasks.training_config import TrainConfig
+from tasks.variants import Subset
 from tasks.workspace import Workspace
 from tests.tasks import made
 from tests.tasks.test_label import model

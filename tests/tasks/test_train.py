@@ -21,7 +21,7 @@ from sdt_model.config import TrainingConfig
 from sdt_model.trainer import Trainer
 from tasks import train as train_module
 from tasks.errors import WorkflowError
-from tasks.lease import lease, making_of
+from tasks.lease import Lease, lease, making_of
 from tasks.models import production
 from tasks.train import plan_training, train
 from tasks.train_worker import TrainPlan, build_trainer, train_worker
@@ -141,11 +141,23 @@ def test_a_model_that_a_living_run_trains_is_left_to_it(workspace: Workspace) ->
     settings = config(workspace, made_conversations.training())
     name = plan_training(workspace, settings).bundle.model_id
     with (
-        lease(workspace, making_of("train", "model", name), 4.0, "other"),
+        lease(workspace, making_of("train", "model", name), 20.0, "other"),
         pytest.raises(WorkflowError, match=rf"another run is writing model '{name}'\n.*run other"),
     ):
         train(settings)
     assert workspace.files("models") == []
+
+
+def test_a_run_whose_lease_another_took_writes_no_model(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    made.archive(workspace)
+    monkeypatch.setattr(Lease, "check", lost)
+    with pytest.raises(WorkflowError, match="another took over"):
+        train(config(workspace, made_conversations.training(epochs=1)))
+    assert not [path for path in workspace.files("models") if not path.startswith("models/.runs/")]
+
+
+def lost(_: Lease) -> None:
+    raise WorkflowError("another took over")
 
 
 def test_a_non_finite_loss_stops_the_run_and_says_where(workspace: Workspace) -> None:
