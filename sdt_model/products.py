@@ -16,8 +16,9 @@ from torch import Tensor
 _FEW = 192
 
 # Rows are filled up to a multiple, as the processor's library makes a kernel for every number of rows that it meets,
-# and keeps it. Of many rows, whole tiles of 32 are twice as fast as others. Of few, 16 do as well, and are fewer.
-_TILE, _TILE_OF_FEW = 32, 16
+# and keeps it. Of many rows, which are rounded here, whole tiles of 32 are twice as fast as others. Of few, 16 do as
+# well, and are fewer.
+_TILES = {torch.bfloat16: 32, torch.float32: 16}
 
 
 def half_product(x: Tensor, weight: Tensor) -> Tensor:
@@ -30,7 +31,7 @@ def half_product(x: Tensor, weight: Tensor) -> Tensor:
 class _FewRows(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
-        whole = _whole(x, torch.float32, _TILE_OF_FEW)
+        whole = _whole(x, torch.float32)
         ctx.save_for_backward(whole, weight)
         with _rounding():
             return torch.bmm(whole, weight)[:, : x.shape[1]]
@@ -39,7 +40,7 @@ class _FewRows(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
         x, weight = ctx.saved_tensors
         (gradient,) = gradients
-        whole = _whole(gradient, torch.float32, _TILE_OF_FEW)
+        whole = _whole(gradient, torch.float32)
         with _rounding():
             return torch.bmm(whole, weight.mT)[:, : gradient.shape[1]], torch.bmm(x.mT, whole)
 
@@ -59,7 +60,7 @@ def _rounding() -> Iterator[None]:
 class _HalfProduct(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
-        rounded = _whole(x, torch.bfloat16, _TILE), weight.bfloat16()
+        rounded = _whole(x, torch.bfloat16), weight.bfloat16()
         ctx.save_for_backward(*rounded)
         return torch.bmm(*rounded)[:, : x.shape[1]].float()
 
@@ -67,16 +68,16 @@ class _HalfProduct(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
         x, weight = ctx.saved_tensors
         (gradient,) = gradients
-        rounded = _whole(gradient, torch.bfloat16, _TILE)
+        rounded = _whole(gradient, torch.bfloat16)
         of_x = torch.bmm(rounded, weight.mT)[:, : gradient.shape[1]].float()
         # The library multiplies by columns slowly enough that to copy them into rows first pays.
         return of_x, torch.bmm(x.mT.contiguous(), rounded).float()
 
 
-def _whole(x: Tensor, kind: torch.dtype, tile: int) -> Tensor:
-    """(P, N, C) as ``kind``, with rows of zeros up to a multiple of ``tile``."""
+def _whole(x: Tensor, kind: torch.dtype) -> Tensor:
+    """(P, N, C) as ``kind``, with rows of zeros up to a whole number of tiles."""
     rows = x.shape[1]
-    if not (lacking := -rows % tile):
+    if not (lacking := -rows % _TILES[kind]):
         return x.to(kind)
     whole = x.new_empty(x.shape[0], rows + lacking, x.shape[2], dtype=kind)
     whole[:, :rows] = x

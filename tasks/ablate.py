@@ -15,7 +15,7 @@ from tasks.scoring import Scored, score_models
 from tasks.seeds import Spread, spread, train_seeds
 from tasks.train import plan_training
 from tasks.training_config import AblateConfig
-from tasks.variants import FULL, Subset, Variant, subsets_of, variants
+from tasks.variants import FULL, Subset, Variant, not_there, subsets_of, variants
 from tasks.workspace import Workspace
 
 log = logging.getLogger("sdt.ablate")
@@ -104,8 +104,8 @@ def ablate(config: AblateConfig, run: str = "") -> AblationReport:
 
 def _chosen(there: dict[str, Variant], config: AblateConfig) -> dict[str, Variant]:
     wanted = config.variants if config.variants is not None else tuple(there)
-    if unknown := sorted(set(wanted) - set(there)):
-        raise WorkflowError(f"there is no variant {', '.join(map(repr, unknown))}; there are: {', '.join(there)}")
+    if said := not_there(wanted, there):
+        raise WorkflowError(said)
     return {name: variant for name, variant in there.items() if name == FULL or name in wanted}
 
 

@@ -1,6 +1,7 @@
 """Where an archive and its features lie in the workspace, and the manifests that say they are complete."""
 
 import re
+from collections import Counter
 
 from sdt_model.config import Modality
 from tasks.errors import WorkflowError
@@ -70,3 +71,18 @@ def has_modality(archive: Manifest, modality: Modality) -> bool:
     """Whether any utterance of the archive may have it; a video's sound track counts as audio."""
     columns = {"text": ("text",), "audio": ("audio", "video"), "visual": ("video",)}
     return any(archive.counts[column] for column in columns[modality])
+
+
+def annotated_emotions(archive: Manifest, name: str) -> Counter[str]:
+    """How many utterances are annotated with each emotion; ``name``: the archive's.
+
+    Raises:
+        WorkflowError: fewer than two emotions are, so that nothing can be trained.
+    """
+    found: Counter[str] = sum((Counter(shard.facts["emotions"]) for shard in archive.shards), Counter())
+    if len(found) < 2:
+        raise WorkflowError(
+            f"archive {name!r} cannot be trained on: its annotated emotions are {sorted(found) or 'none'}\n"
+            "  training needs an `emotion` column with at least two of them"
+        )
+    return found

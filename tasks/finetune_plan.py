@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sdt_model.encoder import blank_body, positions
 from sdt_model.finetuner import FinetuneOptim
-from tasks.archive import features_folder
+from tasks.archive import annotated_emotions, features_folder
 from tasks.config import ExtractorNames, Resources
 from tasks.encoders import find_encoder
 from tasks.errors import WorkflowError
@@ -57,12 +57,7 @@ def plan_finetuning(
     Raises:
         WorkflowError: fewer than two emotions are annotated.
     """
-    emotions = sorted({name for shard in archive.shards for name in shard.facts["emotions"]})
-    if len(emotions) < 2:
-        raise WorkflowError(
-            f"archive {config.archive!r} cannot be trained on: its annotated emotions are {emotions or 'none'}\n"
-            "  training needs an `emotion` column with at least two of them"
-        )
+    emotions = sorted(annotated_emotions(archive, config.archive))
     return FinetunePlan(
         workspace=workspace.url,
         archive=config.archive,

@@ -15,6 +15,8 @@ from tasks.errors import WorkflowError
 from tasks.workspace import Workspace, checked_name
 
 PRODUCTION = "models/production.json"
+RUNS = "models/.runs"
+"""Checkpoints of trainings, until their model is there."""
 _REMEMBERED = 20  # earlier models in the pointer
 
 

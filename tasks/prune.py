@@ -8,11 +8,9 @@ from collections.abc import Iterator
 from tasks.archive import archive_manifest_path, archive_names, rejected_folder, utterances_folder
 from tasks.label_store import day_folder, label_files, labelled_days
 from tasks.manifest import read_manifest
-from tasks.models import bundles
+from tasks.models import RUNS, bundles
 from tasks.prune_features import Removal, plan_prune
 from tasks.workspace import Workspace, checked_name
-
-_RUNS = "models/.runs"  # checkpoints of trainings
 
 
 def plan_workspace_prune(workspace: Workspace, archive: str | None = None) -> list[Removal]:
@@ -48,7 +46,7 @@ def _of_labels(workspace: Workspace, name: str) -> Iterator[Removal]:
 def _of_runs(workspace: Workspace) -> Iterator[Removal]:
     """Checkpoints of trainings whose model is there."""
     for bundle in bundles(workspace):
-        yield from _superseded(workspace, f"{_RUNS}/{bundle.model_id}", set(), "the model is there")
+        yield from _superseded(workspace, f"{RUNS}/{bundle.model_id}", set(), "the model is there")
 
 
 def _superseded(workspace: Workspace, folder: str, kept: set[str], why: str) -> Iterator[Removal]:

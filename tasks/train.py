@@ -1,13 +1,12 @@
 """Train: features of annotated conversations to a bundle, on Ray Train's data-parallel workers."""
 
 import logging
-from collections import Counter
 from collections.abc import Collection
 from importlib.metadata import version
 
 from sdt_model.bundle import Bundle, FeatureSource, to_files
 from sdt_model.config import MODALITIES, Frozen, Modality, TrainingConfig
-from tasks.archive import features_folder, read_archive
+from tasks.archive import annotated_emotions, features_folder, read_archive
 from tasks.errors import WorkflowError
 from tasks.extractors import chosen_spec
 from tasks.features import complete_features
@@ -15,7 +14,7 @@ from tasks.fitting import fit, worker_resources
 from tasks.given import GIVEN, chosen_given
 from tasks.lease import lease, making_of
 from tasks.manifest import Manifest, fingerprint
-from tasks.models import read_bundle, write_bundle
+from tasks.models import RUNS, read_bundle, write_bundle
 from tasks.promotion import Promotion, promote_if
 from tasks.splits import split_rule
 from tasks.tracking import track, tracked
@@ -75,13 +74,8 @@ def plan_training(workspace: Workspace, config: Training) -> TrainPlan:
     """Everything the workers need to know, and the name of the model that will come of it."""
     archive = read_archive(workspace, config.archive)
     sources, manifests = _sources(workspace, archive, config)
-    annotated: Counter[str] = sum((Counter(shard.facts["emotions"]) for shard in archive.shards), Counter())
+    annotated = annotated_emotions(archive, config.archive)
     emotions = sorted(annotated)
-    if len(emotions) < 2:
-        raise WorkflowError(
-            f"archive {config.archive!r} cannot be trained on: its annotated emotions are {emotions or 'none'}\n"
-            "  training needs an `emotion` column with at least two of them"
-        )
     _check(config.training, sources, emotions)
     rule = split_rule(archive, config.dev_fraction, config.test_fraction)
     made_from = [manifest.fingerprint for manifest in manifests]
@@ -155,16 +149,16 @@ def _source(workspace: Workspace, archive: Manifest, config: Training, modality:
 
 
 def _train(workspace: Workspace, plan: TrainPlan, config: TrainConfig, run: str) -> tuple[Bundle, int]:
-    model_id, runs = plan.bundle.model_id, "models/.runs"
+    model_id = plan.bundle.model_id
     resources = worker_resources(config.resources, config.workers)
     with lease(workspace, making_of("train", "model", model_id), config.lease_s, run) as held:
         if (there := _there(workspace, model_id)) is not None:  # made by the run that this one has waited for
             return there, 0
-        checkpoint = fit(workspace, runs, model_id, train_worker, plan, config.workers, resources, config.retries)
+        checkpoint = fit(workspace, RUNS, model_id, train_worker, plan, config.workers, resources, config.retries)
         network, progress = read_best(plan, checkpoint)
         found = {"metrics": progress.metrics(), "calibration_temperature": progress.calibration.temperature}
         bundle = plan.bundle.model_copy(update=found)
         held.check()
         write_bundle(workspace, bundle.model_id, to_files(bundle, network))
-        workspace.remove_folder(f"{runs}/{model_id}")
+        workspace.remove_folder(f"{RUNS}/{model_id}")
     return bundle, len(progress.history)

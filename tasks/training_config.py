@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Field, NonNegativeInt, field_validator, mo
 
 from sdt_model.config import MODALITIES, Frozen, Modality, Precision, TrainingConfig, recipe
 from tasks.config import ExtractorNames, Leasing, Resources, RunSettings
-from tasks.variants import VARIANTS
+from tasks.variants import VARIANTS, not_there
 
 RecipeName = Literal["meld", "meld-text", "iemocap", "demo"]
 
@@ -172,6 +172,6 @@ class AblateConfig(RepeatConfig):
     @field_validator("variants")
     @classmethod
     def _known(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        if unknown := [name for name in names or () if name not in VARIANTS]:
-            raise ValueError(f"there is no variant {', '.join(map(repr, unknown))}; there are: {', '.join(VARIANTS)}")
+        if said := not_there(names or (), VARIANTS):
+            raise ValueError(said)
         return names

@@ -3,6 +3,7 @@
 They are those of the paper (Ma et al. 2023, ablation studies).
 """
 
+from collections.abc import Collection, Iterable
 from itertools import combinations
 from typing import Any
 
@@ -40,6 +41,13 @@ def subsets_of(modalities: Subset) -> tuple[Subset, ...]:
     """Every subset but the empty one, smaller ones first."""
     ordered = [name for name in MODALITIES if name in modalities]
     return tuple(subset for size in range(1, len(ordered) + 1) for subset in combinations(ordered, size))
+
+
+def not_there(wanted: Iterable[str], there: Collection[str]) -> str | None:
+    """What to say of names that are none of the variants there are; None: all are."""
+    if unknown := sorted(set(wanted) - set(there)):
+        return f"there is no variant {', '.join(map(repr, unknown))}; there are: {', '.join(there)}"
+    return None
 
 
 VARIANTS = tuple(variants(TrainingConfig(), MODALITIES))

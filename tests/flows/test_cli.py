@@ -165,6 +165,7 @@ def test_a_variant_that_there_is_not_is_said_before_anything_is_started(folder: 
     done = sdt("ablate", "made", "--set", 'variants=["without luck"]', cwd=folder)
     assert done.returncode == 1 and "there is no variant 'without luck'" in done.stderr
     assert "without self-distillation" in done.stderr and "only text+audio" in done.stderr
+    assert done.stderr.count("error: ") == 1 and "Traceback" not in done.stderr
     assert not list(folder.rglob("*.db"))
 
 

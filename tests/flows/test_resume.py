@@ -50,7 +50,7 @@ def shards(workspace: Workspace, below: str) -> dict[str, int]:
 
 def killed(command: str, workspace: Workspace, below: str, cwd: Path) -> dict[str, int]:
     """Run a stage, kill its driver once the third shard is there, and return the shards that are."""
-    driver, log = started(command, SETTINGS.get(command, []), cwd)
+    driver, log = started(command, [], cwd)
     kill_once(lambda: shards(workspace, below), 3, driver, log, seconds=120)
     return shards(workspace, below)
 
@@ -61,8 +61,8 @@ def started(command: str, settings: list[str], cwd: Path) -> tuple["subprocess.P
     if not (cwd / ".sdt").exists():
         with_database(cwd / ".sdt" / "prefect")
     driver = subprocess.Popen(
-        [SDT, command, "made", "--set", "ray.cpus=1", *settings], cwd=cwd, env=environment(cwd),
-        stdout=log.open("w"), stderr=subprocess.STDOUT, start_new_session=True,
+        [SDT, command, "made", "--set", "ray.cpus=1", *SETTINGS.get(command, []), *settings],
+        cwd=cwd, env=environment(cwd), stdout=log.open("w"), stderr=subprocess.STDOUT, start_new_session=True,
     )  # fmt: skip
     return driver, log
 
@@ -101,13 +101,7 @@ def test_killed_in_training_it_goes_on_from_its_last_checkpoint_to_the_same_mode
     for each in (undisturbed, workspace):
         made.archive(each, conversations=360)  # epochs that last: workers go on for a second after their driver's death
     one_core = Resources(cpus=1)  # two would add up in another order
-    settings = [
-        *SETTINGS["train"],
-        "--set",
-        f"training={training.model_dump_json()}",
-        "--set",
-        f"resources={one_core.model_dump_json()}",
-    ]
+    settings = ["--set", f"training={training.model_dump_json()}", "--set", f"resources={one_core.model_dump_json()}"]
     driver, log = started("train", settings, tmp_path / "rough")
     checkpoints = Path(workspace.url) / "models" / ".runs"
     kill_once(lambda: list(checkpoints.rglob("best.safetensors")), 2, driver, log, seconds=120)

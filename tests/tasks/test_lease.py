@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import signal
 import subprocess
 import sys
@@ -30,18 +29,20 @@ import sys, time
 from tests.tasks.test_lease import FIRST
 from tasks.lease import lease
 from tasks.workspace import Workspace
-with lease(Workspace(sys.argv[1]), FIRST, float(sys.argv[2]), "night-owl"):
+with lease(Workspace(sys.argv[1]), FIRST, float(sys.argv[2]), "night-owl") as held:
     print("held", flush=True)
-    time.sleep(60)
+    time.sleep(float(sys.argv[3]))
+    held.check(), held.check()
 """
 
 
 @contextmanager
-def holder(workspace: Workspace, seconds: float) -> Iterator[subprocess.Popen[str]]:
-    """A process that holds the first day."""
+def holder(workspace: Workspace, seconds: float, busy: float = 60.0) -> Iterator[subprocess.Popen[str]]:
+    """A process that holds the first day; once it was busy for so many seconds it asks whether it still does."""
     process = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, workspace.url, str(seconds)], stdout=subprocess.PIPE, text=True
-    )
+        [sys.executable, "-c", HOLDER, workspace.url, str(seconds), str(busy)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
     try:
         assert process.stdout is not None and process.stdout.readline() == "held\n"
         yield process
@@ -107,32 +108,22 @@ def test_a_run_that_was_killed_holds_its_days_until_its_lease_runs_out(
 
 def test_a_run_that_was_held_up_for_too_long_writes_no_more(workspace: Workspace) -> None:
     """A stopped process cannot renew; its days are taken, and when it goes on it is told so."""
-    code = HOLDER.replace("lease(W", "held(W").replace("import lease", "import lease as held")
-    code = code.replace("time.sleep(60)", "time.sleep(3); h.check()").replace('"night-owl"):', '"x") as h:')
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, workspace.url, "1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None and process.stdout.readline() == "held\n"
-    os.kill(process.pid, signal.SIGSTOP)
-    with lease(workspace, FIRST, SECONDS):
-        os.kill(process.pid, signal.SIGCONT)
-        _, said = process.communicate(timeout=60)
-        assert "ran out at" in said and "nothing more is written" in said
-        assert len(leases(workspace)) == 1, "the one that woke up left this one alone"
+    with holder(workspace, 1, busy=3) as process:
+        process.send_signal(signal.SIGSTOP)
+        with lease(workspace, FIRST, SECONDS):
+            process.send_signal(signal.SIGCONT)
+            _, said = process.communicate(timeout=60)
+            assert "ran out at" in said and "nothing more is written" in said
+            assert len(leases(workspace)) == 1, "the one that woke up left this one alone"
 
 
 def test_a_run_that_was_held_up_goes_on_where_nobody_has_taken_over(workspace: Workspace) -> None:
-    code = HOLDER.replace("lease(W", "held(W").replace("import lease", "import lease as held")
-    code = code.replace("time.sleep(60)", "time.sleep(1); h.check(); h.check()").replace('"night-owl"):', '"x") as h:')
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, workspace.url, "1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None and process.stdout.readline() == "held\n"
-    os.kill(process.pid, signal.SIGSTOP)
-    time.sleep(2)
-    os.kill(process.pid, signal.SIGCONT)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 0 and leases(workspace) == [], said
+    with holder(workspace, 1, busy=1) as process:
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(2)
+        process.send_signal(signal.SIGCONT)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 0 and leases(workspace) == [], said
 
 
 def test_it_is_renewed_while_its_run_lives(workspace: Workspace) -> None:
