@@ -2,8 +2,9 @@
 
 A modality's input to a transformer is ``features @ projection + speaker + position``, and the first thing that is done
 with it is another linear map, to queries, keys and values. Of a modality with fewer features than the network is wide,
-the product of the two maps is the smaller one. What a position becomes is looked up. The mathematics is `SDT.forward`'s
-without dropout; only the rounding differs. In training the products would have to be made anew in every step.
+the product of the two maps is the smaller one. What a position becomes is looked up. A layer norm's scale and shift
+go into the map behind it. The mathematics is `SDT.forward`'s without dropout; only the rounding differs. In training
+the products would have to be made anew in every step.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +16,8 @@ from torch.nn import functional as F
 
 from sdt_model.batch import Batch
 from sdt_model.config import Modality, ModelConfig
-from sdt_model.model import SDT, Output
+from sdt_model.linears import Linears
+from sdt_model.model import NORM_EPS, SDT, Output
 
 _STEP = 64  # positions are looked up in steps of as many: their values do not depend on what was asked for before
 
@@ -38,11 +40,13 @@ class FoldedSDT(nn.Module):
         self._inputs = [torch.cat([projection, network.speaker.weight]) for projection in projections]
         self.folded = tuple(len(rows) < network.config.hidden for rows in self._inputs)
         target_of, source_of = network.get_buffer("target_of"), network.get_buffer("source_of")
-        query, key_value = network.transformers.query, network.transformers.key_value
-        assert query.bias is not None and key_value.bias is not None
-        keys, values = zip(key_value.weight.chunk(2, dim=-1), key_value.bias.chunk(2, dim=-1), strict=True)
-        maps = ((target_of, query.weight, query.bias), (source_of, *keys), (source_of, *values))
+        transformers = network.transformers
+        query, key_value, inner = transformers.query, transformers.key_value, transformers.inner
+        keys, values = zip(key_value.weight.chunk(2, dim=-1), biases(key_value).chunk(2, dim=-1), strict=True)
+        maps = ((target_of, query.weight, biases(query)), (source_of, *keys), (source_of, *values))
         self._query_key_value = [self._after_inputs(of.tolist(), weight, bias) for of, weight, bias in maps]
+        self._inner = transformers.norm_weight.transpose(1, 2) * inner.weight
+        self._inner_bias = torch.baddbmm(biases(inner), transformers.norm_bias, inner.weight)
 
     @property
     def config(self) -> ModelConfig:
@@ -64,17 +68,51 @@ class FoldedSDT(nn.Module):
         standard = [x * there for x, there in zip(network.standardised(batch), present, strict=True)]
         known = [torch.cat([x, speaker], dim=1) for x in standard]
         position = network.position(batch.position)
-        placed = torch.stack([torch.addmm(position, x, rows) for x, rows in zip(known, self._inputs, strict=True)])
+        placed = position.repeat(len(known), 1, 1)
+        for place, x, rows in zip(placed, known, self._inputs, strict=True):
+            place.addmm_(x, rows)
         read = [x if folded else whole for x, folded, whole in zip(known, self.folded, placed, strict=True)]
         query, key, value = (maps(read, batch.position, batch.groups[-1].length) for maps in self._query_key_value)
         seen = network.seen(batch)
-        mixed = network.transformers.attend(query, key, value, seen, batch)
-        target = placed.index_select(0, network.get_buffer("target_of"))
-        return network.heads(network.transformers.after(mixed, target), seen, batch)
+        pairwise = self._after(network.transformers.attend(query, key, value, seen, batch), placed)
+        if seen is not None:
+            pairwise *= network.conversation_has(seen, batch).unsqueeze(-1)
+        return network.scores(self._by_target(self._gated(pairwise)), batch)
+
+    def _after(self, mixed: Tensor, placed: Tensor) -> Tensor:
+        """`Transformers.after`; of their targets, (M, N, H), each is that of P / M transformers in turn."""
+        attended, outer = self.network.transformers.attended, self.network.transformers.outer
+        bias = biases(attended).view(len(placed), -1, 1, placed.shape[-1])
+        x = (placed.unsqueeze(1) + bias).flatten(0, 1).baddbmm_(mixed, attended.weight)
+        inner = torch.baddbmm(self._inner_bias, F.layer_norm(x, x.shape[-1:], eps=NORM_EPS), self._inner)
+        return x.add_(biases(outer)).baddbmm_(F.gelu(inner, approximate="tanh"), outer.weight)
+
+    def _gated(self, pairwise: Tensor) -> Tensor:
+        """(P, N, H) -> (N, P, H): `SDT.gated`, what was found for each utterance side by side."""
+        beside = pairwise.new_empty(pairwise.shape[1], pairwise.shape[0], pairwise.shape[2])
+        if self.config.unimodal_gates == "identity":
+            torch.ops.aten.silu.out(pairwise, out=beside.transpose(0, 1))  # one pass over the memory less
+            return beside
+        return beside.copy_(self.network.gated(pairwise).transpose(0, 1))
+
+    def _by_target(self, gated: Tensor) -> Tensor:
+        """(N, P, H) -> (M, N, H): what every source says of a target, reduced."""
+        reduce = self.network.reduce
+        modal = biases(reduce).repeat(1, len(gated), 1)
+        by_target = gated.flatten(1).chunk(len(modal), dim=1)  # (N, sources * H) of each
+        # One by one, each product has all threads: three do not share two evenly.
+        for out, found, weight in zip(modal, by_target, reduce.weight, strict=True):
+            out.addmm_(found, weight)
+        return modal
 
     def _after_inputs(self, of: list[int], weight: Tensor, bias: Tensor) -> "_AfterInputs":
         rows = [self._inputs[m] if self.folded[m] else None for m in of]
         return _AfterInputs(of, rows, weight, bias, self.network.position)
+
+
+def biases(linears: Linears) -> Tensor:
+    assert linears.bias is not None
+    return linears.bias
 
 
 class _AfterInputs:

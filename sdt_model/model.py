@@ -21,6 +21,8 @@ from sdt_model.config import MODALITIES, Modality, ModelConfig
 from sdt_model.dropout import dropout
 from sdt_model.linears import Linears
 
+NORM_EPS = 1e-6  # of the layer norm within the feed-forward, as published
+
 
 @dataclass(frozen=True)
 class Output:
@@ -59,16 +61,10 @@ class Transformers(nn.Module):
 
     def after(self, mixed: Tensor, target: Tensor) -> Tensor:
         """(P, N, H), (P, N, H) -> (P, N, H): all that follows attention."""
-        x = self._onto(target, self.attended, mixed)
-        normed = torch.addcmul(self.norm_bias, F.layer_norm(x, x.shape[-1:], eps=1e-6), self.norm_weight)
+        x = target + self._drop(self.attended(mixed))
+        normed = torch.addcmul(self.norm_bias, F.layer_norm(x, x.shape[-1:], eps=NORM_EPS), self.norm_weight)
         inner = self._drop(F.gelu(self.inner(normed), approximate="tanh"))
-        return self._onto(x, self.outer, inner)
-
-    def _onto(self, x: Tensor, linears: Linears, y: Tensor) -> Tensor:
-        """x + linears(y), with dropout: (P, N, H), (P, N, H) -> (P, N, H)."""
-        if self.training or linears.bias is None or x.dtype != y.dtype:  # they differ in mixed precision
-            return x + self._drop(linears(y))
-        return (x + linears.bias).baddbmm_(y, linears.weight)  # one pass over the memory less
+        return x + self._drop(self.outer(inner))
 
     def _drop(self, x: Tensor) -> Tensor:
         return dropout(x, self.dropout, self.training)
@@ -155,9 +151,11 @@ class SDT(nn.Module):
 
     def heads(self, pairwise: Tensor, seen: Tensor | None, batch: Batch) -> Output:
         """What the transformers found, (P, N, H), to scores."""
-        if seen is not None:
-            pairwise = pairwise * self._conversation_has(seen, batch).unsqueeze(-1)
-        modal = self._by_target(self._gated(pairwise))  # (M, N, H)
+        known = pairwise if seen is None else pairwise * self.conversation_has(seen, batch).unsqueeze(-1)
+        return self.scores(self._by_target(self.gated(known)), batch)
+
+    def scores(self, modal: Tensor, batch: Batch) -> Output:
+        """What every source says of each target, (M, N, H), to scores."""
         fused, weights = self._fuse(modal, batch.present.unsqueeze(-1))
         students, teacher = self.students(self._drop(F.relu(modal))), self.teacher(fused)
         if not (self.training or batch.complete or len(self.modalities) == 1):
@@ -174,7 +172,7 @@ class SDT(nn.Module):
 
     def compile_parts(self, backend: str = "inductor") -> None:
         """Have the parts compiled that do not care which conversations are in a batch; attention stays as it is."""
-        parts = ((self.transformers, "after"), (self, "_gated"), (self, "_by_target"), (self, "_fuse"))
+        parts = ((self.transformers, "after"), (self, "gated"), (self, "_by_target"), (self, "_fuse"))
         for owner, name in parts:
             setattr(owner, name, torch.compile(getattr(owner, name), backend=backend, dynamic=True, fullgraph=True))
 
@@ -198,24 +196,24 @@ class SDT(nn.Module):
         """(N,): the speaker table's row of each utterance; the last where the speaker is unknown."""
         return torch.where(batch.speaker >= 0, batch.speaker % self.config.speakers, self.config.speakers)
 
-    def _gated(self, pairwise: Tensor) -> Tensor:
+    def gated(self, pairwise: Tensor) -> Tensor:
         """(P, N, H) -> (P, N, H): unimodal-level gated fusion."""
         if self.config.unimodal_gates == "none":
             return pairwise
         return F.silu(pairwise) if self.unimodal_gate is None else pairwise * self.unimodal_gate(pairwise).sigmoid()
 
+    def conversation_has(self, seen: Tensor, batch: Batch) -> Tensor:
+        """(P, N) -> (P, N): whether the utterance's conversation has anything of the source."""
+        found = []
+        for group in batch.groups:
+            part = seen[:, group.begin : group.end].view(-1, group.conversations, group.length)
+            found.append(part.any(dim=-1, keepdim=True).expand(part.shape).flatten(1))
+        return torch.cat(found, dim=1)
+
     def _by_target(self, gated: Tensor) -> Tensor:
         """(P, N, H) -> (M, N, H): what every source says of a target, side by side, reduced."""
         by_target = gated.view(len(self.modalities), -1, *gated.shape[1:])  # (M target, sources, N, H)
-        if torch.is_grad_enabled() or self.reduce.bias is None:
-            return cast(Tensor, self.reduce(by_target.transpose(1, 2).flatten(2)))
-        # Nothing is put side by side, and each product has all threads: three do not share two evenly.
-        maps = self.reduce.weight.view(len(self.modalities), -1, gated.shape[-1], gated.shape[-1])
-        modal = self.reduce.bias.repeat(1, gated.shape[1], 1)
-        for out, sources, weights in zip(modal, by_target, maps, strict=True):
-            for source, weight in zip(sources, weights, strict=True):
-                out.addmm_(source, weight)
-        return modal
+        return cast(Tensor, self.reduce(by_target.transpose(1, 2).flatten(2)))
 
     def _fuse(self, modal: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
         """(M, N, H) -> fused (N, H), mean weights (M, N): multimodal-level gated fusion, a softmax by channel."""
@@ -223,14 +221,6 @@ class SDT(nn.Module):
         scores = scores.masked_fill(~present, -1e9)
         share = torch.softmax(scores, dim=0)
         return (share * modal).sum(dim=0), share.mean(dim=-1)
-
-    def _conversation_has(self, seen: Tensor, batch: Batch) -> Tensor:
-        """(P, N) -> (P, N): whether the utterance's conversation has anything of the source."""
-        found = []
-        for group in batch.groups:
-            part = seen[:, group.begin : group.end].view(-1, group.conversations, group.length)
-            found.append(part.any(dim=-1, keepdim=True).expand(part.shape).flatten(1))
-        return torch.cat(found, dim=1)
 
     def _drop(self, x: Tensor) -> Tensor:
         return dropout(x, self.config.dropout, self.training)

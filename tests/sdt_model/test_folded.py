@@ -12,6 +12,9 @@ from tests.sdt_model.test_parity import expected, packed
 
 def both(network: SDT, batch: Batch) -> FoldedSDT:
     """Fold the network, and hold the scores against its own."""
+    for name, parameter in network.named_parameters():  # else a norm's scale and shift would change nothing
+        if name.startswith("transformers.norm_"):
+            torch.nn.init.uniform_(parameter, 0.5, 2.0)
     folded = FoldedSDT(network)
     found = folded(batch)
     with torch.inference_mode():
@@ -37,6 +40,12 @@ def test_it_scores_as_the_network_does(kept: tuple[Modality, ...], present: floa
 @pytest.mark.parametrize("part", ["all", "intra", "inter"])
 def test_so_does_one_whose_parts_are_left_out(part: str) -> None:
     network = SDT(ModelConfig(hidden=64, heads=4, transformers=part), made.DIMS, 3)
+    both(network, pack(made.conversations([5, 3]), range(2)))
+
+
+@pytest.mark.parametrize("gates", ["learned", "identity", "none"])
+def test_so_does_one_with_other_gates(gates: str) -> None:
+    network = SDT(ModelConfig(hidden=64, heads=4, unimodal_gates=gates), made.DIMS, 3)
     both(network, pack(made.conversations([5, 3]), range(2)))
 
 
