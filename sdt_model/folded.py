@@ -42,11 +42,11 @@ class FoldedSDT(nn.Module):
         target_of, source_of = network.get_buffer("target_of"), network.get_buffer("source_of")
         transformers = network.transformers
         query, key_value, inner = transformers.query, transformers.key_value, transformers.inner
-        keys, values = zip(key_value.weight.chunk(2, dim=-1), biases(key_value).chunk(2, dim=-1), strict=True)
-        maps = ((target_of, query.weight, biases(query)), (source_of, *keys), (source_of, *values))
+        keys, values = zip(key_value.weight.chunk(2, dim=-1), _biases(key_value).chunk(2, dim=-1), strict=True)
+        maps = ((target_of, query.weight, _biases(query)), (source_of, *keys), (source_of, *values))
         self._query_key_value = [self._after_inputs(of.tolist(), weight, bias) for of, weight, bias in maps]
         self._inner = transformers.norm_weight.transpose(1, 2) * inner.weight
-        self._inner_bias = torch.baddbmm(biases(inner), transformers.norm_bias, inner.weight)
+        self._inner_bias = torch.baddbmm(_biases(inner), transformers.norm_bias, inner.weight)
 
     @property
     def config(self) -> ModelConfig:
@@ -75,17 +75,15 @@ class FoldedSDT(nn.Module):
         query, key, value = (maps(read, batch.position, batch.groups[-1].length) for maps in self._query_key_value)
         seen = network.seen(batch)
         pairwise = self._after(network.transformers.attend(query, key, value, seen, batch), placed)
-        if seen is not None:
-            pairwise *= network.conversation_has(seen, batch).unsqueeze(-1)
-        return network.scores(self._by_target(self._gated(pairwise)), batch)
+        return network.scores(self._by_target(self._gated(network.known(pairwise, seen, batch))), batch)
 
     def _after(self, mixed: Tensor, placed: Tensor) -> Tensor:
         """`Transformers.after`; of their targets, (M, N, H), each is that of P / M transformers in turn."""
         attended, outer = self.network.transformers.attended, self.network.transformers.outer
-        bias = biases(attended).view(len(placed), -1, 1, placed.shape[-1])
+        bias = _biases(attended).view(len(placed), -1, 1, placed.shape[-1])
         x = (placed.unsqueeze(1) + bias).flatten(0, 1).baddbmm_(mixed, attended.weight)
         inner = torch.baddbmm(self._inner_bias, F.layer_norm(x, x.shape[-1:], eps=NORM_EPS), self._inner)
-        return x.add_(biases(outer)).baddbmm_(F.gelu(inner, approximate="tanh"), outer.weight)
+        return x.add_(_biases(outer)).baddbmm_(F.gelu(inner, approximate="tanh"), outer.weight)
 
     def _gated(self, pairwise: Tensor) -> Tensor:
         """(P, N, H) -> (N, P, H): `SDT.gated`, what was found for each utterance side by side."""
@@ -98,7 +96,7 @@ class FoldedSDT(nn.Module):
     def _by_target(self, gated: Tensor) -> Tensor:
         """(N, P, H) -> (M, N, H): what every source says of a target, reduced."""
         reduce = self.network.reduce
-        modal = biases(reduce).repeat(1, len(gated), 1)
+        modal = _biases(reduce).repeat(1, len(gated), 1)
         by_target = gated.flatten(1).chunk(len(modal), dim=1)  # (N, sources * H) of each
         # One by one, each product has all threads: three do not share two evenly.
         for out, found, weight in zip(modal, by_target, reduce.weight, strict=True):
@@ -110,7 +108,7 @@ class FoldedSDT(nn.Module):
         return _AfterInputs(of, rows, weight, bias, self.network.position)
 
 
-def biases(linears: Linears) -> Tensor:
+def _biases(linears: Linears) -> Tensor:
     assert linears.bias is not None
     return linears.bias
 

@@ -151,8 +151,7 @@ class SDT(nn.Module):
 
     def heads(self, pairwise: Tensor, seen: Tensor | None, batch: Batch) -> Output:
         """What the transformers found, (P, N, H), to scores."""
-        known = pairwise if seen is None else pairwise * self.conversation_has(seen, batch).unsqueeze(-1)
-        return self.scores(self._by_target(self.gated(known)), batch)
+        return self.scores(self._by_target(self.gated(self.known(pairwise, seen, batch))), batch)
 
     def scores(self, modal: Tensor, batch: Batch) -> Output:
         """What every source says of each target, (M, N, H), to scores."""
@@ -202,13 +201,15 @@ class SDT(nn.Module):
             return pairwise
         return F.silu(pairwise) if self.unimodal_gate is None else pairwise * self.unimodal_gate(pairwise).sigmoid()
 
-    def conversation_has(self, seen: Tensor, batch: Batch) -> Tensor:
-        """(P, N) -> (P, N): whether the utterance's conversation has anything of the source."""
+    def known(self, pairwise: Tensor, seen: Tensor | None, batch: Batch) -> Tensor:
+        """(P, N, H) -> (P, N, H): nothing, where the utterance's conversation has nothing of the source."""
+        if seen is None:
+            return pairwise
         found = []
         for group in batch.groups:
             part = seen[:, group.begin : group.end].view(-1, group.conversations, group.length)
             found.append(part.any(dim=-1, keepdim=True).expand(part.shape).flatten(1))
-        return torch.cat(found, dim=1)
+        return pairwise * torch.cat(found, dim=1).unsqueeze(-1)
 
     def _by_target(self, gated: Tensor) -> Tensor:
         """(P, N, H) -> (M, N, H): what every source says of a target, side by side, reduced."""
