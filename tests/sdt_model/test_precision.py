@@ -43,11 +43,14 @@ def test_products_are_halved_where_a_processor_has_units_for_it_and_it_pays(
     assert not half_products(torch.device("meta"), asked, width)
 
 
-def test_training_steps_with_halved_products_are_close_and_scores_are_exact() -> None:
-    data, model = made.conversations([3, 5, 5]), network()
+@pytest.mark.parametrize(("lengths", "sure"), [([3, 5, 5], False), ([60, 70, 70], True)])
+def test_training_steps_with_halved_products_are_close_and_scores_are_exact(lengths: list[int], sure: bool) -> None:
+    """The factors of few utterances are rounded by a processor that has units for it alone, those of many by any."""
+    data, model = made.conversations(lengths), network()
     exact = scores(model, data, [0, 1, 2])
     model.halve_products()
     assert torch.equal(scores(model, data, [0, 1, 2]).teacher, exact.teacher)
     rough = scores(model.train(), data, [0, 1, 2])
     difference = (rough.teacher.softmax(-1) - exact.teacher.softmax(-1)).abs().max()
-    assert 0 < difference < 0.02
+    assert difference < 0.02
+    assert difference > 0 or not sure

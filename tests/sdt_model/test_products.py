@@ -6,6 +6,11 @@ from hypothesis import strategies as st
 from sdt_model.products import half_product
 
 
+def rounding(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """By how much a product may be off: two factors, each rounded to 8 bits, by up to 2**-8; and a little for sums."""
+    return 1.02 * 2**-7 * (left.abs() @ right.abs())
+
+
 def factors_and_values(
     pairs: int, rows: int, inputs: int, outputs: int
 ) -> tuple[tuple[torch.Tensor, ...], tuple[torch.Tensor | None, ...]]:
@@ -31,24 +36,23 @@ def test_values_and_gradients_are_those_of_rounded_factors(pairs: int, rows: int
 
 @given(st.integers(1, 3), st.integers(1, 70) | st.integers(180, 192), st.integers(1, 40), st.integers(1, 40))
 def test_of_few_rows_they_are_the_exact_ones_but_for_rounding(pairs: int, rows: int, inputs: int, outputs: int) -> None:
-    """The library need not round the factors of a product that is too small to gain by it."""
+    """The library need not round the factors of a product that is too small to gain by it, nor on every processor."""
     factors, values = factors_and_values(pairs, rows, inputs, outputs)
     x, weight, gradient = (factor.double() for factor in factors)
     products = ((x, weight), (gradient, weight.mT), (x.mT, gradient))
     for value, (left, right) in zip(values, products, strict=True):
         exact = left @ right
         assert value is not None and value.dtype == torch.float32 and value.shape == exact.shape
-        # Two factors, each rounded to 8 bits, by up to 2**-8 of it; and a little for float32's sums.
-        assert ((value.double() - exact).abs() <= 1.02 * 2**-7 * (left.abs() @ right.abs())).all()
+        assert ((value.double() - exact).abs() <= rounding(left, right)).all()
 
 
 @pytest.mark.parametrize("rows", [31, 32, 33, 47, 49, 192, 193])
 def test_rows_do_not_depend_on_how_many_there_are(rows: int) -> None:
     torch.manual_seed(0)
     x, weight = torch.randn(2, 224, 16), torch.randn(2, 16, 8)
-    torch.testing.assert_close(
-        half_product(x[:, :rows], weight), half_product(x, weight)[:, :rows], rtol=2**-7, atol=1e-6
-    )
+    alone, among_others = half_product(x[:, :rows], weight), half_product(x, weight)[:, :rows]
+    # Of few rows some processors do not round the factors; of many, as of all 224, any does, and the results as well.
+    assert ((alone - among_others).abs() <= 1.5 * rounding(x[:, :rows], weight)).all()
 
 
 def test_other_products_of_the_process_stay_exact() -> None:
