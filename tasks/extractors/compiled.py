@@ -71,16 +71,23 @@ def _round_weights(encoder: nn.Module) -> None:
 class _Rounded(nn.Module):
     """A linear layer with a scale for each output; the compiler sees the pattern and multiplies integers.
 
-    It rounds the other factor as well, each token by itself, where the processor has instructions for that.
+    It rounds the other factor as well, each token by itself, where the processor has instructions for that. Where it
+    has none, weights kept as integers would save nothing, and their products differ in the last bits with the batch.
     """
 
     def __init__(self, layer: nn.Linear) -> None:
         super().__init__()
         weights = layer.weight.detach()
         scale = weights.abs().amax(dim=1, keepdim=True).clamp(min=1e-12) / 127
-        self.register_buffer("weights", (weights / scale).round().to(torch.int8))
+        kind = torch.int8 if _multiplies_integers() else torch.float32
+        self.register_buffer("weights", (weights / scale).round().to(kind))
         self.register_buffer("scale", scale)
         self.bias = layer.bias
 
     def forward(self, x: Tensor) -> Tensor:
         return nn.functional.linear(x, self.weights.float() * self.scale, self.bias)  # type: ignore[operator]
+
+
+def _multiplies_integers() -> bool:
+    has = torch.cpu.get_capabilities()
+    return any(has.get(name) for name in ("avx512_vnni", "avx_vnni", "amx_int8"))

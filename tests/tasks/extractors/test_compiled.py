@@ -39,7 +39,11 @@ def test_as_many_batches_at_once_as_torch_has_threads(threads: int) -> None:
         torch.set_num_threads(before)
 
 
-def test_integers_are_close_to_what_they_stand_for() -> None:
-    sequences = [[n, n + 1, n + 2] for n in range(40)]
-    exact, rounded = Compiled(Sums(), 32)(sequences), Compiled(Sums(), 32, int8=True)(sequences)
+@pytest.mark.parametrize("has", [True, False])
+def test_integers_are_close_to_what_they_stand_for(has: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights are rounded on every processor, and kept as integers on one that multiplies them."""
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_vnni": has})
+    sequences, encoder = [[n, n + 1, n + 2] for n in range(40)], Sums()
+    exact, rounded = Compiled(Sums(), 32)(sequences), Compiled(encoder, 32, int8=True)(sequences)
     assert 0 < np.abs(exact - rounded).max() < 0.03 * np.abs(exact).max()
+    assert (encoder.layer.get_buffer("weights").dtype == torch.int8) == has
