@@ -21,6 +21,7 @@ import openvino  # noqa: E402
 
 _BATCH_TOKENS = 1024  # their states stay in a core's cache
 _INT8_GROUP = "64"  # values of a token's state that share a scale
+_INTEGER_PRODUCTS = ("avx512_vnni", "avx_vnni", "amx_int8")  # instructions, any of which will do
 
 
 class Compiled:
@@ -61,33 +62,29 @@ class Compiled:
 
 
 def _round_weights(encoder: nn.Module) -> None:
-    """Have every linear layer keep its weights as 8-bit integers."""
+    """Have every linear layer keep its weights as 8-bit integers, or rounded to them where the processor has no use."""
+    has = torch.cpu.get_capabilities()
+    kind = torch.int8 if any(has.get(name) for name in _INTEGER_PRODUCTS) else torch.float32
     layers = [(parent, name, of) for parent in encoder.modules() for name, of in parent.named_children()]
     for parent, name, layer in layers:
         if isinstance(layer, nn.Linear):
-            setattr(parent, name, _Rounded(layer))
+            setattr(parent, name, _Rounded(layer, kind))
 
 
 class _Rounded(nn.Module):
     """A linear layer with a scale for each output; the compiler sees the pattern and multiplies integers.
 
     It rounds the other factor as well, each token by itself, where the processor has instructions for that. Where it
-    has none, weights kept as integers would save nothing, and their products differ in the last bits with the batch.
+    has none, weights kept as integers save no time, and their products differ in the last bits with the batch.
     """
 
-    def __init__(self, layer: nn.Linear) -> None:
+    def __init__(self, layer: nn.Linear, kind: torch.dtype) -> None:
         super().__init__()
         weights = layer.weight.detach()
         scale = weights.abs().amax(dim=1, keepdim=True).clamp(min=1e-12) / 127
-        kind = torch.int8 if _multiplies_integers() else torch.float32
         self.register_buffer("weights", (weights / scale).round().to(kind))
         self.register_buffer("scale", scale)
         self.bias = layer.bias
 
     def forward(self, x: Tensor) -> Tensor:
         return nn.functional.linear(x, self.weights.float() * self.scale, self.bias)  # type: ignore[operator]
-
-
-def _multiplies_integers() -> bool:
-    has = torch.cpu.get_capabilities()
-    return any(has.get(name) for name in ("avx512_vnni", "avx_vnni", "amx_int8"))

@@ -43,9 +43,9 @@ def test_products_are_halved_where_a_processor_has_units_for_it_and_it_pays(
     assert not half_products(torch.device("meta"), asked, width)
 
 
-@pytest.mark.parametrize(("lengths", "sure"), [([3, 5, 5], False), ([60, 70, 70], True)])
-def test_training_steps_with_halved_products_are_close_and_scores_are_exact(lengths: list[int], sure: bool) -> None:
-    """The factors of few utterances are rounded by a processor that has units for it alone, those of many by any."""
+@pytest.mark.parametrize("lengths", [[3, 5, 5], [60, 70, 70]])
+def test_training_steps_with_halved_products_are_close_and_scores_are_exact(lengths: list[int]) -> None:
+    """The factors of few utterances are rounded by a processor that has units for it, those of over 192 by any."""
     data, model = made.conversations(lengths), network()
     exact = scores(model, data, [0, 1, 2])
     model.halve_products()
@@ -53,4 +53,5 @@ def test_training_steps_with_halved_products_are_close_and_scores_are_exact(leng
     rough = scores(model.train(), data, [0, 1, 2])
     difference = (rough.teacher.softmax(-1) - exact.teacher.softmax(-1)).abs().max()
     assert difference < 0.02
-    assert difference > 0 or not sure
+    if sum(lengths) > 192 or half_products(torch.device("cpu"), "auto", 512):
+        assert difference > 0
