@@ -35,7 +35,7 @@ def splits_of(workspace: Workspace, found: EncoderDescription, words: Words) -> 
         max_tokens=found.max_tokens,
         resources=Resources(cpus=1),
     )
-    plan = plan_finetuning(workspace, read_archive(workspace, found.archive), config, {})
+    plan = plan_finetuning(workspace, read_archive(workspace, found.archive), config, found.encoder_id)
     plan = plan.model_copy(update={"emotions": found.emotions})
     texts = gather_texts(workspace, plan, words)
     return {name: texts[name] for name in SPLITS}

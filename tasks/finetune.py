@@ -91,7 +91,7 @@ def finetune(config: FinetuneConfig, run: str = "") -> FinetuneReport:
     config = placed(config, base)
     files = base_files(base)
     encoder_id = encoder_name(config, archive, files)
-    making = _Run(workspace, archive, config, base, plan_finetuning(workspace, archive, config, files), encoder_id)
+    making = _Run(workspace, archive, config, base, plan_finetuning(workspace, archive, config, encoder_id), encoder_id)
     if (found := _there(making)) is not None:
         return found
     with lease(workspace, making_of("finetune", "encoder", encoder_id), config.lease_s, run) as held:

@@ -49,10 +49,8 @@ def placed(config: FinetuneConfig, base: Path) -> FinetuneConfig:
     return config.model_copy(update={"at_once": at_once, "resources": resources})
 
 
-def plan_finetuning(
-    workspace: Workspace, archive: Manifest, config: FinetuneConfig, files: dict[str, str]
-) -> FinetunePlan:
-    """What the workers need to know, for the first fold.
+def plan_finetuning(workspace: Workspace, archive: Manifest, config: FinetuneConfig, encoder_id: str) -> FinetunePlan:
+    """What the workers need to know to make this encoder, for its first fold.
 
     Raises:
         WorkflowError: fewer than two emotions are annotated.
@@ -61,7 +59,7 @@ def plan_finetuning(
     return FinetunePlan(
         workspace=workspace.url,
         archive=config.archive,
-        base=f"{RUNS}/{encoder_name(config, archive, files)}/base",
+        base=f"{RUNS}/{encoder_id}/base",
         emotions=tuple(emotions),
         rule=split_rule(archive, config.dev_fraction, config.test_fraction),
         context=config.context,

@@ -34,9 +34,8 @@ def planned(workspace: Workspace, encoder: str, **more: Any) -> FinetunePlan:
         workspace=workspace.url, archive="spoken", encoder=encoder, resources=Resources(cpus=1), **settings
     )
     folder = base_folder(encoder)
-    files = base_files(folder)
-    plan = plan_finetuning(workspace, read_archive(workspace, "spoken"), config, files)
-    put_folder(workspace, plan.base, folder, list(files))
+    plan = plan_finetuning(workspace, read_archive(workspace, "spoken"), config, "planned")
+    put_folder(workspace, plan.base, folder, list(base_files(folder)))
     return plan
 
 
