@@ -52,8 +52,10 @@ def scores(encoder: TextEncoder, texts: Texts, padding: int) -> Tensor:
 
 
 def measured(scores: Tensor, texts: Texts) -> dict[str, float]:
+    """Scores over the utterances that have a text; the encoders say nothing of others."""
+    read = [row for window in texts.windows for row in window.rows]
     confusion = ConfusionCount(scores.shape[-1], scores.device)
-    confusion.update(scores.argmax(dim=-1), torch.from_numpy(texts.labels))
+    confusion.update(scores[read].argmax(dim=-1), torch.from_numpy(texts.labels[read]))
     return confusion.scores("of")
 
 
