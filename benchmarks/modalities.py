@@ -32,6 +32,19 @@ def trained(
     altered: Callable[[Trainer], None] = lambda _: None,
 ) -> dict[str, float]:
     """Train one model in this process, ``altered`` before it begins; its scores at the epoch chosen on dev."""
+    progress = Progress()
+    with tempfile.TemporaryDirectory() as scratch:
+        trainer = prepared(workspace, archive, training, modalities, Path(scratch))
+        altered(trainer)
+        while not progress.finished(training.optim.epochs, training.optim.patience):
+            progress = Progress(history=(*progress.history, train_epoch(trainer, len(progress.history))))
+    return progress.metrics()
+
+
+def prepared(
+    workspace: Workspace, archive: str, training: TrainingConfig, modalities: tuple[Modality, ...] | None, scratch: Path
+) -> Trainer:
+    """What trains a model in this process, on the data that `sdt train` takes; features lie in ``scratch``."""
     config = TrainConfig(
         workspace=workspace.url,
         archive=archive,
@@ -39,13 +52,7 @@ def trained(
         modalities=modalities,
         resources=Resources(cpus=torch.get_num_threads()),
     )
-    progress = Progress()
-    with tempfile.TemporaryDirectory() as scratch:
-        trainer = build_trainer(plan_training(workspace, config), Path(scratch), torch.device("cpu"))
-        altered(trainer)
-        while not progress.finished(training.optim.epochs, training.optim.patience):
-            progress = Progress(history=(*progress.history, train_epoch(trainer, len(progress.history))))
-    return progress.metrics()
+    return build_trainer(plan_training(workspace, config), scratch, torch.device("cpu"))
 
 
 def main() -> None:
