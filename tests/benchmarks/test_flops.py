@@ -10,16 +10,23 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 from benchmarks.flops import folded_flops, forward_flops, training_flops
 from benchmarks.speed import our_training, training_config
 from benchmarks.workload import CLASSES, DIMS, conversations
-from sdt_model.batch import pack
+from sdt_model.batch import Conversations, pack
 from sdt_model.config import ModelConfig
 from sdt_model.folded import FoldedSDT
 from sdt_model.model import SDT
 
 CHOSEN = [0, 1, 2, 3, 4]
-DATA = conversations()
-LENGTHS = DATA.lengths[CHOSEN].tolist()
-
 Shape = list[int]
+
+
+@pytest.fixture(scope="module")
+def data() -> Conversations:
+    return conversations()
+
+
+@pytest.fixture(scope="module")
+def lengths(data: Conversations) -> list[int]:
+    return [int(length) for length in data.lengths[CHOSEN]]
 
 
 def counter() -> FlopCounterMode:
@@ -41,27 +48,27 @@ def counter() -> FlopCounterMode:
 
 
 @pytest.mark.parametrize("gates", ["identity", "learned"])
-def test_a_forward_pass(gates: str) -> None:
+def test_a_forward_pass(gates: str, data: Conversations, lengths: list[int]) -> None:
     config = ModelConfig.model_validate({"hidden": 64, "unimodal_gates": gates})
     network = SDT(config, DIMS, CLASSES).eval()
     with counter() as counted, torch.inference_mode():
-        network(pack(DATA, CHOSEN))
-    assert counted.get_total_flops() == forward_flops(config, DIMS, CLASSES, LENGTHS)
+        network(pack(data, CHOSEN))
+    assert counted.get_total_flops() == forward_flops(config, DIMS, CLASSES, lengths)
 
 
-def test_a_training_step() -> None:
-    run = our_training(DATA, 64)
+def test_a_training_step(data: Conversations, lengths: list[int]) -> None:
+    run = our_training(data, 64)
     with counter() as counted:
         run(CHOSEN)
-    assert counted.get_total_flops() == training_flops(training_config(64).model, DIMS, CLASSES, LENGTHS)
+    assert counted.get_total_flops() == training_flops(training_config(64).model, DIMS, CLASSES, lengths)
 
 
 @pytest.mark.parametrize("width", [256, 512])  # of the three inputs none is narrower, and two are
-def test_labelling(width: int) -> None:
+def test_labelling(width: int, data: Conversations, lengths: list[int]) -> None:
     config = training_config(width).model
     network = FoldedSDT(SDT(config, DIMS, CLASSES))
-    batch = pack(DATA, CHOSEN)
+    batch = pack(data, CHOSEN)
     network(batch)  # the first time it works out what positions become
     with counter() as counted:
         network(batch)
-    assert counted.get_total_flops() == folded_flops(config, DIMS, CLASSES, LENGTHS)
+    assert counted.get_total_flops() == folded_flops(config, DIMS, CLASSES, lengths)

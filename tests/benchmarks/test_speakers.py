@@ -5,12 +5,11 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import modalities, speakers
+from benchmarks.speakers import SPLITS
 from tasks.training_config import TrainConfig
 from tasks.workspace import Workspace
 from tests.sdt_model import made as made_conversations
 from tests.tasks import made
-
-SPLITS = speakers.SPLITS
 
 
 def appearance(names: list[str | None]) -> list[int]:

@@ -23,7 +23,7 @@ def test_the_table_and_the_same_as_json(
     monkeypatch.setattr("sys.argv", ["bench", "--steps", "1", "--out", str(out)])
     bench.main()
     found = json.loads(out.read_text())
-    train, infer = found["rows"]
+    rows = {row["what"]: row for row in found["rows"]}
     data, config = conversations(), training_config(WIDTH).model
     (chosen,) = batches(data, DIALOGUES, 1)
     lengths = data.lengths[chosen].tolist()
@@ -35,14 +35,15 @@ def test_the_table_and_the_same_as_json(
         ("infer", "padded_share"): forward_flops,
     }
     for (what, name), count in counts.items():
-        row = train if what == "train" else infer
+        row = rows[what]
         took = sum(lengths) / row[name.split("_")[0]]
         done = count(config, DIMS, CLASSES, lengths) / 1e9 / took
         assert row[name] == pytest.approx(done / row["gemm_gflops"]), (what, name)
-    for row in (train, infer):
+    assert list(rows) == ["train", "infer"]
+    for row in rows.values():
         assert row["utterances"] == sum(lengths)
         assert row["ratio"] == row["ours"] / row["padded"]
         assert min(row["ours_mib"], row["padded_mib"]) > 100  # torch alone takes as much
     assert set(found["workers"]) == {"1", "2"} and all(rate > 0 for rate in found["workers"].values())
     shown = capsys.readouterr().out
-    assert f"{infer['ours_share']:.0%}" in shown and f"{train['ratio']:.1f}" in shown
+    assert f"{rows['infer']['ours_share']:.0%}" in shown and f"{rows['train']['ratio']:.1f}" in shown

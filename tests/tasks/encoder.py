@@ -1,4 +1,4 @@
-"""A tiny encoder made on the spot, and an archive whose emotions can be read from the words."""
+"""Tiny encoders made on the spot, and an archive whose emotions can be read from the words."""
 
 from pathlib import Path
 
@@ -8,8 +8,10 @@ import pyarrow as pa
 import torch
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
+from sdt_model.encoder import TextEncoder, Words, load_body
 from tasks.archive import archive_manifest_path
 from tasks.days import DAYS, said_by_day
+from tasks.encoders import EncoderDescription, trace
 from tasks.manifest import Manifest
 from tasks.schema import UTTERANCES
 from tasks.shards import Shard, ShardOutput, run_shard
@@ -33,6 +35,36 @@ def tiny_encoder(folder: Path) -> Path:
     )  # fmt: skip
     BertModel(config).save_pretrained(folder)
     return folder
+
+
+def written_encoders(
+    workspace: Workspace,
+    tiny: Path,
+    emotions: tuple[str, ...],
+    archive: str,
+    context: int = 0,
+    folds: int = 1,
+    seen: tuple[str, ...] = (),
+) -> EncoderDescription:
+    """Write encoder `e`, whose folds differ in their heads and bodies, as if fine-tuned from ``tiny``."""
+    for fold in range(folds):
+        body = load_body(tiny)
+        torch.manual_seed(fold)
+        with torch.no_grad():
+            for parameter in body.parameters():
+                parameter.add_(0.1 * torch.randn_like(parameter))
+        encoder = TextEncoder(body, len(emotions))
+        folder = Path(workspace.path(f"encoders/e/{fold}"))
+        folder.mkdir(parents=True)
+        encoder.save(folder)
+        Words(tiny).save(folder)
+    description = EncoderDescription(
+        encoder_id="e", base="tiny", licence="none", emotions=emotions, dim=encoder.dim, context=context, max_tokens=16,
+        folds=folds, archive=archive, data_fingerprint="f", scores=({},),
+    )  # fmt: skip
+    workspace.write_json("encoders/e/seen.json", [trace(name) for name in seen])
+    workspace.write_json("encoders/e/encoder.json", description.model_dump(mode="json"))
+    return description
 
 
 def spoken_archive(workspace: Workspace, conversations: int = 40, shards: int = 2) -> Manifest:

@@ -7,13 +7,13 @@ import pyarrow as pa
 import pytest
 import torch
 
-from sdt_model.encoder import TextEncoder, Words, load_body, load_encoder
-from tasks.encoders import EncoderDescription, fold_of, trace
+from sdt_model.encoder import Words, load_encoder
+from tasks.encoders import fold_of
 from tasks.errors import WorkflowError
 from tasks.extractors import extractor_spec
 from tasks.extractors.media import MediaRoot
 from tasks.workspace import Workspace
-from tests.tasks.encoder import tiny_encoder
+from tests.tasks.encoder import tiny_encoder, written_encoders
 from tests.tasks.extractors.made import utterances
 
 NOWHERE = MediaRoot("memory://none")
@@ -21,24 +21,8 @@ CLASSES = ("anger", "joy")
 
 
 def encoders(workspace: Workspace, tmp_path: Path, context: int = 0, folds: int = 1, seen: tuple[str, ...] = ()) -> str:
-    """Write encoders that differ in their heads and bodies; return the extractor's name."""
-    tiny = tiny_encoder(tmp_path / "tiny")
-    for fold in range(folds):
-        body = load_body(tiny)
-        torch.manual_seed(fold)
-        with torch.no_grad():
-            for parameter in body.parameters():
-                parameter.add_(0.1 * torch.randn_like(parameter))
-        folder = Path(workspace.path(f"encoders/e/{fold}"))
-        folder.mkdir(parents=True)
-        TextEncoder(body, len(CLASSES)).save(folder)
-        Words(tiny).save(folder)
-    description = EncoderDescription(
-        encoder_id="e", base="tiny", licence="none", emotions=CLASSES, dim=18, context=context, max_tokens=16,
-        folds=folds, archive="made", data_fingerprint="f", scores=({},),
-    )  # fmt: skip
-    workspace.write_json("encoders/e/seen.json", [trace(name) for name in seen])
-    workspace.write_json("encoders/e/encoder.json", description.model_dump(mode="json"))
+    """Write encoders; return the extractor's name."""
+    written_encoders(workspace, tiny_encoder(tmp_path / "tiny"), CLASSES, "made", context, folds, seen)
     return "finetuned:e"
 
 
