@@ -11,8 +11,8 @@ from rich.table import Table
 
 from benchmarks.speed import Row, row, table
 from benchmarks.workers import rate
-from sdt_model.memory import keep_freed_memory
-from sdt_model.precision import half_products
+from sdt_model.ops.malloc import keep_freed_memory
+from sdt_model.ops.precision import half_products
 
 # What is measured at which width, on how many dialogues a batch.
 CURVES = [

@@ -10,17 +10,17 @@ import statistics
 import torch
 from torch import Tensor
 
-from sdt_model.encoder import TextEncoder, Words, load_encoder
-from sdt_model.finetuner import Texts
-from sdt_model.metrics import ConfusionCount
-from sdt_model.windows import batches_by_tokens, pack_windows
-from tasks.archive import read_archive
-from tasks.config import Resources
-from tasks.encoders import EncoderDescription, encoder_folder, find_encoder, local_folder
-from tasks.finetune_plan import plan_finetuning
-from tasks.finetune_worker import gather_texts
-from tasks.training_config import FinetuneConfig
-from tasks.workspace import Workspace
+from sdt_model.metrics.counter import ConfusionCount
+from sdt_model.text_encoder.encoder import TextEncoder, Words, load_encoder
+from sdt_model.text_encoder.trainer import Texts
+from sdt_model.text_encoder.windows import batches_by_tokens, pack_windows
+from tasks.archive.layout import read_archive
+from tasks.config.stages import Resources
+from tasks.config.training import FinetuneConfig
+from tasks.finetuning.plan import plan_finetuning
+from tasks.finetuning.worker import gather_texts
+from tasks.registry.encoders import EncoderDescription, encoder_folder, find_encoder, local_folder
+from tasks.storage.workspace import Workspace
 
 SPLITS, SCORES = ("dev", "test"), ("weighted_f1", "macro_f1", "accuracy")
 BATCH_TOKENS = FinetuneConfig.model_fields["batch_tokens"].default

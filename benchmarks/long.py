@@ -17,10 +17,10 @@ from rich.table import Table
 from benchmarks.speed import peak_memory_mib, training_config
 from benchmarks.workload import CLASSES, DIMS
 from sdt_model.batch import Conversations
-from sdt_model.folded import FoldedSDT
+from sdt_model.inference import FoldedSDT
 from sdt_model.model import SDT
 from sdt_model.predict import predict
-from tasks.config import LabelConfig
+from tasks.config.stages import LabelConfig
 
 LENGTHS = (1, 2, 512, 2_000, 20_000)
 SPEAKERS = 60

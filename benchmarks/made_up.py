@@ -15,10 +15,11 @@ import pyarrow as pa
 
 from sdt_model.bundle import Bundle, FeatureSource, to_files
 from sdt_model.config import ModelConfig, TrainingConfig
-from tasks.extractors import Extracted, Extractor, ExtractorSpec, register
-from tasks.extractors.media import MediaRoot
-from tasks.models import promote, write_bundle
-from tasks.workspace import Workspace
+from tasks.extractors.base import Extracted, Extractor, ExtractorSpec
+from tasks.extractors.media.files import MediaRoot
+from tasks.extractors.registry import register
+from tasks.registry.models import promote, write_bundle
+from tasks.storage.workspace import Workspace
 
 ARCHIVE = "made-up"
 DAYS = 60

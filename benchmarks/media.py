@@ -26,18 +26,18 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.speed import peak_memory_mib
-from tasks.cluster import connected
-from tasks.config import RayConfig, StageConfig
+from tasks.archive.schema import UTTERANCES
+from tasks.config.stages import RayConfig, StageConfig
 from tasks.demo.script import stream, write_conversation
 from tasks.demo.sound import RATE, draw_voice, speak
-from tasks.extract import ExtractPlan, prepare
-from tasks.extractors import extractor_spec
-from tasks.extractors.media import MediaRoot
-from tasks.fan_out import fan_out
-from tasks.reuse import Earlier
-from tasks.schema import UTTERANCES
-from tasks.shards import Shard, run_shard
-from tasks.workspace import Workspace
+from tasks.executor.cluster import connected
+from tasks.executor.fan_out import fan_out
+from tasks.executor.shard import Shard, run_shard
+from tasks.extract.cache import Earlier
+from tasks.extract.stage import ExtractPlan, prepare
+from tasks.extractors.media.files import MediaRoot
+from tasks.extractors.registry import extractor_spec
+from tasks.storage.workspace import Workspace
 
 RECORDING_S, UTTERANCE_S = 60, 5
 ENDINGS = (".wav", ".mp3", ".m4a")

@@ -13,13 +13,13 @@ import torch
 
 from sdt_model.config import MODALITIES, RECIPES, Modality, TrainingConfig
 from sdt_model.trainer import Trainer
-from tasks.checkpoints import Progress
-from tasks.config import Resources
-from tasks.seeds import spread
-from tasks.train import plan_training
-from tasks.train_worker import build_trainer, train_epoch
-from tasks.training_config import TrainConfig
-from tasks.workspace import Workspace
+from tasks.config.stages import Resources
+from tasks.config.training import TrainConfig
+from tasks.evaluation.seeds import spread
+from tasks.storage.workspace import Workspace
+from tasks.training.checkpoints import Progress
+from tasks.training.train import plan_training
+from tasks.training.worker import build_trainer, train_epoch
 
 SCORE = "test_weighted_f1"
 

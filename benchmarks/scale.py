@@ -23,17 +23,25 @@ from rich.table import Table
 from benchmarks.made_up import ARCHIVE, DAYS, FIRST_DAY, register_made_up, write_model, write_sources
 from benchmarks.watched import Watched, watched
 from sdt_model.config import ModelConfig
-from tasks.archive import read_archive
-from tasks.cluster import connected
-from tasks.config import ExtractConfig, ExtractorNames, IngestConfig, LabelConfig, RayConfig, StageConfig, VerifyConfig
+from tasks.archive.layout import read_archive
+from tasks.config.stages import (
+    ExtractConfig,
+    ExtractorNames,
+    IngestConfig,
+    LabelConfig,
+    RayConfig,
+    StageConfig,
+    VerifyConfig,
+)
 from tasks.errors import WorkflowError
-from tasks.extract import extract
-from tasks.ingest import ingest
-from tasks.label import label
-from tasks.label_store import day_folder
+from tasks.executor.cluster import connected
+from tasks.extract.stage import extract
+from tasks.ingest.stage import ingest
+from tasks.label.layout import day_folder
+from tasks.label.stage import label
+from tasks.maintenance.verify import verify
 from tasks.query import run_query
-from tasks.verify import verify
-from tasks.workspace import Workspace
+from tasks.storage.workspace import Workspace
 
 DIM, MODEL = 16, ModelConfig(hidden=16, heads=2)
 ASKED = "SELECT emotion, COUNT(*) AS n FROM labels WHERE date = '{}' GROUP BY emotion ORDER BY n DESC"

@@ -16,11 +16,11 @@ from benchmarks.modalities import trained
 from sdt_model.batch import Ints
 from sdt_model.config import RECIPES
 from sdt_model.trainer import Trainer
-from tasks.archive import read_archive
-from tasks.seeds import spread
-from tasks.splits import split_rule
-from tasks.training_config import TrainConfig
-from tasks.workspace import Workspace
+from tasks.archive.layout import read_archive
+from tasks.config.training import TrainConfig
+from tasks.evaluation.seeds import spread
+from tasks.storage.workspace import Workspace
+from tasks.training.splits import split_rule
 
 SPLITS = ("train", "dev", "test")
 SCORES = ("dev_weighted_f1", "test_weighted_f1", "test_macro_f1")

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.flops import folded_flops, forward_flops, training_flops
-from benchmarks.padded import PaddedSDT, padded_loss
+from benchmarks.reference.flops import folded_flops, forward_flops, training_flops
+from benchmarks.reference.padded import PaddedSDT, padded_loss
 from benchmarks.workload import CLASSES, DIMS, batches, conversations, padded
 from sdt_model.batch import Conversations, pack
 from sdt_model.config import (
@@ -30,10 +30,10 @@ from sdt_model.config import (
     Precision,
     TrainingConfig,
 )
-from sdt_model.folded import FoldedSDT
-from sdt_model.memory import keep_freed_memory
+from sdt_model.inference import FoldedSDT
 from sdt_model.model import SDT
 from sdt_model.objective import Objective
+from sdt_model.ops.malloc import keep_freed_memory
 from sdt_model.trainer import Splits, Trainer
 
 TEMPERATURE = 8.0

@@ -21,10 +21,10 @@ from rich.table import Table
 
 from benchmarks.made_up import write_model, write_sources
 from benchmarks.scale import DIM, MODEL, STAGES, Run
-from tasks.cluster import connected
-from tasks.config import RayConfig
-from tests.gateway import Gateway
-from tests.wire import Wire
+from tasks.config.stages import RayConfig
+from tasks.executor.cluster import connected
+from tests.fixtures.gateway import Gateway
+from tests.fixtures.wire import Wire
 
 BUCKET = "scale"
 KINDS = ("LIST", "HEAD", "GET", "PUT", "DELETE")

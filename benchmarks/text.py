@@ -25,9 +25,9 @@ from transformers import AutoConfig, AutoTokenizer
 from benchmarks.speed import gemm_gflops
 from tasks.demo.script import write_conversation
 from tasks.demo.text import write_sentence
-from tasks.encoders import minilm_folder
-from tasks.extractors import extractor_spec
-from tasks.extractors.media import MediaRoot
+from tasks.extractors.media.files import MediaRoot
+from tasks.extractors.registry import extractor_spec
+from tasks.registry.encoders import minilm_folder
 
 BASELINE = "SentenceTransformer.encode"
 EXTRACTORS = {"hf:minilm": "torch, padded", "minilm": "OpenVINO", "minilm-int8": "OpenVINO, int8"}

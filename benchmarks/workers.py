@@ -18,9 +18,9 @@ from torch.nn.parallel import DistributedDataParallel
 from benchmarks.speed import training_config
 from benchmarks.workload import CLASSES, DIMS, batches, conversations
 from sdt_model.config import MODALITIES
-from sdt_model.memory import keep_freed_memory
 from sdt_model.model import SDT
 from sdt_model.objective import Objective
+from sdt_model.ops.malloc import keep_freed_memory
 from sdt_model.trainer import Splits, Trainer
 
 _PORT = 29_500

@@ -2,7 +2,7 @@
 
 import logging
 
-from flows.log_lines import as_json, show_json_lines
+from flows.logs import as_json, show_json_lines
 
 # Prefect passes on what this logger lets through; as a child of the root logger it would hold back all progress.
 logging.getLogger("sdt").setLevel(logging.INFO)

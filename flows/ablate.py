@@ -4,11 +4,11 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
-from flows.artifacts import publish
-from flows.evaluation_pages import ablate_page
-from tasks.ablate import AblationReport, ablate
-from tasks.cluster import connected
-from tasks.training_config import AblateConfig
+from flows.reports.evaluation import ablate_page
+from flows.reports.pages import publish
+from tasks.config.training import AblateConfig
+from tasks.evaluation.ablate import AblationReport, ablate
+from tasks.executor.cluster import connected
 
 
 @task(name="ablate", persist_result=False, cache_policy=NO_CACHE)

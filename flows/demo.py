@@ -6,12 +6,12 @@ from pathlib import Path
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from flows.artifacts import PipelineReport
-from flows.artifacts import demo_page as demo_page  # what the command shows
 from flows.pipeline import pipeline_flow
+from flows.reports.pages import PipelineReport
+from flows.reports.pages import demo_page as demo_page  # what the command shows
+from tasks.config.flows import DemoConfig, PipelineConfig
 from tasks.demo import make_demo_archive
 from tasks.errors import WorkflowError
-from tasks.flow_config import DemoConfig, PipelineConfig
 
 log = logging.getLogger("sdt.demo")
 

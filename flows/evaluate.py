@@ -4,11 +4,11 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
-from flows.artifacts import publish
-from flows.evaluation_pages import evaluate_page
-from tasks.cluster import connected
-from tasks.evaluate import EvaluationReport, evaluate
-from tasks.training_config import EvaluateConfig
+from flows.reports.evaluation import evaluate_page
+from flows.reports.pages import publish
+from tasks.config.training import EvaluateConfig
+from tasks.evaluation.evaluate import EvaluationReport, evaluate
+from tasks.executor.cluster import connected
 
 
 @task(name="evaluate", persist_result=False, cache_policy=NO_CACHE)

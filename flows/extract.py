@@ -6,13 +6,13 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.settings import PREFECT_API_URL
 
-from flows.artifacts import Features, extract_page, publish
-from flows.faults import ended
+from flows.reports.pages import Features, extract_page, publish
+from flows.run_state import ended
 from sdt_model.config import Modality
-from tasks.cluster import connected
-from tasks.config import ExtractConfig
-from tasks.extract import extract, nothing_to_do
-from tasks.manifest import Manifest
+from tasks.config.stages import ExtractConfig
+from tasks.executor.cluster import connected
+from tasks.extract.stage import extract, nothing_to_do
+from tasks.storage.manifest import Manifest
 
 
 @task(name="extract", task_run_name="extract-{modality}", persist_result=False, cache_policy=NO_CACHE)

@@ -4,10 +4,10 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
-from flows.artifacts import finetune_text_page, publish
-from tasks.cluster import connected
-from tasks.finetune import FinetuneReport, finetune
-from tasks.training_config import FinetuneConfig
+from flows.reports.pages import finetune_text_page, publish
+from tasks.config.training import FinetuneConfig
+from tasks.executor.cluster import connected
+from tasks.finetuning.finetune import FinetuneReport, finetune
 
 
 @task(name="finetune-text", persist_result=False, cache_policy=NO_CACHE)

@@ -3,11 +3,11 @@
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from flows.artifacts import ingest_page, publish
-from tasks.cluster import connected
-from tasks.config import IngestConfig
-from tasks.ingest import ingest
-from tasks.manifest import Manifest
+from flows.reports.pages import ingest_page, publish
+from tasks.config.stages import IngestConfig
+from tasks.executor.cluster import connected
+from tasks.ingest.stage import ingest
+from tasks.storage.manifest import Manifest
 
 
 @task(name="ingest", persist_result=False, cache_policy=NO_CACHE)

@@ -4,11 +4,11 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
-from flows.artifacts import label_page, publish
-from flows.faults import ended
-from tasks.cluster import connected
-from tasks.config import LabelConfig
-from tasks.label import LabelReport, label
+from flows.reports.pages import label_page, publish
+from flows.run_state import ended
+from tasks.config.stages import LabelConfig
+from tasks.executor.cluster import connected
+from tasks.label.stage import LabelReport, label
 
 
 @task(name="label", persist_result=False, cache_policy=NO_CACHE)

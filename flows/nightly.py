@@ -10,19 +10,19 @@ from datetime import UTC, date
 from prefect import flow
 from prefect.runtime import flow_run
 
-from flows.artifacts import label_page, publish
 from flows.extract import extract_flow
-from flows.faults import ended
 from flows.ingest import ingest_flow
 from flows.label import label_task
-from tasks.archive import read_archive
-from tasks.cluster import connected
-from tasks.config import ExtractConfig, IngestConfig, LabelConfig
-from tasks.flow_config import NightlyConfig
-from tasks.label import LabelReport
-from tasks.label_days import check_dated
-from tasks.models import extractor_names, find_bundle
-from tasks.workspace import Workspace
+from flows.reports.pages import label_page, publish
+from flows.run_state import ended
+from tasks.archive.layout import read_archive
+from tasks.config.flows import NightlyConfig
+from tasks.config.stages import ExtractConfig, IngestConfig, LabelConfig
+from tasks.executor.cluster import connected
+from tasks.label.days import check_dated
+from tasks.label.stage import LabelReport
+from tasks.registry.models import extractor_names, find_bundle
+from tasks.storage.workspace import Workspace
 
 
 @flow(name="sdt-label", persist_result=False)

@@ -2,16 +2,16 @@
 
 from prefect import flow
 
-from flows.artifacts import PipelineReport, pipeline_page, publish
 from flows.extract import extract_flow
-from flows.faults import ended
 from flows.ingest import ingest_flow
 from flows.label import label_flow
+from flows.reports.pages import PipelineReport, pipeline_page, publish
+from flows.run_state import ended
 from flows.train import train_flow
-from tasks.cluster import connected
-from tasks.config import ExtractConfig, IngestConfig, LabelConfig
-from tasks.flow_config import PipelineConfig
-from tasks.training_config import TrainConfig
+from tasks.config.flows import PipelineConfig
+from tasks.config.stages import ExtractConfig, IngestConfig, LabelConfig
+from tasks.config.training import TrainConfig
+from tasks.executor.cluster import connected
 
 
 @flow(name="sdt-pipeline", persist_result=False)

@@ -1,7 +1,7 @@
 """The surroundings of a flow that the command line runs; set before Prefect and Ray are imported, which read them once.
 
 What Prefect keeps lies in ``./.sdt``. With a server (``PREFECT_API_URL``, or the active Prefect profile) the lines of
-the stages also go to the server's run logs. On the terminal each line appears once, printed by `flows.log_lines`.
+the stages also go to the server's run logs. On the terminal each line appears once, printed by `flows.logs`.
 """
 
 import os

@@ -4,10 +4,10 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
-from flows.artifacts import publish, train_page
-from tasks.cluster import connected
-from tasks.train import TrainReport, train
-from tasks.training_config import TrainConfig
+from flows.reports.pages import publish, train_page
+from tasks.config.training import TrainConfig
+from tasks.executor.cluster import connected
+from tasks.training.train import TrainReport, train
 
 
 @task(name="train", persist_result=False, cache_policy=NO_CACHE)

@@ -18,8 +18,8 @@ from torch.nn import functional as F
 
 from sdt_model.batch import Batch
 from sdt_model.config import MODALITIES, Modality, ModelConfig
-from sdt_model.dropout import dropout
-from sdt_model.linears import Linears
+from sdt_model.ops.dropout import dropout
+from sdt_model.ops.stacked_linear import Linears
 
 NORM_EPS = 1e-6  # of the layer norm within the feed-forward, as published
 

@@ -16,11 +16,11 @@ from torch.optim.swa_utils import AveragedModel
 
 from sdt_model.batch import Conversations, pack
 from sdt_model.config import TrainingConfig
-from sdt_model.metrics import ConfusionCount
+from sdt_model.metrics.counter import ConfusionCount
 from sdt_model.modality_dropout import without_some
 from sdt_model.model import SDT, Output
 from sdt_model.objective import Objective
-from sdt_model.precision import half_products, training_precision
+from sdt_model.ops.precision import half_products, training_precision
 from sdt_model.sampling import cut, scoring_batches, training_batches
 
 EVALUATION_UTTERANCES = 2048

@@ -14,12 +14,12 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 
-from tasks.archive import archive_manifest_path, rejected_folder, utterances_folder
+from tasks.archive.layout import archive_manifest_path, rejected_folder, utterances_folder
+from tasks.archive.schema import REJECTED, UTTERANCES, labels_schema
 from tasks.errors import WorkflowError
-from tasks.manifest import MANIFEST, Manifest, read_manifest
-from tasks.schema import REJECTED, UTTERANCES, labels_schema
-from tasks.stores import polars_options
-from tasks.workspace import Workspace, checked_name
+from tasks.storage.filesystem import polars_options
+from tasks.storage.manifest import MANIFEST, Manifest, read_manifest
+from tasks.storage.workspace import Workspace, checked_name
 
 OUTPUTS = (".csv", ".json", ".ndjson", ".parquet")
 _MADE_BY = {"labels": "sdt label ARCHIVE", "utterances": "sdt ingest KIND PATH --archive NAME"}

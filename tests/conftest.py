@@ -9,12 +9,12 @@ import pytest
 from hypothesis import settings
 
 from tasks import extractors
-from tasks.cluster import connected
-from tasks.config import RayConfig
-from tasks.stores import open_url
-from tasks.workspace import Workspace
-from tests.gateway import Gateway
-from tests.wire import Wire
+from tasks.config.stages import RayConfig
+from tasks.executor.cluster import connected
+from tasks.storage.filesystem import open_url
+from tasks.storage.workspace import Workspace
+from tests.fixtures.gateway import Gateway
+from tests.fixtures.wire import Wire
 
 settings.register_profile("unhurried", deadline=None)  # how long an example takes says more of the machine than of us
 settings.load_profile("unhurried")

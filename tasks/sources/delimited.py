@@ -9,7 +9,7 @@ from itertools import islice
 import polars as pl
 
 from tasks.errors import WorkflowError
-from tasks.sources import BATCH_ROWS, ROW, SourceFile
+from tasks.sources.base import BATCH_ROWS, ROW, SourceFile
 
 _LARGEST_FIELD = 2**24  # characters; an open quote would otherwise swallow the rest of the file
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 import polars as pl
 
 from tasks.errors import WorkflowError
-from tasks.sources import SourceFile, find_files, is_unicode
+from tasks.sources.base import SourceFile, find_files, is_unicode
 from tasks.sources.recordings import media_names
 from tasks.sources.transcript import Spoken, Unreadable, conversation, read_text, rejected, unreadable
 

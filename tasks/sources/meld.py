@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import polars as pl
 
 from tasks.errors import WorkflowError
-from tasks.sources import CANONICAL, SourceFile, find_files
+from tasks.sources.base import CANONICAL, SourceFile, find_files
 from tasks.sources.delimited import csv_batches
-from tasks.stores import open_url
+from tasks.storage.filesystem import open_url
 
 COLUMNS = ("Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID")
 EXPECTED = "a folder with train_sent_emo.csv, dev_sent_emo.csv or test_sent_emo.csv, as in the MELD release"

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from tasks.errors import WorkflowError
-from tasks.sources import SourceFile
-from tasks.stores import open_url
+from tasks.sources.base import SourceFile
+from tasks.storage.filesystem import open_url
 
 # Of several recordings of one name, the one whose ending comes first here.
 AUDIO = ("wav", "flac", "ogg", "opus", "mp3", "m4a", "aac", "wma", "aif", "aiff")

@@ -17,7 +17,7 @@ from typing import Literal
 
 import polars as pl
 
-from tasks.sources import SourceFile, find_files, is_unicode
+from tasks.sources.base import SourceFile, find_files, is_unicode
 from tasks.sources.recordings import with_recordings
 from tasks.sources.transcript import Spoken, Unreadable, conversation, read_text, rejected, stem, unreadable
 
@@ -116,3 +116,13 @@ def _named(line: str) -> tuple[str, str] | None:
         return (bracketed or numbered).strip(), rest
     # Where everything is in capitals a name is not told from a sentence.
     return (name.strip(), rest) if name.isupper() and len(name.split()) <= 3 and not rest.isupper() else None
+
+
+def srt() -> Subtitles:
+    """SubRip."""
+    return Subtitles("srt")
+
+
+def vtt() -> Subtitles:
+    """WebVTT."""
+    return Subtitles("vtt")

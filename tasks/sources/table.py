@@ -11,12 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tasks.config import Column
+from tasks.archive.schema import KEY
+from tasks.config.stages import Column
 from tasks.errors import WorkflowError
-from tasks.schema import KEY
-from tasks.sources import BATCH_ROWS, CANONICAL, ROW, SourceFile, find_files, is_unicode
+from tasks.sources.base import BATCH_ROWS, CANONICAL, ROW, SourceFile, find_files, is_unicode
 from tasks.sources.delimited import csv_batches
-from tasks.stores import arrow_filesystem
+from tasks.storage.filesystem import arrow_filesystem
 
 EXPECTED = f"CSV, JSONL or Parquet with the columns {', '.join(KEY)} and any of {', '.join(CANONICAL[2:])}"
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from tasks.sources import CANONICAL, ROW, SourceFile
+from tasks.sources.base import CANONICAL, ROW, SourceFile
 
 LARGEST = 64 * 2**20  # bytes; twenty hours of speech with the times of every word are half of it
 _SHOWN = 10_000  # characters of what could not be read

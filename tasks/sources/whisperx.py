@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from tasks.sources import SourceFile, find_files, is_unicode
+from tasks.sources.base import SourceFile, find_files, is_unicode
 from tasks.sources.recordings import with_recordings
 from tasks.sources.transcript import Spoken, Unreadable, conversation, read_text, rejected, stem, unreadable
 

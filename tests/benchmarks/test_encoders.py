@@ -9,10 +9,10 @@ import torch
 from sklearn.metrics import accuracy_score, f1_score
 
 from benchmarks import encoders
-from sdt_model.encoder import Words, load_encoder
-from sdt_model.windows import pack_windows
-from tasks.workspace import Workspace
-from tests.tasks.encoder import WORDS, spoken_archive, tiny_encoder, written_encoders
+from sdt_model.text_encoder.encoder import Words, load_encoder
+from sdt_model.text_encoder.windows import pack_windows
+from tasks.storage.workspace import Workspace
+from tests.fixtures.encoders import WORDS, spoken_archive, tiny_encoder, written_encoders
 
 EMOTIONS = tuple(sorted(WORDS))
 METRICS = {

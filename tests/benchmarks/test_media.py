@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from benchmarks.media import ENDINGS, RECORDING_S, UTTERANCE_S, Media
-from tasks.shards import run_shard
+from tasks.executor.shard import run_shard
 
 
 def test_every_utterance_of_a_shard_is_described_and_no_two_alike(tmp_path: Path) -> None:

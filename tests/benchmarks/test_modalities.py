@@ -6,9 +6,9 @@ import pytest
 
 from benchmarks import modalities
 from sdt_model.config import MODALITIES
-from tasks.workspace import Workspace
-from tests.sdt_model import made as made_conversations
-from tests.tasks import made
+from tasks.storage.workspace import Workspace
+from tests.fixtures import archives as made
+from tests.fixtures import conversations as made_conversations
 
 
 def test_each_alone_and_all_together(

@@ -6,10 +6,10 @@ import numpy as np
 
 from benchmarks import modalities, speakers
 from benchmarks.speakers import SPLITS
-from tasks.training_config import TrainConfig
-from tasks.workspace import Workspace
-from tests.sdt_model import made as made_conversations
-from tests.tasks import made
+from tasks.config.training import TrainConfig
+from tasks.storage.workspace import Workspace
+from tests.fixtures import archives as made
+from tests.fixtures import conversations as made_conversations
 
 
 def appearance(names: list[str | None]) -> list[int]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import benchmarks.__main__ as bench
-from benchmarks.flops import folded_flops, forward_flops, training_flops
+from benchmarks.reference.flops import folded_flops, forward_flops, training_flops
 from benchmarks.speed import training_config
 from benchmarks.workload import CLASSES, DIMS, batches, conversations
 

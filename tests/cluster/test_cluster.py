@@ -1,7 +1,7 @@
 """A cluster for real, on one machine: `make cluster-test` shows what runs where, and what comes of it.
 
-The services of deploy/compose.yaml, each on a machine of its own as `tests.cluster.namespaces` makes them. They share
-nothing but the object store: each has its own /srv, where all temporary files lie.
+The services of deploy/compose.yaml, each on a machine of its own as `tests.fixtures.cluster.namespaces` makes them.
+They share nothing but the object store: each has its own /srv, where all temporary files lie.
 """
 
 import json
@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from tasks.demo import make_demo_archive
-from tests.cluster.namespaces import why_not
-from tests.cluster.services import WORKERS, Cluster, cluster
-from tests.cluster.transcript import messages, say, shards_by_node
-from tests.gateway import JUICEFS
+from tests.fixtures.cluster.namespaces import why_not
+from tests.fixtures.cluster.services import WORKERS, Cluster, cluster
+from tests.fixtures.cluster.transcript import messages, say, shards_by_node
+from tests.fixtures.gateway import JUICEFS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.namespaces import OUTSIDE, network, why_not
-from tests.flows.command import environment
+from tests.fixtures.cluster.namespaces import OUTSIDE, network, why_not
+from tests.fixtures.command import environment
 
 CHECKOUT = Path(__file__).parents[2]
 LISTEN = "import socket; s = socket.create_server(('two', 99)); print('up', flush=True); [s.accept() for _ in 'ab']"
@@ -18,7 +18,7 @@ CALL = "import socket; socket.create_connection(('two', 99), 5)"
 BEGIN = """
 import subprocess, sys
 from pathlib import Path
-from tests.cluster.namespaces import network
+from tests.fixtures.cluster.namespaces import network
 
 with network(Path(sys.argv[1]), ["one"]) as machines:
     subprocess.Popen([*machines["one"].inside, "sh", "-c", "echo > began; exec sleep 4321"], start_new_session=True)

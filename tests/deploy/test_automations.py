@@ -7,8 +7,8 @@ from prefect.client.schemas.objects import TERMINAL_STATES
 from prefect.events.schemas.automations import AutomationCore, EventTrigger
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY
 
-from flows.faults import WITH_FAULTS, WITH_WARNING
-from tests.deploy.files import DEPLOY
+from flows.run_state import WITH_FAULTS, WITH_WARNING
+from tests.fixtures.deploy.files import DEPLOY
 
 FILE = yaml.safe_load((DEPLOY / "automations.yaml").read_text())["automations"]
 

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from tests.deploy.files import CHECKOUT, DEPLOY, compose, containers, environment, pod_templates, the
+from tests.fixtures.deploy.files import CHECKOUT, DEPLOY, compose, containers, environment, pod_templates, the
 
 FIELDS = {
     "build", "cap_drop", "command", "depends_on", "entrypoint", "environment", "healthcheck", "image", "init", "ipc",

@@ -5,7 +5,7 @@ import tomllib
 
 import pytest
 
-from tests.deploy.files import CHECKOUT, DEPLOY, SDT, compose, containers, pinned, pod_templates
+from tests.fixtures.deploy.files import CHECKOUT, DEPLOY, SDT, compose, containers, pinned, pod_templates
 
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
 PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]

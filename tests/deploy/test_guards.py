@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.deploy.files import RAY, containers, documents, pod_templates, selected, the
+from tests.fixtures.deploy.files import RAY, containers, documents, pod_templates, selected, the
 
 
 def test_no_work_runs_on_the_head_or_beside_the_driver() -> None:

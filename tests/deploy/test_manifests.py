@@ -11,8 +11,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from tests.deploy import schemas
-from tests.deploy.files import BASE, DEPLOY, RAY, SDT, containers, documents, pod_templates, the
+from tests.fixtures.deploy import schemas
+from tests.fixtures.deploy.files import BASE, DEPLOY, RAY, SDT, containers, documents, pod_templates, the
 
 needs_crd = pytest.mark.skipif(not schemas.CRD.exists(), reason=f"KubeRay's schema is not in {schemas.CRD.parent}")
 needs_kubectl = pytest.mark.skipif(shutil.which("kubectl") is None, reason="there is no kubectl to build with")

@@ -3,7 +3,17 @@
 import re
 from typing import Any
 
-from tests.deploy.files import DEPLOY, RAY, containers, documents, environment, pinned, pod_templates, selected, the
+from tests.fixtures.deploy.files import (
+    DEPLOY,
+    RAY,
+    containers,
+    documents,
+    environment,
+    pinned,
+    pod_templates,
+    selected,
+    the,
+)
 
 
 def test_services_select_pods_that_have_their_ports() -> None:

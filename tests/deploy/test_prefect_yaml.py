@@ -7,8 +7,8 @@ import pytest
 import yaml
 from prefect.flows import load_flow_from_entrypoint
 
-from tasks.flow_config import DemoConfig
-from tests.deploy.files import CHECKOUT, DEPLOY, compose, containers, pod_templates
+from tasks.config.flows import DemoConfig
+from tests.fixtures.deploy.files import CHECKOUT, DEPLOY, compose, containers, pod_templates
 
 FILE: dict[str, Any] = yaml.safe_load((DEPLOY / "prefect.yaml").read_text())
 FLOWS = {d["entrypoint"]: load_flow_from_entrypoint(str(CHECKOUT / d["entrypoint"])) for d in FILE["deployments"]}

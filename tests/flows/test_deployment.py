@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from tasks.models import find_bundle
-from tasks.workspace import Workspace
-from tests.flows.command import sdt
-from tests.flows.server import Server
-from tests.tasks import made
-from tests.tasks.test_label import model
+from tasks.registry.models import find_bundle
+from tasks.storage.workspace import Workspace
+from tests.fixtures import archives as made
+from tests.fixtures.command import sdt
+from tests.fixtures.server import Server
+from tests.tasks.label.test_stage import model
 
 pytestmark = pytest.mark.slow
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tasks.config import ExtractConfig, IngestConfig
-from tasks.extract import extract
-from tasks.ingest import ingest
-from tests.flows.command import sdt
+from tasks.config.stages import ExtractConfig, IngestConfig
+from tasks.extract.stage import extract
+from tasks.ingest.stage import ingest
+from tests.fixtures.command import sdt
 
 
 @pytest.mark.usefixtures("ray_session")

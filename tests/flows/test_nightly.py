@@ -12,15 +12,15 @@ import polars as pl
 import polars.testing
 import pytest
 
-from tasks.config import ExtractConfig, IngestConfig, LabelConfig
-from tasks.extract import extract
-from tasks.ingest import ingest
-from tasks.label import label
-from tasks.models import promote
+from tasks.config.stages import ExtractConfig, IngestConfig, LabelConfig
+from tasks.extract.stage import extract
+from tasks.ingest.stage import ingest
+from tasks.label.stage import label
 from tasks.query import scan_labels
-from tasks.workspace import Workspace
-from tests.flows.command import environment, kill_once, with_database
-from tests.tasks.test_label import model
+from tasks.registry.models import promote
+from tasks.storage.workspace import Workspace
+from tests.fixtures.command import environment, kill_once, with_database
+from tests.tasks.label.test_stage import model
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_session")]
 
@@ -56,7 +56,7 @@ def u(conversation: str, turn: int, when: datetime) -> dict[str, object]:
 
 
 def start(cwd: Path, workspace: Workspace, source: Path, nights: list) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.flows.nights", workspace.url, str(source), json.dumps(nights)]
+    command = [sys.executable, "-m", "tests.fixtures.nights", workspace.url, str(source), json.dumps(nights)]
     log = (cwd / "nights.log").open("a")
     surroundings = environment(cwd, PYTHONPATH=str(CHECKOUT))
     return subprocess.Popen(

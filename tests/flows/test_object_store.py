@@ -11,25 +11,25 @@ import pytest
 import torch
 
 from sdt_model.config import MODALITIES
-from tasks.config import ExtractConfig, IngestConfig, LabelConfig, VerifyConfig
+from tasks.config.stages import ExtractConfig, IngestConfig, LabelConfig, VerifyConfig
+from tasks.config.training import TrainConfig
 from tasks.demo import make_demo_archive
-from tasks.extract import extract
-from tasks.ingest import ingest
-from tasks.label import label
-from tasks.models import promote
-from tasks.prune import plan_workspace_prune
+from tasks.extract.stage import extract
+from tasks.ingest.stage import ingest
+from tasks.label.stage import label
+from tasks.maintenance.prune import plan_workspace_prune
+from tasks.maintenance.verify import verify
 from tasks.query import run_query
-from tasks.train import train
-from tasks.training_config import TrainConfig
-from tasks.verify import verify
-from tasks.workspace import Workspace
-from tests.flows.command import sdt
-from tests.flows.server import Server
-from tests.gateway import Gateway
-from tests.sdt_model import made as made_conversations
-from tests.tasks import made
-from tests.tasks.test_label import model
-from tests.wire import Request, Wire
+from tasks.registry.models import promote
+from tasks.storage.workspace import Workspace
+from tasks.training.train import train
+from tests.fixtures import archives as made
+from tests.fixtures import conversations as made_conversations
+from tests.fixtures.command import sdt
+from tests.fixtures.gateway import Gateway
+from tests.fixtures.server import Server
+from tests.fixtures.wire import Request, Wire
+from tests.tasks.label.test_stage import model
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_session")]
 

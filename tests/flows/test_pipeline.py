@@ -5,12 +5,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tasks.config import ExtractConfig, IngestConfig, LabelConfig
-from tasks.flow_config import DemoConfig, PipelineConfig
+from tasks.config.flows import DemoConfig, PipelineConfig
+from tasks.config.stages import ExtractConfig, IngestConfig, LabelConfig
+from tasks.config.training import TrainConfig
 from tasks.query import scan_labels, scan_utterances
-from tasks.training_config import TrainConfig
-from tasks.workspace import Workspace
-from tests.flows.command import sdt
+from tasks.storage.workspace import Workspace
+from tests.fixtures.command import sdt
 
 
 def test_each_stage_gets_the_pipelines_fields() -> None:

@@ -9,19 +9,19 @@ from pathlib import Path
 import pytest
 
 from sdt_model.config import MODALITIES
-from tasks.config import ExtractConfig, IngestConfig, LabelConfig, Resources
+from tasks.config.stages import ExtractConfig, IngestConfig, LabelConfig, Resources
+from tasks.config.training import TrainConfig
 from tasks.demo import make_demo_archive
-from tasks.extract import extract
-from tasks.ingest import ingest
-from tasks.label import label
-from tasks.manifest import MANIFEST
-from tasks.train import train
-from tasks.training_config import TrainConfig
-from tasks.workspace import Workspace
-from tests.flows.command import SDT, environment, kill_once, with_database
-from tests.sdt_model import made as made_conversations
-from tests.tasks import made
-from tests.tasks.test_label import model
+from tasks.extract.stage import extract
+from tasks.ingest.stage import ingest
+from tasks.label.stage import label
+from tasks.storage.manifest import MANIFEST
+from tasks.storage.workspace import Workspace
+from tasks.training.train import train
+from tests.fixtures import archives as made
+from tests.fixtures import conversations as made_conversations
+from tests.fixtures.command import SDT, environment, kill_once, with_database
+from tests.tasks.label.test_stage import model
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_session")]
 

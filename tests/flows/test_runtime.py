@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.command import environment, with_database
+from tests.fixtures.command import environment, with_database
 
 STARTED = """
 from flows.runtime import prepare_environment, server_meanwhile

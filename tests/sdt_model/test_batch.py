@@ -1,7 +1,7 @@
 import numpy as np
 
 from sdt_model.batch import pack
-from tests.sdt_model import made
+from tests.fixtures import conversations as made
 
 
 def test_pack_keeps_every_utterance_shorter_conversations_first() -> None:

@@ -2,7 +2,7 @@ import torch
 
 from sdt_model.batch import pack
 from sdt_model.bundle import CARD, DESCRIPTION, WEIGHTS, Bundle, FeatureSource, load_network, to_files
-from tests.sdt_model import made
+from tests.fixtures import conversations as made
 
 
 def bundle() -> Bundle:

@@ -6,9 +6,9 @@ import torch
 
 from sdt_model.batch import Conversations, pack
 from sdt_model.config import MODALITIES, ModelConfig
-from sdt_model.folded import FoldedSDT
+from sdt_model.inference import FoldedSDT
 from sdt_model.model import SDT, Output
-from tests.sdt_model import made
+from tests.fixtures import conversations as made
 
 SUBSETS = list(chain.from_iterable(combinations(MODALITIES, n) for n in (1, 2, 3)))
 

@@ -5,7 +5,7 @@ import torch
 from sdt_model.batch import Conversations, pack
 from sdt_model.config import MODALITIES, ObjectiveConfig
 from sdt_model.objective import Objective
-from tests.sdt_model import made
+from tests.fixtures import conversations as made
 from tests.sdt_model.test_model import network
 
 

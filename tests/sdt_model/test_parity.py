@@ -5,7 +5,7 @@ import torch
 
 from sdt_model.batch import Batch, Conversations, pack
 from sdt_model.config import MODALITIES
-from tests.sdt_model import published as vectors
+from tests.fixtures import published as vectors
 
 
 def packed() -> tuple[Conversations, Batch]:

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from sdt_model.batch import Conversations
-from sdt_model.calibration import tempered
+from sdt_model.metrics.calibration import tempered
 from sdt_model.predict import predict
-from tests.sdt_model import made
+from tests.fixtures import conversations as made
 from tests.sdt_model.test_model import network
 
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from sdt_model.config import OptimConfig
 from sdt_model.sampling import budget_batches, cut, scoring_batches, training_batches, windows
-from tests.sdt_model import made
+from tests.fixtures import conversations as made
 
 lengths = st.lists(st.integers(1, 40), min_size=1, max_size=60).map(np.array)
 

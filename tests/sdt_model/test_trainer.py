@@ -8,7 +8,7 @@ from sdt_model.config import MODALITIES, TrainingConfig
 from sdt_model.model import SDT
 from sdt_model.objective import Objective
 from sdt_model.trainer import NonFiniteLoss, Splits, Trainer
-from tests.sdt_model import made
+from tests.fixtures import conversations as made
 
 
 def trainer(config: TrainingConfig, present: float = 1.0) -> Trainer:

@@ -17,13 +17,13 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.naive_bayes import MultinomialNB
 from sklearn.pipeline import make_pipeline
 
+from tasks.archive.schema import UTTERANCES
 from tasks.demo import make_demo_archive
 from tasks.demo.face import draw_face, film
 from tasks.demo.script import EMOTIONS, LOOKALIKES, Shown, write_conversation
 from tasks.demo.sound import RATE, draw_voice, speak
 from tasks.demo.text import write_sentence
 from tasks.errors import WorkflowError
-from tasks.schema import UTTERANCES
 
 Row = dict[str, Any]
 

@@ -8,14 +8,14 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from tasks.archive import archive_manifest_path, rejected_folder, utterances_folder
+from tasks.archive.layout import archive_manifest_path, rejected_folder, utterances_folder
+from tasks.archive.schema import REJECTED, labels_schema
 from tasks.errors import WorkflowError
-from tasks.manifest import MANIFEST, Manifest
+from tasks.executor.shard import Shard, ShardOutput, run_shard
 from tasks.query import rejection_reasons, run_query, scan_labels, scan_rejected, scan_utterances, write_result
-from tasks.schema import REJECTED, labels_schema
-from tasks.shards import Shard, ShardOutput, run_shard
-from tasks.workspace import Workspace
-from tests.tasks import made
+from tasks.storage.manifest import MANIFEST, Manifest
+from tasks.storage.workspace import Workspace
+from tests.fixtures import archives as made
 
 DAYS = ("2026-03-01", "2026-03-02", "__HIVE_DEFAULT_PARTITION__")
 

@@ -10,16 +10,11 @@ import pytest
 
 from sdt_model.config import MODALITIES, Modality
 from tasks import extractors
-from tasks.config import ExtractorNames
+from tasks.config.stages import ExtractorNames
 from tasks.errors import WorkflowError
-from tasks.extractors import (
-    OPENSMILE_DIMS,
-    ExtractorSpec,
-    chosen_spec,
-    extractor_spec,
-    register,
-)
-from tasks.workspace import Workspace
+from tasks.extractors.base import ExtractorSpec
+from tasks.extractors.registry import OPENSMILE_DIMS, chosen_spec, extractor_spec, register
+from tasks.storage.workspace import Workspace
 
 HEAVY = ("torch", "openvino", "transformers", "opensmile", "soundfile", "av", "skimage", "ray")
 
@@ -103,7 +98,7 @@ def test_a_configuration_s_extractor_has_the_storage_that_it_names() -> None:
 def test_the_registry_and_its_specs_import_nothing_heavy() -> None:
     code = f"""
 import sys
-from tasks.extractors import extractor_spec
+from tasks.extractors.registry import extractor_spec
 specs = [extractor_spec("text", "minilm"), extractor_spec("audio", "opensmile:IS09"), extractor_spec("visual", "hog")]
 assert len({{spec.fingerprint for spec in specs}}) == 3
 print([name for name in {HEAVY} if name in sys.modules])

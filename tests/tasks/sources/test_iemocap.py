@@ -3,15 +3,15 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tasks.config import ExtractConfig, ExtractorNames
+from tasks.config.stages import ExtractConfig, ExtractorNames
 from tasks.errors import WorkflowError
-from tasks.extract import extract
-from tasks.sources import source
-from tasks.splits import split_rule
-from tasks.workspace import Workspace
-from tests.tasks.extractors.made import sound, write_sound
-from tests.tasks.test_ingest import read as read_archive
-from tests.tasks.test_ingest import run
+from tasks.extract.stage import extract
+from tasks.sources.registry import source
+from tasks.storage.workspace import Workspace
+from tasks.training.splits import split_rule
+from tests.fixtures.media import sound, write_sound
+from tests.tasks.ingest.test_stage import read as read_archive
+from tests.tasks.ingest.test_stage import run
 
 TRANSCRIPT = """{d}_F000 [000.2500-001.0000]: Excuse me.
 {d}_M000 [001.2000-002.4000]: Do you have your forms?

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from tasks.errors import WorkflowError
-from tasks.sources import source
+from tasks.sources.registry import source
 
 HEADER = "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID,Season,Episode,StartTime,EndTime\n"
 ROW = '{n},"Well, {split} {n}",Ross,Joy,positive,{d},{u},1,2,"00:00:01,000","00:00:02,000"\n'

@@ -4,8 +4,9 @@ import fsspec
 import pytest
 
 from tasks.errors import WorkflowError
-from tasks.sources import SourceFile, source
+from tasks.sources.base import SourceFile
 from tasks.sources.recordings import media_names, with_recordings
+from tasks.sources.registry import source
 
 
 def found(root: Path, name: str, media: tuple[str, ...], media_root: Path | None = None) -> tuple[str | None, ...]:

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tasks.sources import source
-from tasks.workspace import Workspace
-from tests.tasks.test_ingest import read as read_archive
-from tests.tasks.test_ingest import run
+from tasks.sources.registry import source
+from tasks.storage.workspace import Workspace
+from tests.tasks.ingest.test_stage import read as read_archive
+from tests.tasks.ingest.test_stage import run
 
 SRT = """1
 00:00:01,000 --> 00:00:02,500

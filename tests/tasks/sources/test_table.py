@@ -8,9 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tasks.config import Column
+from tasks.config.stages import Column
 from tasks.errors import WorkflowError
-from tasks.sources import CANONICAL, source
+from tasks.sources.base import CANONICAL
+from tasks.sources.registry import source
 
 ROWS = [
     {"conversation_id": "c1", "turn": 0, "speaker": "ann", "text": 'Hello, "you"\nthere', "start_s": 0.25, "extra": 1},

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.sources import SourceFile
+from tasks.sources.base import SourceFile
 from tasks.sources.transcript import LARGEST, Spoken, Unreadable, conversation, read_text, rejected, unreadable
 
 

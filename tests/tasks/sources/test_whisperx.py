@@ -6,10 +6,10 @@ import polars as pl
 import pytest
 
 from tasks.errors import WorkflowError
-from tasks.sources import source
-from tasks.workspace import Workspace
-from tests.tasks.test_ingest import read as read_archive
-from tests.tasks.test_ingest import run
+from tasks.sources.registry import source
+from tasks.storage.workspace import Workspace
+from tests.tasks.ingest.test_stage import read as read_archive
+from tests.tasks.ingest.test_stage import run
 
 
 def segment(begin: float, said: str, who: str | None = "SPEAKER_00", **more: Any) -> dict[str, Any]:

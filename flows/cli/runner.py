@@ -1,0 +1,146 @@
+"""What every command of `sdt` does: add up its configuration, run its flow, print its page, or one block of error."""
+
+import logging
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import typer
+from pydantic import BaseModel
+
+from flows.cli.config_layers import (
+    assignments_layer,
+    build_config,
+    describe_fields,
+    file_layer,
+    options_layer,
+    recipe_layer,
+)
+from flows.logs import show_progress
+from flows.runtime import prepare_environment, server_meanwhile
+from tasks.config.stages import DEFAULT_WORKSPACE, RunSettings
+from tasks.errors import WorkflowError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from flows.reports.pages import Features
+    from tasks.storage.workspace import Workspace
+
+Settings = TypeVar("Settings", bound=RunSettings)
+
+log = logging.getLogger("sdt.cli")
+
+_MAKE_AN_ARCHIVE = {"ingest", "pipeline", "demo"}
+_MAY_BE_FOUND = {"extract"}  # has `extract_found`
+WITH_FAULTS = 3  # exit code of a run that completed with files set aside; 1 is an error
+
+
+class Given(NamedTuple):
+    """Where a configuration may come from, besides a command's own options."""
+
+    workspace: str | None
+    config: Path | None
+    assign: list[str] | None
+    recipe: str | None = None
+
+
+@contextmanager
+def errors_in_one_block(debug: bool) -> Iterator[None]:
+    try:
+        yield
+    except typer.Exit:
+        raise
+    except Exception as error:
+        if debug:
+            raise
+        unexpected = f"{type(error).__name__}: {error}\n  the traceback is shown with --debug"
+        print(f"error: {error if isinstance(error, WorkflowError) else unexpected}", file=sys.stderr)
+        raise typer.Exit(1) from None
+
+
+def fields(kind: type[BaseModel]) -> str:
+    """The end of a command's help: every field for --set and --config."""
+    lines = [
+        f"  {path} = {default or '(required)'}\n      {meaning}" for path, default, meaning in describe_fields(kind)
+    ]
+    return "\b\n" + "\n".join(["Fields for --set and --config:", *lines])
+
+
+def configured(kind: type[Settings], given: Given, options: dict[str, Any]) -> Settings:
+    """The configuration that recipe, file, assignments and options add up to."""
+    layers = recipe_layer(given.recipe), file_layer(given.config), assignments_layer(given.assign or ())
+    return build_config(kind, *layers, options_layer(options | {"workspace": given.workspace}))
+
+
+def run(flow: str, kind: type[Settings], given: Given, options: dict[str, Any]) -> tuple[Settings, Any]:
+    """Add up the configuration, run the flow with it, print its page; the configuration, and what the flow returned.
+
+    A flow that has `<flow>_found` is not run where that says what it would find, and no server is started for it.
+
+    Raises:
+        WorkflowError: the archive is not there, which is said before anything is started; or what the flow raises.
+    """
+    settings = configured(kind, given, options)
+    prepare_environment()
+    show_progress()
+    log.info("starting")
+    if flow not in _MAKE_AN_ARCHIVE:
+        _check_archive(settings)
+    with nullcontext() if flow in _MAY_BE_FOUND else server_meanwhile():
+        module = import_module(f"flows.{flow}")
+    found = getattr(module, f"{flow}_found")(settings) if flow in _MAY_BE_FOUND else None
+    result = getattr(module, f"{flow}_flow")(settings) if found is None else found
+    print(getattr(module, f"{flow}_page")(settings, result))
+    return settings, result
+
+
+def _check_archive(settings: RunSettings) -> None:
+    from tasks.archive.layout import read_archive
+    from tasks.storage.workspace import Workspace
+
+    read_archive(Workspace(settings.workspace), settings.archive)
+
+
+def exit_with_faults(features: "Features") -> None:
+    """End a run that completed, but for files that it set aside, with an exit code of its own."""
+    if any(manifest and manifest.aside for manifest in features.values()):
+        raise typer.Exit(WITH_FAULTS)
+
+
+def opened(workspace: str | None) -> "Workspace":
+    """The workspace of a command that has no configuration."""
+    from tasks.storage.workspace import Workspace
+
+    return Workspace(workspace or DEFAULT_WORKSPACE)
+
+
+def say_next(command: str, settings: RunSettings) -> None:
+    elsewhere = settings.workspace != DEFAULT_WORKSPACE
+    print(f"\nNext: {command}{f' --workspace {shlex.quote(settings.workspace)}' if elsewhere else ''}")
+
+
+def show_query(sql: str, workspace: "Workspace", archive: str | None, limit: int, out: Path | None = None) -> None:
+    from tasks.query import run_query, write_result
+
+    result = run_query(workspace, sql, archive)
+    if out is None:
+        _print_table(result, limit)
+    else:
+        write_result(result, out)
+        print(f"written to {out}")
+
+
+def _print_table(rows: "pl.LazyFrame", limit: int) -> None:
+    import polars as pl
+
+    found = rows.head(limit + 1).collect(engine="streaming")
+    whole = pl.Config(tbl_rows=-1, tbl_cols=-1, tbl_width_chars=-1, fmt_table_cell_list_len=-1, fmt_str_lengths=60)
+    with whole, pl.Config(tbl_hide_dataframe_shape=True):
+        print(found.head(limit))
+    if len(found) > limit:
+        print(f"the first {limit} rows; see more with --limit N, or write all with --out FILE", file=sys.stderr)

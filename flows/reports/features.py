@@ -1,0 +1,95 @@
+"""What `sdt features` prints: tables of what there is, of what it looks like and of what would go."""
+
+from collections.abc import Sequence
+
+from flows.reports.markdown import table, together
+from tasks.features.catalog import FeatureSet
+from tasks.features.describe import Description
+from tasks.features.prune import Removal
+
+_MOST_REASONS = 10  # of one extractor
+_MOST_MODELS = 2
+
+
+def list_page(sets: Sequence[FeatureSet]) -> str:
+    """A row for each extractor's features of a modality of an archive."""
+    if not sets:
+        return "There are no features.\n\nMake some with: sdt extract ARCHIVE"
+    header = ("archive", "modality", "extractor", "fingerprint", "dimension", "utterances", "present", "failed", "size",
+              "state", "models")  # fmt: skip
+    return table(header, [_list_row(found) for found in sets])
+
+
+def _list_row(found: FeatureSet) -> Sequence[object]:
+    archive, modality, fingerprint = found.place
+    counts = found.manifest.counts if found.manifest else {}
+    rows = tuple(counts.get(name, "") for name in ("rows", "present", "failed"))
+    more = [f"and {len(found.models) - _MOST_MODELS} more"] if len(found.models) > _MOST_MODELS else []
+    models = ", ".join([*found.models[:_MOST_MODELS], *more])
+    what = archive, modality, _extractor(found), fingerprint, found.fact("dim") or ""
+    return *what, *rows, _size(found.bytes), found.state, models
+
+
+def describe_page(archive: str, descriptions: Sequence[Description]) -> str:
+    """Coverage, values and cost of every extractor's features, and why vectors are missing."""
+    coverage = ("modality", "extractor", "fingerprint", "utterances", "present", "absent", "failed", "state")
+    values = ("modality", "extractor", "dimension", "mean", "deviation", "dead dimensions", "bytes an utterance",
+              "s per 1,000 utterances", "s per hour of media")  # fmt: skip
+    reasons = [row for found in descriptions for row in _reasons(found)]
+    return together(
+        [
+            f"## Features: archive {archive}",
+            table(coverage, [_coverage(found) for found in descriptions]),
+            table(values, [_values(found) for found in descriptions]),
+            *([table(("modality", "extractor", "no vector because", "utterances"), reasons)] if reasons else []),
+            "A dead dimension has the same value everywhere. Seconds are a worker's own, of rows that were not copied.",
+        ]
+    )
+
+
+def _coverage(found: Description) -> Sequence[object]:
+    _, modality, fingerprint = found.features.place
+    share = f"{found.present / found.rows:.1%}" if found.rows else ""
+    numbers = found.rows, share, found.rows - found.present - found.failed, found.failed
+    return modality, _extractor(found.features), fingerprint, *numbers, found.features.state
+
+
+def _values(found: Description) -> Sequence[object]:
+    values = found.values
+    spread = (f"{values.mean:.4g}", f"{values.deviation:.4g}", values.dead) if values else ("", "", "")
+    each = found.bytes // found.rows if found.rows else ""
+    cost = (_seconds(found.cost.per_thousand), _seconds(found.cost.per_media_hour))
+    return found.features.place[1], _extractor(found.features), found.features.fact("dim"), *spread, each, *cost
+
+
+def _reasons(found: Description) -> list[Sequence[object]]:
+    shown = list(found.reasons.items())[:_MOST_REASONS]
+    rest = found.failed - sum(count for _, count in shown)
+    rows = [*shown, *([("other reasons", rest)] if rest else [])]
+    return [(found.features.place[1], _extractor(found.features), *row) for row in rows]
+
+
+def prune_page(removals: Sequence[Removal], removed: bool) -> str:
+    """What went, or would go."""
+    if not removals:
+        return "There is nothing to remove."
+    rows = [
+        (removal.folder, "all" if removal.whole else len(removal.files), _size(removal.bytes), removal.why)
+        for removal in removals
+    ]
+    total = _size(sum(removal.bytes for removal in removals))
+    end = f"Removed: {total}" if removed else f"Nothing was removed. With --yes this frees {total}."
+    return together([table(("folder", "files", "size", "because"), rows), end])
+
+
+def _extractor(found: FeatureSet) -> str:
+    half = found.fact("storage") == "float16"
+    return f"{found.fact('extractor') or ''}{', float16' if half else ''}"
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.2f} MB"
+
+
+def _seconds(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"

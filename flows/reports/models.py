@@ -1,0 +1,52 @@
+"""What is shown of the models in a workspace: the list of all, and which one labels by default."""
+
+from collections.abc import Iterable
+
+from flows.reports.markdown import table, together
+from sdt_model.bundle import Bundle
+from tasks.registry.models import Production, bundles, read_production
+from tasks.storage.workspace import Workspace
+
+_SCORES = ("dev_weighted_f1", "test_weighted_f1", "test_macro_f1", "test_ece_after")
+
+
+def models_page(workspace: Workspace) -> str:
+    """Every model with its scores, what it takes and what it was made from; the one in production is marked."""
+    found = bundles(workspace)
+    if not found:
+        return f"no model in {workspace.url}\nmake one with: sdt train ARCHIVE"
+    header = (
+        "model",
+        "production",
+        "dev wF1",
+        "test wF1",
+        "test macro F1",
+        "calibration error",
+        "takes",
+        "data",
+        "code",
+    )
+    pointer = read_production(workspace)
+    return together([table(header, rows(found, pointer)), production_line(pointer)])
+
+
+def rows(found: Iterable[Bundle], pointer: Production | None) -> Iterable[tuple[str, ...]]:
+    """One for each model."""
+    earlier = [term.model_id for term in pointer.before] if pointer else []
+    for bundle in found:
+        current = pointer is not None and pointer.model_id == bundle.model_id
+        place = (
+            "now" if current else f"before, {earlier.index(bundle.model_id) + 1}" if bundle.model_id in earlier else ""
+        )
+        scores = (f"{bundle.metrics[name]:.4f}" if name in bundle.metrics else "" for name in _SCORES)
+        takes = ", ".join(f"{modality}: {source.extractor}" for modality, source in bundle.features.items())
+        yield bundle.model_id, place, *scores, takes, f"{bundle.archive} {bundle.data_fingerprint}", bundle.code
+
+
+def production_line(pointer: Production | None) -> str:
+    """Which model is in production, since when, and why."""
+    if pointer is None:
+        return "None is in production; `sdt promote ID` puts one there"
+    since = f" since {pointer.since:%Y-%m-%d %H:%M} UTC" if pointer.since else ""
+    because = f" ({pointer.why})" if pointer.why else ""
+    return f"In production{since}: {pointer.model_id}{because}"

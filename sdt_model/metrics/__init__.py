@@ -1,0 +1,1 @@
+"""Scores of a model, how far they could be off, and how sure it may be."""

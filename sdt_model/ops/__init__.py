@@ -1,0 +1,1 @@
+"""Operations that the networks are built from, written for the processor at hand."""

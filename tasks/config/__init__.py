@@ -1,0 +1,1 @@
+"""Configuration of the stages and flows: frozen, typed, checked before Ray starts."""

@@ -1,0 +1,191 @@
+"""Evaluate: several seeds, each epoch chosen on dev, scored on test, with how far the scores could be off.
+
+The best epoch by test is reported under the name `paper_protocol` alone.
+"""
+
+import logging
+
+from sdt_model.batch import Ints
+from sdt_model.bundle import Bundle
+from sdt_model.config import Frozen
+from sdt_model.metrics.scores import SCORES, Interval, Scores, bootstrap, f1_scores, interval, two_sided_p
+from tasks.archive.layout import read_archive
+from tasks.config.training import EvaluateConfig
+from tasks.errors import WorkflowError
+from tasks.evaluation.seeds import Spread, spread, train_seeds
+from tasks.features.reader import feature_folders
+from tasks.registry.models import find_bundle
+from tasks.storage.manifest import fingerprint
+from tasks.storage.workspace import Workspace
+from tasks.training.scoring import Scored, score_models
+from tasks.training.train import plan_training
+
+log = logging.getLogger("sdt.evaluate")
+
+CODE_VERSION = 2
+_FROM_TRAINING = ("dev_", "test_ece_", "paper_protocol_")
+
+
+class ModelScores(Frozen):
+    """One seed's model."""
+
+    model_id: str
+    """Its bundle."""
+    seed: int
+    """Of its training."""
+    calibration_temperature: float
+    """Fitted on dev."""
+    scores: dict[str, float]
+    """On test `test_*` with `test_f1.<emotion>`; `dev_*`; `paper_protocol_*`; calibration errors `*_ece_*`."""
+
+
+class Comparison(Frozen):
+    """The seeds' mean beside a second model, on the same draws of test conversations.
+
+    Every annotated utterance counts: one that a model can say nothing of, as it lacks what the model takes, is wrong.
+    """
+
+    model_id: str
+    """The second model."""
+    score: float
+    """Its score on test."""
+    difference: float
+    """The seeds' mean minus it."""
+    interval: Interval
+    """Of the difference."""
+    p: float
+    """Two-sided, by the bootstrap: how likely so large a difference is where there is none."""
+
+
+class EvaluationReport(Frozen):
+    """What the evaluation found."""
+
+    archive: str
+    """Archive that was trained and scored on."""
+    path: str
+    """This report as JSON, relative to the workspace."""
+    emotions: tuple[str, ...]
+    """Class names, in the order of the confusion matrix."""
+    conversations: int
+    """Test conversations."""
+    utterances: int
+    """Test utterances that are annotated and have any modality."""
+    draws: int
+    """Bootstrap draws of conversations."""
+    models: tuple[ModelScores, ...]
+    """One for each seed."""
+    scores: dict[str, Spread]
+    """The models' scores by name, over the seeds."""
+    intervals: dict[str, Interval]
+    """95% interval of a test score's mean over the seeds, had other conversations been drawn."""
+    confusion: tuple[tuple[int, ...], ...]
+    """Test utterances by true emotion (rows) and said emotion, summed over the seeds."""
+    against: dict[str, Comparison] | None = None
+    """By test score, the comparison with a second model."""
+
+
+def evaluate(config: EvaluateConfig, run: str = "") -> EvaluationReport:
+    """Train a model for each seed and score all of them on the test split; ``run`` as of `tasks.training.train.train`.
+
+    Raises:
+        WorkflowError: training is impossible, there is no test split, or the second model cannot be compared with.
+    """
+    workspace = Workspace(config.workspace)
+    other = _comparable(workspace, config)
+    bundles = train_seeds("evaluate", config, config.training, config.modalities, run)
+    scored = score_models([*bundles, *([other] if other else [])], config)
+    identity = fingerprint(CODE_VERSION, [score.fingerprint for score in scored], config.draws, config.seeds)
+    path = f"evaluations/{config.archive}/{identity}.json"
+    if workspace.exists(path):
+        log.info("evaluate: nothing to do, %s is there", path)
+        return EvaluationReport.model_validate(workspace.read_json(path))
+    if not scored[0].whole["fused"].any():
+        raise WorkflowError(
+            f"no annotated utterance of {config.archive}'s test split has {' or '.join(bundles[0].features)}\n"
+            "  there is nothing to score: choose other modalities, or mark other conversations as test"
+        )
+    report = _report(config, path, bundles, other, scored)
+    workspace.write_json(path, report.model_dump(mode="json"))
+    return report
+
+
+def _comparable(workspace: Workspace, config: EvaluateConfig) -> Bundle | None:
+    """The second model, after checking that it can say something of the archive; before anything is trained."""
+    if config.against is None:
+        return None
+    bundle, plan = find_bundle(workspace, config.against), plan_training(workspace, config).bundle
+    if bundle.emotions != plan.emotions:
+        raise WorkflowError(
+            f"model {bundle.model_id} knows the emotions {', '.join(bundle.emotions)}, and archive "
+            f"{config.archive!r} is annotated with {', '.join(plan.emotions)}: their scores cannot be compared"
+        )
+    archive = read_archive(workspace, config.archive)
+    feature_folders(workspace, archive, bundle, config.archive)
+    if bundle.data_fingerprint != archive.fingerprint:
+        log.warning(
+            "evaluate: %s was trained on other data (%s); it may have seen these test conversations",
+            bundle.model_id, bundle.archive,
+        )  # fmt: skip
+    elif bundle.made_with.get("split") != plan.made_with["split"]:
+        log.warning(
+            "evaluate: %s was trained with other shares of train, dev and test; it may have seen these test "
+            "conversations", bundle.model_id,
+        )  # fmt: skip
+    return bundle
+
+
+def _report(
+    config: EvaluateConfig, path: str, bundles: list[Bundle], other: Bundle | None, scored: list[Scored]
+) -> EvaluationReport:
+    """``scored``: what each bundle says, and last what ``other`` does."""
+    count = len(bundles)
+    found = [score.whole["fused"] for score in scored[:count]]
+    models = tuple(map(_model_scores, bundles, found))
+    draws = bootstrap(found, config.draws)
+    scores = {name: spread([model.scores[name] for model in models]) for name in models[0].scores}
+    against = None
+    if other is not None:
+        against = _against(other, [score.compared for score in scored], config.draws)
+    return EvaluationReport(
+        archive=config.archive,
+        path=path,
+        emotions=bundles[0].emotions,
+        conversations=len(found[0]),
+        utterances=int(found[0].sum()),
+        draws=config.draws,
+        models=models,
+        scores=scores,
+        intervals={f"test_{name}": interval(values) for name, values in draws.items()},
+        confusion=tuple(map(tuple, sum(m.sum(axis=0) for m in found).tolist())),
+        against=against,
+    )
+
+
+def _model_scores(bundle: Bundle, found: Ints) -> ModelScores:
+    together = found.sum(axis=0)
+    kept = {name: value for name, value in bundle.metrics.items() if name.startswith(_FROM_TRAINING)}
+    test = {f"test_{name}": float(score(together)) for name, score in SCORES.items()}
+    f1 = {f"test_f1.{name}": float(v) for name, v in zip(bundle.emotions, f1_scores(together), strict=True)}
+    return ModelScores(
+        model_id=bundle.model_id,
+        seed=bundle.training.optim.seed,
+        calibration_temperature=bundle.calibration_temperature,
+        scores=test | f1 | kept,
+    )
+
+
+def _against(other: Bundle, counts: list[Ints], draws: int) -> dict[str, Comparison]:
+    """By test score; ``counts``: of each model (conversations, K, K + 1), as `Scored.compared`, ``other`` last."""
+    ours, theirs = bootstrap(counts[:-1], draws), bootstrap(counts[-1:], draws)
+    found = {}
+    for name, score in SCORES.items():
+        *values, value = (float(score(each.sum(axis=0))) for each in counts)
+        differences: Scores = ours[name] - theirs[name]
+        found[f"test_{name}"] = Comparison(
+            model_id=other.model_id,
+            score=value,
+            difference=sum(values) / len(values) - value,
+            interval=interval(differences),
+            p=two_sided_p(differences),
+        )
+    return found

@@ -1,0 +1,1 @@
+"""Runs the shards of a stage over Ray, watches the workers and says how far they are."""

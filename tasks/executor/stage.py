@@ -1,0 +1,66 @@
+"""A stage over shards: what is missing is computed, and the manifest is written last.
+
+A stage says what to do with one shard: a plain function from a `Shard` to a `ShardOutput`. `tasks.executor.fan_out`
+runs it.
+"""
+
+import logging
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+from tasks.config.stages import StageConfig
+from tasks.executor.fan_out import fan_out
+from tasks.executor.quarantine import Watch
+from tasks.executor.shard import Shard, ShardFunction, shard_columns
+from tasks.storage.manifest import Manifest, read_manifest
+from tasks.storage.workspace import Workspace
+
+log = logging.getLogger("sdt.stage")
+
+_MOST_NAMES = 10  # in a message
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage ready to run. ``prepare`` is called once in each worker that has a shard to do: it loads the model."""
+
+    name: str
+    fingerprint: str
+    manifest_path: str
+    shards: tuple[Shard, ...]
+    prepare: Callable[[], ShardFunction]
+    facts: dict[str, Any] = field(default_factory=dict)
+    watch: Watch | None = None
+
+
+def run_stage(stage: Stage, config: StageConfig) -> Manifest:
+    """Do the shards that are missing, then write the manifest.
+
+    Raises:
+        StageFailed: some shards could not be done; the others are, and the next run does the missing ones only.
+    """
+    workspace = Workspace(config.workspace)
+    found = read_manifest(workspace, stage.manifest_path)
+    if found is not None and found.fingerprint == stage.fingerprint:
+        log.info("%s: nothing to do, %d shards and %d rows are there", stage.name, len(found.shards), found.rows)
+        return found
+    records = fan_out(stage.name, stage.shards, stage.prepare, config, stage.watch)
+    columns = shard_columns(workspace, stage.shards[0].path) if stage.shards else {}
+    manifest = Manifest(
+        stage=stage.name,
+        fingerprint=stage.fingerprint,
+        shards=tuple(records[shard.index] for shard in stage.shards),
+        columns=columns,
+        facts=stage.facts,
+    )
+    manifest.write(workspace, stage.manifest_path)
+    if aside := manifest.aside:
+        log.warning("%s: completed with %s", stage.name, files_aside(aside))
+    return manifest
+
+
+def files_aside(names: Collection[str]) -> str:
+    """How many files were set aside, and which, in words."""
+    shown = ", ".join(sorted(names)[:_MOST_NAMES]) + (", ..." if len(names) > _MOST_NAMES else "")
+    return f"{len(names)} file{'s' if len(names) != 1 else ''} set aside: {shown}"

@@ -1,0 +1,1 @@
+"""Extract: utterance shards to feature shards."""

@@ -1,0 +1,57 @@
+"""What an extractor is not even shown: an utterance's empty text, and a file that was set aside. Each is answered."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sdt_model.config import Modality
+from tasks.extractors.base import Extracted
+
+EMPTY = "text is empty"
+
+
+@dataclass(frozen=True)
+class Usable:
+    """An archive's utterances with nulls in place of what a modality cannot use.
+
+    Attributes:
+        utterances: rows of `tasks.archive.schema.UTTERANCES`, as many as there were.
+        reasons: for each row why something was taken away, or None.
+        aside: the files among those set aside that some row names.
+    """
+
+    utterances: pa.Table
+    reasons: list[str | None]
+    aside: set[str]
+
+    def answered(self, made: Extracted) -> Extracted:
+        """What the extractor made of them, with the reasons that it could not know."""
+        untouched = np.array([reason is None for reason in self.reasons], bool)
+        reasons = [mine or its for mine, its in zip(self.reasons, made.reasons, strict=True)]
+        return Extracted(made.vectors, made.valid & untouched, reasons)
+
+
+def usable(utterances: pa.Table, modality: Modality, aside: dict[str, str]) -> Usable:
+    """``aside``: files not to be opened, and why."""
+    if modality == "text":
+        texts = utterances["text"]
+        blank = pc.fill_null(pc.equal(pc.utf8_trim_whitespace(texts), ""), False)
+        reasons = [EMPTY if flag else None for flag in blank.to_pylist()]
+        return Usable(_without(utterances, ("text",), reasons), reasons, set())
+    columns = ("audio", "video") if modality == "audio" else ("video",)
+    named = pc.coalesce(*(utterances[name] for name in columns)).to_pylist()
+    reasons = [aside.get(uri) for uri in named]
+    return Usable(_without(utterances, columns, reasons), reasons, aside.keys() & set(named))
+
+
+def _without(table: pa.Table, columns: tuple[str, ...], reasons: list[str | None]) -> pa.Table:
+    if not any(reasons):
+        return table
+    kept = pa.array([reason is None for reason in reasons])
+    for name in columns:
+        field = table.schema.field(name)
+        nothing = pa.scalar(None, field.type)
+        table = table.set_column(table.schema.get_field_index(name), field, pc.if_else(kept, table[name], nothing))
+    return table

@@ -1,0 +1,210 @@
+"""Extract: utterance shards to feature shards, one stage for each modality; an actor loads its model once.
+
+Only what changed is made: a shard whose utterances are as they were keeps its file, and of another one the rows that
+an earlier file holds are copied. A worker in whose shards all rows are copied loads no model.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
+
+import numpy as np
+import pyarrow as pa
+
+from sdt_model.config import Modality
+from tasks.archive.days import DAYS, found_by_day
+from tasks.archive.layout import features_folder, features_path, has_modality, read_archive, shard_number, timing_path
+from tasks.archive.schema import TIMING
+from tasks.config.stages import ExtractConfig
+from tasks.errors import WorkflowError
+from tasks.executor.quarantine import Watch
+from tasks.executor.shard import Shard, ShardFunction, ShardOutput
+from tasks.executor.stage import Stage, run_stage
+from tasks.extract.cache import Earlier, copy_rows
+from tasks.extract.inputs import usable
+from tasks.extractors.base import Extracted, Extractor, ExtractorSpec
+from tasks.extractors.media.files import MediaRoot
+from tasks.extractors.registry import chosen_spec
+from tasks.features.content_keys import made_from
+from tasks.features.precomputed import chosen_given, given_manifest
+from tasks.features.table import ROWS_A_GROUP, feature_rows
+from tasks.storage.manifest import ASIDE, MANIFEST, Aside, Manifest, fingerprint, read_manifest
+from tasks.storage.workspace import Workspace
+
+log = logging.getLogger("sdt.extract")
+
+CODE_VERSION = 2
+
+
+@dataclass(frozen=True)
+class ExtractPlan:
+    """What every worker is told."""
+
+    workspace: Workspace
+    spec: ExtractorSpec
+    media: MediaRoot
+    earlier: Earlier
+
+
+def extract(config: ExtractConfig, modality: Modality) -> Manifest | None:
+    """Make one modality's features of every utterance; None where the archive has nothing of the modality.
+
+    Raises:
+        WorkflowError: no such archive, or no such extractor.
+        StageFailed: some shards could not be done.
+    """
+    workspace = Workspace(config.workspace)
+    archive = read_archive(workspace, config.archive)
+    if (given := chosen_given(archive, config.archive, config.extractors, modality)) is not None:
+        return given_manifest(workspace, config.archive, given)
+    spec = chosen_spec(modality, config.extractors, workspace)
+    if not has_modality(archive, modality):
+        log.info("extract-%s: archive %s has none, passed over", modality, config.archive)
+        return None
+    folder = features_folder(config.archive, modality, spec.fingerprint)
+    before = read_manifest(workspace, f"{folder}/{MANIFEST}")
+    stage = extract_stage(workspace, config, archive, spec, before)
+    manifest = run_stage(stage, config.model_copy(update={"resources": config.resources or spec.resources}))
+    _remove_superseded(workspace, folder, manifest, before)
+    return manifest
+
+
+def extract_stage(
+    workspace: Workspace, config: ExtractConfig, archive: Manifest, spec: ExtractorSpec, before: Manifest | None
+) -> Stage:
+    """What is to be done with the archive's shards, and what is there already; ``before`` is the last run's."""
+    folder = features_folder(config.archive, spec.modality, spec.fingerprint)
+    media = MediaRoot(archive.facts["media_root"])
+    aside = still_aside(workspace, f"{folder}/{MANIFEST}", before, media, config.retry_set_aside)
+    counts = {len(archive.shards), len(before.shards) if before else len(archive.shards)}
+    earlier = Earlier.among(workspace.files(folder), counts)
+    return Stage(
+        name=f"extract-{spec.modality}",
+        fingerprint=_identity(archive, spec),
+        manifest_path=f"{folder}/{MANIFEST}",
+        shards=tuple(Shard(r.index, features_path(folder, r), {"utterances": r.path}) for r in archive.shards),
+        prepare=partial(prepare, ExtractPlan(workspace, spec, media, earlier)),
+        facts={
+            "modality": spec.modality,
+            "extractor": spec.name,
+            "extractor_fingerprint": spec.fingerprint,
+            "dim": spec.dim,
+            "storage": spec.storage,
+            "licence": spec.licence,
+            "archive_fingerprint": archive.fingerprint,
+        },
+        watch=Watch(config.hung_after_s, aside),
+    )
+
+
+def _identity(archive: Manifest, spec: ExtractorSpec) -> str:
+    """Of all that the features are made from."""
+    return fingerprint(
+        CODE_VERSION, spec.fingerprint, archive.fingerprint, [record.sha256 for record in archive.shards]
+    )
+
+
+def nothing_to_do(config: ExtractConfig, modality: Modality) -> bool:
+    """Whether `extract` would find all that it makes, so that it needs no Ray.
+
+    Raises:
+        WorkflowError: no such archive, or no such extractor.
+    """
+    workspace = Workspace(config.workspace)
+    archive = read_archive(workspace, config.archive)
+    given = chosen_given(archive, config.archive, config.extractors, modality)
+    if given is not None or not has_modality(archive, modality):
+        return True
+    spec = chosen_spec(modality, config.extractors, workspace)
+    found = read_manifest(workspace, f"{features_folder(config.archive, modality, spec.fingerprint)}/{MANIFEST}")
+    if found is None or found.fingerprint != _identity(archive, spec):
+        return False
+    return found.aside == _unchanged(found, MediaRoot(archive.facts["media_root"]), config.retry_set_aside)
+
+
+def _unchanged(found: Manifest | None, media: MediaRoot, retry: bool) -> dict[str, Aside]:
+    """The files that an earlier run set aside and that need not be tried again."""
+    known = found.aside if found else {}
+    return {name: why for name, why in known.items() if not retry and media.version(name) == why.version}
+
+
+def still_aside(
+    workspace: Workspace, manifest: str, found: Manifest | None, media: MediaRoot, retry: bool
+) -> dict[str, str]:
+    """The files that an earlier run set aside and that are as they were, with the reason.
+
+    Shards made without one that has changed since, or is to be tried again, get another name: they are to be made
+    anew, and what they hold of other files is copied.
+    """
+    stay = _unchanged(found, media, retry)
+    if again := (found.aside if found else {}).keys() - stay:
+        workspace.remove(manifest)  # first: a manifest says that all its shards are there
+        for shard in found.shards if found else ():
+            if again & shard.facts.get(ASIDE, {}).keys():
+                workspace.rename(shard.path, shard.path.replace(".parquet", "-before.parquet"))
+    return {name: why.reason for name, why in stay.items()}
+
+
+def _remove_superseded(workspace: Workspace, folder: str, manifest: Manifest, before: Manifest | None) -> None:
+    """Remove the shards that neither the new manifest names nor the one before it.
+
+    Those of the one before stay until the next change: who labels or trains just now may have begun with them.
+    """
+    if manifest == before:
+        return
+    named = {shard.path for found in (manifest, before) if found for shard in found.shards}
+    for path in workspace.files(folder):
+        if shard_number(path) is not None and path not in named:
+            for gone in (path, timing_path(path)):
+                if workspace.exists(gone):
+                    workspace.remove(gone)
+
+
+def prepare(plan: ExtractPlan) -> ShardFunction:
+    """The function that does a shard; with the first row that has to be made the extractor is loaded."""
+    return partial(extract_shard, plan, cache(plan.spec.load))
+
+
+def extract_shard(plan: ExtractPlan, load: Callable[[], Extractor], shard: Shard) -> ShardOutput:
+    """One feature shard: a row for every utterance, in their order."""
+    spec, media = plan.spec, plan.media
+    utterances = plan.workspace.read_table(shard.payload["utterances"])
+    given = usable(utterances, spec.modality, shard.aside)
+    keys = made_from(given.utterances, spec, media)
+    found = Extracted.none(utterances.num_rows, spec.dim)
+    missing = copy_rows(plan.workspace, plan.earlier, shard.index, utterances, keys, found)
+    beside = {}
+    if missing:
+        shown, extractor = given.utterances.take(missing), load()
+        began = time.perf_counter()
+        made = extractor(shown, media)
+        beside[timing_path(shard.path)] = _timing(time.perf_counter() - began, made)
+        _check(made, spec, missing, shard.path)
+        found.put_all(missing, made)
+    table, counts = feature_rows(utterances, given.answered(found), spec.dim, shard.path, keys, spec.storage)
+    aside = {name: Aside(reason=shard.aside[name], version=media.version(name)) for name in sorted(given.aside)}
+    facts = {ASIDE: {name: why.model_dump() for name, why in aside.items()}} if aside else {}
+    return ShardOutput(table, counts, facts | {DAYS: found_by_day(utterances, table)}, beside, ROWS_A_GROUP)
+
+
+def _timing(seconds: float, made: Extracted) -> pa.Table:
+    """Schema `tasks.archive.schema.TIMING`."""
+    media = 0.0 if made.seconds is None else float(made.seconds.sum())
+    noted = {"seconds": seconds, "utterances": len(made.valid), "media_s": media or None}
+    return pa.Table.from_pylist([noted], schema=TIMING)
+
+
+def _check(made: Extracted, spec: ExtractorSpec, rows: list[int], where: str) -> None:
+    """A row for each utterance, and no vector that would turn a model's sums into NaN."""
+    count = len(rows)
+    if not (made.vectors.shape == (count, spec.dim) and len(made.valid) == len(made.reasons) == count):
+        raise WorkflowError(
+            f"{where}: {spec.name} gave vectors of shape {made.vectors.shape}, {len(made.valid)} flags and "
+            f"{len(made.reasons)} reasons\n  expected ({count}, {spec.dim}), {count} and {count}"
+        )
+    broken = made.valid & ~np.isfinite(made.vectors).all(axis=1)
+    if broken.any():
+        row = rows[int(broken.argmax())]
+        raise WorkflowError(f"{where}: {spec.name} gave a value that is not finite for row {row}")

@@ -1,0 +1,95 @@
+"""Audio vectors from any pretrained speech encoder: wav2vec 2.0, HuBERT, WavLM and their like."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from torch import Tensor
+from transformers import AutoFeatureExtractor
+
+from sdt_model.text_encoder.windows import batches_by_length
+from tasks.extractors.base import Extracted, Extractor
+from tasks.extractors.hf.options import AudioOptions
+from tasks.extractors.hf.runner import Moments, Running
+from tasks.extractors.hf.spec import Chosen
+from tasks.extractors.loop import SOUND, gathered, read_each
+from tasks.extractors.media.files import MediaFile, MediaRoot, Span
+from tasks.extractors.media.sound import Samples, read_sound, resampled, too_short
+
+_PIECE_S = 30.0  # attention's cost grows with the square of this
+_BATCH_S = 60.0  # padded
+_SHORTEST_S = 0.025  # where the encoder does not say what it needs
+
+Piece = tuple[int, Samples]  # an utterance's number within the batch, and a part of its sound
+
+
+def load(argument: str) -> Extractor:
+    """The encoder that ``argument`` chooses."""
+    chosen = Chosen[AudioOptions].model_validate_json(argument)
+    return HfAudio(chosen.folder(), chosen.options)
+
+
+class HfAudio:
+    """Mean and deviation over time (N, 2C) of the states; a long utterance is read in pieces of equal length."""
+
+    def __init__(self, folder: Path, options: AudioOptions, dtype: str | None = None) -> None:
+        self._options, self._running = options, Running(folder, dtype)
+        self._features = AutoFeatureExtractor.from_pretrained(folder, local_files_only=True)
+        self._rate = int(self._features.sampling_rate)
+        self._dim = options.dim(self._running.body.config)
+        self._padded = _may_be_padded(self._running.body.config)
+
+    def __call__(self, utterances: pa.Table, media: MediaRoot) -> Extracted:
+        found = Extracted.none(utterances.num_rows, self._dim)
+        sounds = read_each(utterances, SOUND, media, self._read, found)
+        for many in gathered(sounds, len, round(_BATCH_S * self._rate) * self._running.room):
+            moments = Moments(len(many), self._dim // 2)
+            pieces = [(index, part) for index, (_, samples) in enumerate(many) for part in self._parts(samples)]
+            for batch in self._batches(pieces):
+                for (index, _), states in zip(batch, self._encode([part for _, part in batch]), strict=True):
+                    moments.add(index, states)
+            found.put([row for row, _ in many], moments.pooled())
+        return found
+
+    def _read(self, file: MediaFile, uri: str, stretch: Span) -> Samples:
+        samples, rate = read_sound(file, uri, stretch)
+        heard = resampled(samples, rate, self._rate)
+        if self._frames(len(heard)) < 1:
+            raise too_short(len(samples), rate)
+        return heard
+
+    def _parts(self, samples: Samples) -> list[Samples]:
+        return np.array_split(samples, math.ceil(len(samples) / (_PIECE_S * self._rate)))
+
+    def _batches(self, pieces: list[Piece]) -> Iterator[list[Piece]]:
+        if not self._padded:
+            return ([piece] for piece in pieces)
+        return batches_by_length(pieces, lambda piece: len(piece[1]), round(_BATCH_S * self._rate) * self._running.room)
+
+    def _encode(self, parts: list[Samples]) -> Iterator[Tensor]:
+        """States (T, C) of each part, without those of padding."""
+        more: dict[str, Any] = {"padding": True, "return_attention_mask": True} if self._padded else {}
+        inputs = self._features(parts, sampling_rate=self._rate, return_tensors="pt", **more)
+        states = self._running.states(inputs, self._options.layers)
+        for part, of in zip(parts, states, strict=True):
+            yield of[: self._frames(len(part))] if self._padded else of
+
+    def _frames(self, samples: int) -> int:
+        """How many states so many samples become, where the encoder begins with convolutions; else 1 if any."""
+        config = self._running.body.config
+        if not hasattr(config, "conv_kernel"):
+            return int(samples >= _SHORTEST_S * self._rate)
+        for kernel, stride in zip(config.conv_kernel, config.conv_stride, strict=True):
+            samples = (samples - kernel) // stride + 1
+        return samples
+
+
+def _may_be_padded(config: Any) -> bool:
+    """Whether the states are the same with others' padding behind them.
+
+    Encoders that normalise a whole recording at once (the small wav2vec 2.0, HuBERT and WavLM) count padding in.
+    """
+    return getattr(config, "feat_extract_norm", "") == "layer" and not getattr(config, "add_adapter", False)

@@ -1,0 +1,1 @@
+"""Pretrained encoders by name: what all modalities have in common."""

@@ -1,0 +1,123 @@
+"""Pretrained encoders by name: ``hf:<folder or hub id>?option=value&option=value``, for every modality.
+
+What is known of one without its weights stands here; `hf_text`, `hf_audio` and `hf_visual` run them. The fingerprint
+is made of its files' content and of all options: a folder may move, and another encoder under the same name is
+another extractor.
+"""
+
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+from urllib.parse import parse_qsl
+
+from pydantic import ValidationError
+
+from sdt_model.config import Frozen, Modality
+from tasks.config.stages import Resources
+from tasks.errors import WorkflowError
+from tasks.extractors.base import ExtractorSpec
+from tasks.extractors.hf.options import OPTIONS, EncoderOptions, VisualOptions
+from tasks.extractors.visual.faces import detector_file
+from tasks.registry.encoders import base_files, base_folder, licence
+from tasks.storage.manifest import fingerprint
+
+CODE_VERSION = 1
+
+Options = TypeVar("Options", bound=EncoderOptions)
+
+
+class Chosen(Frozen, Generic[Options]):
+    """What a worker is told: which encoder, what is in it, and how to use it."""
+
+    base: str
+    """A folder or hub id."""
+    content: str
+    """Fingerprint of the files that were found when the work was planned."""
+    options: Options
+
+    def folder(self) -> Path:
+        """The encoder's folder on this machine.
+
+        Raises:
+            WorkflowError: it is not here, or is another one.
+        """
+        folder = base_folder(self.base)
+        if fingerprint(_files(folder, self.options)) != self.content:
+            raise WorkflowError(
+                f"encoder {self.base!r} is another one in {folder} than where the work was planned\n"
+                "  give every node the same files"
+            )
+        return folder
+
+
+def spec_of(modality: Modality, argument: str) -> ExtractorSpec:
+    """``argument``: what follows ``hf:``.
+
+    Raises:
+        WorkflowError: no such encoder, not one for this modality, or an option that it cannot follow.
+    """
+    name, (base, _, query) = f"hf:{argument}", argument.partition("?")
+    if not base:
+        raise WorkflowError(f"{name} names no encoder\n  write hf:FOLDER or hf:HUB-ID, such as hf:roberta-large")
+    asked, folder = _asked(name, modality, query), base_folder(base)
+    options, dim = _settled(name, modality, asked, folder)
+    files = _files(folder, options)
+    local = Path(base).expanduser()
+    chosen = Chosen[EncoderOptions](
+        base=str(local.resolve()) if local.is_dir() else base, content=fingerprint(files), options=options
+    )
+    packages = (*options.packages, *(["opencv-python-headless"] if "face" in files else []))
+    return ExtractorSpec(
+        name, modality, dim, licence(folder, base), CODE_VERSION, packages, f"tasks.extractors.hf_{modality}:load",
+        chosen.model_dump_json(serialize_as_any=True), _resources(folder),
+        identity=fingerprint("hf", modality, files, options.model_dump(mode="json", exclude={"face"})),
+    )  # fmt: skip
+
+
+def _asked(name: str, modality: Modality, query: str) -> EncoderOptions:
+    kind = OPTIONS[modality]
+    try:
+        pairs = parse_qsl(query.replace("+", "%2B"), keep_blank_values=True, strict_parsing=bool(query))
+        return kind.model_validate(dict(pairs))
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+    except ValueError:
+        wrong = f"{query!r} is not option=value&option=value"
+    raise WorkflowError(f"{name}: {wrong}\n  options of {modality} encoders: {', '.join(kind.model_fields)}")
+
+
+def _settled(name: str, modality: Modality, asked: EncoderOptions, folder: Path) -> tuple[EncoderOptions, int]:
+    """The options for this encoder and the length of its vectors, once it is sure that it reads this modality."""
+    from sdt_model.text_encoder.encoder import blank_body
+
+    try:
+        body: Any = blank_body(folder)
+        if body.main_input_name not in asked.inputs or body.config.is_encoder_decoder:
+            raise ValueError(f"a {type(body).__name__} does not encode {modality} alone")
+        _prepares(modality, folder)
+        return asked.settled(body), asked.dim(body.config)
+    except (OSError, ValueError, ImportError) as error:
+        raise WorkflowError(f"{name} cannot be used on {modality}: {error}") from error
+
+
+def _prepares(modality: Modality, folder: Path) -> None:
+    """See that what prepares the encoder's input lies beside it."""
+    from transformers import AutoFeatureExtractor, AutoImageProcessor
+
+    from sdt_model.text_encoder.encoder import Words
+
+    load = {"text": Words, "audio": AutoFeatureExtractor.from_pretrained, "visual": AutoImageProcessor.from_pretrained}
+    load[modality](folder)
+
+
+def _files(folder: Path, options: EncoderOptions) -> dict[str, str]:
+    """All files that decide a vector, and the sha256 of each."""
+    files = base_files(folder)
+    if isinstance(options, VisualOptions) and options.face is not None:
+        files["face"] = detector_file(options.face)
+    return files
+
+
+def _resources(folder: Path) -> Resources:
+    """One core, and memory for the weights, once more for reading them, and for the libraries."""
+    weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    return Resources(memory_gb=round(1 + 2 * weights / 1e9, 1))

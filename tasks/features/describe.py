@@ -1,0 +1,138 @@
+"""What features look like: how many there are and why not more, how their values spread, what they cost.
+
+A row group is held at a time, and a few numbers a dimension.
+"""
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.compute as pc
+
+from tasks.archive.layout import read_archive, timing_path
+from tasks.errors import WorkflowError
+from tasks.features.catalog import FeatureSet, feature_sets
+from tasks.features.table import Floats, vectors_of
+from tasks.storage.manifest import Manifest
+from tasks.storage.workspace import Workspace
+
+_NUMBER = re.compile(r"\d+(\.\d+)?(e[+-]?\d+)?")
+
+
+@dataclass(frozen=True)
+class Values:
+    """The numbers of all vectors: their mean and deviation, and how many dimensions never change."""
+
+    mean: float
+    deviation: float
+    dead: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds that the rows took which were not copied, where that is noted; None where it is not."""
+
+    per_thousand: float | None
+    per_media_hour: float | None
+
+
+@dataclass(frozen=True)
+class Description:
+    """What is to be said of one extractor's features.
+
+    Attributes:
+        features: which.
+        rows: utterances.
+        present: those with a vector.
+        reasons: why vectors are missing, and how many; numbers in a reason are left out.
+        values: None where there is no vector.
+        bytes: of the shards.
+    """
+
+    features: FeatureSet
+    rows: int
+    present: int
+    reasons: dict[str, int]
+    values: Values | None
+    bytes: int
+    cost: Cost
+
+    @property
+    def failed(self) -> int:
+        """Those with a reason; the others without a vector have nothing of the modality."""
+        return sum(self.reasons.values())
+
+
+def describe_features(workspace: Workspace, archive: str) -> list[Description]:
+    """All complete features of an archive.
+
+    Raises:
+        WorkflowError: no such archive, or it has no features.
+    """
+    read_archive(workspace, archive)
+    found = [_describe(workspace, features) for features in feature_sets(workspace, archive) if features.manifest]
+    if not found:
+        raise WorkflowError(f"archive {archive!r} has no features\n  make them with: sdt extract {archive}")
+    return found
+
+
+def _describe(workspace: Workspace, features: FeatureSet) -> Description:
+    manifest = features.manifest
+    assert manifest is not None
+    reasons: Counter[str] = Counter()
+    moments = _Moments()
+    for shard in manifest.shards:
+        with workspace.parquet(shard.path) as file:
+            for group in range(file.num_row_groups):
+                table = file.read_row_group(group, columns=["vector", "reason"])
+                vectors, valid = vectors_of(table["vector"])
+                moments.add(vectors[valid])
+                for pair in pc.value_counts(table["reason"].drop_null()).to_pylist():
+                    reasons[_NUMBER.sub("N", pair["values"])] += pair["counts"]
+    size = sum(shard.bytes for shard in manifest.shards)
+    ordered = dict(sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0])))
+    cost = _cost(workspace, features, manifest)
+    return Description(features, manifest.rows, moments.count, ordered, moments.values(), size, cost)
+
+
+class _Moments:
+    """Sums by dimension around the first vector: those of a large constant offset would drown the spread."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._origin: npt.NDArray[np.float64] | None = None
+
+    def add(self, vectors: Floats) -> None:
+        if not len(vectors):
+            return
+        if self._origin is None:
+            self._origin = vectors[0].astype(np.float64)
+            self._total, self._squares = np.zeros((2, len(self._origin)))
+            self._low, self._high = vectors[0].copy(), vectors[0].copy()
+        shifted = vectors - self._origin
+        self.count += len(vectors)
+        self._total += shifted.sum(axis=0)
+        self._squares += np.square(shifted).sum(axis=0)
+        self._low = np.minimum(self._low, vectors.min(axis=0))
+        self._high = np.maximum(self._high, vectors.max(axis=0))
+
+    def values(self) -> Values | None:
+        if self._origin is None:
+            return None
+        centre = self._total / self.count
+        variance = np.maximum(self._squares / self.count - centre**2, 0)
+        means = self._origin + centre
+        deviation = float(np.sqrt(variance.mean() + means.var()))
+        return Values(float(means.mean()), deviation, int((self._low == self._high).sum()))
+
+
+def _cost(workspace: Workspace, features: FeatureSet, manifest: Manifest) -> Cost:
+    seconds = utterances = timed = media = 0.0
+    for path in (timing_path(shard.path) for shard in manifest.shards):
+        for noted in workspace.read_table(path).to_pylist() if path in features.files else ():
+            seconds, utterances = seconds + noted["seconds"], utterances + noted["utterances"]
+            if noted["media_s"]:
+                timed, media = timed + noted["seconds"], media + noted["media_s"]
+    return Cost(1000 * seconds / utterances if utterances else None, 3600 * timed / media if media else None)

@@ -1,0 +1,71 @@
+"""Removing features that nothing needs any more: first what would go, then that.
+
+Never goes: what a manifest names, what a running extract of the archive as it is now makes, and, unless it is named,
+what a model in the workspace takes.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from tasks.errors import WorkflowError
+from tasks.features.catalog import FeatureSet, feature_sets
+from tasks.storage.manifest import MANIFEST
+from tasks.storage.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Removal:
+    """Files of one folder that are to go, or the ``whole`` folder; ``why``: in words."""
+
+    folder: str
+    files: tuple[str, ...]
+    bytes: int
+    whole: bool
+    why: str
+
+
+def plan_prune(
+    workspace: Workspace, archive: str | None = None, extractors: Collection[str] = (), unused: bool = False
+) -> list[Removal]:
+    """What would go: superseded files, and features of archives that are gone.
+
+    ``extractors``: fingerprints whose features go as well, whoever takes them; ``unused``: and all that no model takes.
+
+    Raises:
+        WorkflowError: there are no features by an extractor that is named.
+    """
+    sets = feature_sets(workspace, archive)
+    if unknown := set(extractors) - {found.place[2] for found in sets}:
+        there = sorted({found.place[2] for found in sets})
+        raise WorkflowError(
+            f"there are no features of extractor {', '.join(sorted(unknown))}\n"
+            f"  there: {', '.join(there) or 'none'}\n  see them with: sdt features list"
+        )
+    planned = (_removal(found, found.place[2] in extractors, unused) for found in sets)
+    return [removal for removal in planned if removal is not None]
+
+
+def _removal(found: FeatureSet, named: bool, unused: bool) -> Removal | None:
+    if named:
+        return _whole(found, f"named, and taken by {', '.join(found.models)}" if found.models else "named")
+    if found.gone:
+        return _whole(found, "the archive is gone")
+    if unused and not found.models and not found.given:
+        return _whole(found, "no model takes them")
+    files = tuple(found.superseded)
+    size = sum(found.files[path] for path in files)
+    return Removal(found.folder, files, size, False, "superseded") if files else None
+
+
+def _whole(found: FeatureSet, why: str) -> Removal:
+    return Removal(found.folder, tuple(found.files), found.bytes, True, why)
+
+
+def prune(workspace: Workspace, removals: Collection[Removal]) -> None:
+    """Remove what was planned; a folder's manifest first, as it says that all shards are there."""
+    for removal in removals:
+        for path in sorted(removal.files, key=lambda path: not path.endswith(f"/{MANIFEST}")):
+            if workspace.exists(path):
+                workspace.remove(path)
+        if removal.whole:
+            workspace.remove_folder(removal.folder)

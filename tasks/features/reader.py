@@ -1,0 +1,184 @@
+"""Reading features back: a shard's utterances and vectors, side by side, as arrays for the model.
+
+Vectors go from Arrow to arrays without a Python list in between.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sdt_model.batch import Bools, Conversations, Floats, Ints
+from sdt_model.bundle import Bundle
+from sdt_model.config import Modality
+from tasks.archive.layout import features_folder, features_path, has_modality
+from tasks.archive.schema import KEY
+from tasks.errors import WorkflowError
+from tasks.features.table import vectors_of
+from tasks.storage.manifest import MANIFEST, Manifest, ShardRecord, read_manifest
+from tasks.storage.workspace import Workspace
+
+COLUMNS = [*KEY, "speaker", "emotion", "split", "occurred_at"]
+
+
+@dataclass(frozen=True)
+class FeatureFolder:
+    """One modality's features of an archive; ``folder`` is None where the archive has nothing of the modality."""
+
+    modality: Modality
+    dim: int
+    folder: str | None
+
+
+@dataclass(frozen=True)
+class ShardFeatures:
+    """One shard: its utterances (without text), and for each modality what the model reads.
+
+    Attributes:
+        utterances: columns `COLUMNS`, sorted by the key.
+        conversations: the shard's conversations as arrays; labels are -1 where there is none or not among ``emotions``.
+        reasons: for each modality why a vector is null, null where it is not or simply absent.
+    """
+
+    utterances: pl.DataFrame
+    conversations: Conversations
+    reasons: dict[Modality, pl.Series]
+
+    def some(self, rows: Ints) -> "ShardFeatures":
+        """Those in the given rows, which hold all or none of a conversation's."""
+        utterances, there = self.utterances[rows], self.conversations
+        chosen = Conversations(
+            features={modality: vectors[rows] for modality, vectors in there.features.items()},
+            present=there.present[:, rows],
+            speaker=there.speaker[rows],
+            label=there.label[rows],
+            offset=_offset(utterances),
+        )
+        return ShardFeatures(utterances, chosen, {modality: why[rows] for modality, why in self.reasons.items()})
+
+
+def complete_features(workspace: Workspace, archive: str, modality: Modality, extractor: str) -> Manifest | None:
+    """The manifest of the features that the extractor with this fingerprint made of the archive, if complete."""
+    return read_manifest(workspace, f"{features_folder(archive, modality, extractor)}/{MANIFEST}")
+
+
+def feature_folders(
+    workspace: Workspace, archive: Manifest, bundle: Bundle, name: str
+) -> tuple[tuple[FeatureFolder, ...], list[Manifest | None]]:
+    """Where the features that the bundle needs lie, and their manifests; None where the archive has nothing of one.
+
+    Raises:
+        WorkflowError: the archive has a modality, and no complete features of it by the bundle's extractor.
+    """
+    folders: list[FeatureFolder] = []
+    found: list[Manifest | None] = []
+    for modality, source in bundle.features.items():
+        folder = features_folder(name, modality, source.fingerprint)
+        manifest = complete_features(workspace, name, modality, source.fingerprint)
+        if manifest is None and not has_modality(archive, modality):
+            folders.append(FeatureFolder(modality, source.dim, None))
+            found.append(None)
+        elif manifest is None or manifest.facts["archive_fingerprint"] != archive.fingerprint:
+            others = {path.split("/")[3] for path in workspace.files(f"features/{name}/{modality}")}
+            raise WorkflowError(
+                f"model {bundle.model_id} takes {modality} features of {source.extractor} ({source.fingerprint}), "
+                f"and archive {name!r} has no complete ones in {folder}\n"
+                f"  there: features of {', '.join(sorted(others)) or 'no extractor'}\n"
+                f"  make them with: sdt extract {name} {source.assignment(modality)}\n"
+                "  if they are there under another fingerprint, the extractor has changed since training: train again"
+            )
+        else:
+            folders.append(FeatureFolder(modality, source.dim, folder))
+            found.append(manifest)
+    return tuple(folders), found
+
+
+def read_shard(
+    workspace: Workspace,
+    shard: ShardRecord,
+    folders: list[FeatureFolder],
+    emotions: tuple[str, ...],
+    chosen: Callable[[pl.DataFrame], pl.Series] | None = None,
+) -> ShardFeatures:
+    """Read one shard, or those of its conversations that are chosen.
+
+    ``chosen``: which of the utterances, given as columns `COLUMNS`; all or none of a conversation's. Vectors are read
+    in the row groups that hold some of them.
+
+    Raises:
+        WorkflowError: a feature shard does not hold exactly the utterances of its utterance shard.
+    """
+    whole = _frame(workspace.read_table(shard.path, COLUMNS))
+    rows = np.arange(whole.height) if chosen is None else np.flatnonzero(chosen(whole).to_numpy())
+    features: dict[Modality, Floats] = {}
+    present: list[Bools] = []
+    reasons: dict[Modality, pl.Series] = {}
+    for folder in folders:
+        vectors, there, why = _vectors(workspace, shard, folder, whole, rows)
+        features[folder.modality] = vectors
+        present.append(there)
+        reasons[folder.modality] = why
+    utterances = whole[rows]
+    return ShardFeatures(utterances, _conversations(utterances, features, np.stack(present), emotions), reasons)
+
+
+def _frame(table: pa.Table) -> pl.DataFrame:
+    frame = pl.from_arrow(table)
+    assert isinstance(frame, pl.DataFrame)  # a table gives a frame, an array a series
+    return frame
+
+
+def _vectors(
+    workspace: Workspace, shard: ShardRecord, folder: FeatureFolder, utterances: pl.DataFrame, rows: Ints
+) -> tuple[Floats, Bools, pl.Series]:
+    """The vectors of some ``rows`` of the shard, whether there is one, and why there is none."""
+    if folder.folder is None:
+        nothing = pl.repeat(None, len(rows), dtype=pl.String, eager=True)
+        return np.zeros((len(rows), folder.dim), np.float32), np.zeros(len(rows), bool), nothing
+    path = features_path(folder.folder, shard)
+    with workspace.parquet(path) as file:
+        table, places = _row_groups(file, rows)
+        same = file.metadata.num_rows == utterances.height
+    if not same or not _frame(table.select(list(KEY))).equals(utterances.select(KEY)[places]):
+        raise WorkflowError(
+            f"{path}: holds other utterances than {shard.path}\n  remove it and run `sdt extract` again to make it anew"
+        )
+    table = table if len(rows) == len(places) else table.take(np.searchsorted(places, rows))
+    return *vectors_of(table["vector"]), _frame(table.select(["reason"]))["reason"]
+
+
+def _row_groups(file: pq.ParquetFile, rows: Ints) -> tuple[pa.Table, Ints]:
+    """The row groups that hold some of the rows, and the numbers of all rows that they hold."""
+    sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+    ends = np.cumsum([0, *sizes])
+    groups = [g for g in range(len(sizes)) if np.searchsorted(rows, ends[g]) < np.searchsorted(rows, ends[g + 1])]
+    places = [np.arange(ends[g], ends[g + 1]) for g in groups]
+    return file.read_row_groups(groups, columns=[*KEY, "vector", "reason"]), np.concatenate([rows[:0], *places])
+
+
+def _conversations(
+    utterances: pl.DataFrame, features: dict[Modality, Floats], present: Bools, emotions: tuple[str, ...]
+) -> Conversations:
+    # Speakers are numbered by order of appearance: any number of them, none known beforehand.
+    named = pl.col("speaker").is_not_null()
+    first_seen = pl.when(named).then(pl.col("row").min().over("conversation_id", "speaker"))
+    classes = {name: index for index, name in enumerate(emotions)}
+    numbers = utterances.with_row_index("row").select(
+        speaker=(first_seen.rank("dense").over("conversation_id").cast(pl.Int64) - 1).fill_null(-1),
+        label=pl.col("emotion").replace_strict(classes, default=-1, return_dtype=pl.Int64),
+    )
+    return Conversations(
+        features=features,
+        present=present,
+        speaker=numbers["speaker"].to_numpy(),
+        label=numbers["label"].to_numpy(),
+        offset=_offset(utterances),
+    )
+
+
+def _offset(utterances: pl.DataFrame) -> Ints:
+    lengths = utterances.group_by("conversation_id", maintain_order=True).len()["len"].to_numpy()
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)

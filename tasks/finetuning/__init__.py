@@ -1,0 +1,1 @@
+"""Fine-tune: texts of annotated conversations to a text encoder."""

@@ -1,0 +1,180 @@
+"""Fine-tune: texts of annotated conversations to an encoder, on Ray Train's data-parallel workers.
+
+With folds = K > 1 it is K encoders, each trained without one K-th of the training conversations: what is learned from
+the features of the training split afterwards then holds for conversations that no encoder has seen.
+"""
+
+import logging
+import tempfile
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import polars as pl
+
+from sdt_model.config import Frozen
+from sdt_model.text_encoder.encoder import Words
+from tasks.archive.layout import read_archive
+from tasks.config.training import FinetuneConfig
+from tasks.finetuning.plan import RUNS, check_length, encoder_name, placed, plan_finetuning
+from tasks.finetuning.side_by_side import side_by_side
+from tasks.finetuning.worker import FinetunePlan, finetune_worker, read_best
+from tasks.registry.encoders import (
+    DESCRIPTION,
+    SEEN,
+    EncoderDescription,
+    base_files,
+    base_folder,
+    encoder_folder,
+    licence,
+    local_folder,
+    put_folder,
+    read_encoder,
+    trace,
+)
+from tasks.storage.lease import Lease, lease, making_of
+from tasks.storage.manifest import Manifest
+from tasks.storage.workspace import Workspace
+from tasks.training.ray_train import fit, worker_resources
+from tasks.training.splits import given_splits
+
+log = logging.getLogger("sdt.finetune")
+
+_SCORES = "scores.json"
+
+
+class FinetuneReport(Frozen):
+    """What a fine-tuning run made."""
+
+    encoder_id: str
+    """The encoder's name; as an extractor it is called `finetuned:` and this."""
+    path: str
+    """Its folder, relative to the workspace."""
+    metrics: dict[str, float]
+    """Its own scores in the epochs selected on dev, averaged over the folds."""
+    folds: int
+    """Encoders in it."""
+    epochs: int
+    """Epochs trained; 0 when it was already there."""
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What is made of what: ``plan`` is the first fold's, ``base`` the folder of the encoder that it starts from."""
+
+    workspace: Workspace
+    archive: Manifest
+    config: FinetuneConfig
+    base: Path
+    plan: FinetunePlan
+    encoder_id: str
+
+    @property
+    def runs(self) -> str:
+        """Where its checkpoints lie until it is done."""
+        return f"{RUNS}/{self.encoder_id}"
+
+
+def finetune(config: FinetuneConfig, run: str = "") -> FinetuneReport:
+    """Fine-tune a text encoder; one already made from the same data and settings is left as it is.
+
+    ``run`` is how a second run that would make the same encoder is told who does.
+
+    Raises:
+        WorkflowError: no such archive or encoder, one with too few positions, nothing is annotated, training failed, or
+            another run makes the same encoder.
+    """
+    workspace = Workspace(config.workspace)
+    archive = read_archive(workspace, config.archive)
+    base = base_folder(config.encoder)
+    check_length(base, config)
+    config = placed(config, base)
+    files = base_files(base)
+    encoder_id = encoder_name(config, archive, files)
+    making = _Run(workspace, archive, config, base, plan_finetuning(workspace, archive, config, encoder_id), encoder_id)
+    if (found := _there(making)) is not None:
+        return found
+    with lease(workspace, making_of("finetune", "encoder", encoder_id), config.lease_s, run) as held:
+        if (found := _there(making)) is not None:  # made by the run that this one has waited for
+            return found
+        put_folder(workspace, making.plan.base, base, list(files))
+        folds = [partial(_fold, making, held, fold) for fold in range(config.folds)]
+        scores = side_by_side(folds, config.at_once or 1)
+        seen, description = _seen(making), _describe(making, scores)
+        held.check()
+        workspace.write_json(f"{encoder_folder(encoder_id)}/{SEEN}", seen)
+        workspace.write_json(f"{encoder_folder(encoder_id)}/{DESCRIPTION}", description.model_dump(mode="json"))
+        workspace.remove_folder(making.runs)
+    return _report(description, sum(int(s["epochs"]) for s in scores))
+
+
+def _there(making: _Run) -> FinetuneReport | None:
+    found = read_encoder(making.workspace, making.encoder_id)
+    if found is None:
+        return None
+    log.info("finetune: nothing to do, %s is there", making.encoder_id)
+    return _report(found, 0)
+
+
+def _fold(making: _Run, held: Lease, fold: int) -> dict[str, float]:
+    """Train one encoder and publish it; its scores. One that is there is not trained again."""
+    workspace, config = making.workspace, making.config
+    plan = making.plan.model_copy(update={"fold": fold})
+    folder = f"{encoder_folder(making.encoder_id)}/{fold}"
+    if workspace.exists(f"{folder}/{_SCORES}"):
+        scores: dict[str, float] = workspace.read_json(f"{folder}/{_SCORES}")
+        return scores
+    resources = worker_resources(config.resources, config.workers)
+    held.check()
+    checkpoint = fit(
+        workspace, making.runs, f"fold-{fold}", finetune_worker, plan,
+        config.workers, resources, config.retries, "finetune",
+    )  # fmt: skip
+    encoder, progress = read_best(plan, checkpoint)
+    best = progress.history[progress.best]
+    scores = {"best_epoch": float(progress.best), "epochs": float(len(progress.history)), **best}
+    scores["hidden"] = float(encoder.head.in_features)
+    with tempfile.TemporaryDirectory(prefix="sdt-encoder-") as scratch, local_folder(workspace, plan.base) as base:
+        encoder.save(Path(scratch))
+        Words(base).save(Path(scratch))
+        held.check()
+        put_folder(workspace, folder, Path(scratch), list(base_files(Path(scratch))))
+    workspace.write_json(f"{folder}/{_SCORES}", scores)
+    return scores
+
+
+def _describe(making: _Run, scores: list[dict[str, float]]) -> EncoderDescription:
+    config, emotions = making.config, making.plan.emotions
+    return EncoderDescription(
+        encoder_id=making.encoder_id,
+        base=config.encoder,
+        licence=licence(making.base, config.encoder),
+        emotions=emotions,
+        dim=int(scores[0]["hidden"]) + len(emotions),
+        context=config.context,
+        max_tokens=config.max_tokens,
+        folds=config.folds,
+        archive=config.archive,
+        data_fingerprint=making.archive.fingerprint,
+        scores=tuple(scores),
+    )
+
+
+def _seen(making: _Run) -> list[str]:
+    """Traces of the conversations of the training split."""
+    found: set[str] = set()
+    for shard in making.archive.shards:
+        utterances = pl.DataFrame(making.workspace.read_table(shard.path, ["conversation_id", "split"]))
+        splits = given_splits(utterances)
+        found |= {trace(name) for name, given in splits if making.plan.rule.split(name, given) == "train"}
+    return sorted(found)
+
+
+def _report(found: EncoderDescription, epochs: int) -> FinetuneReport:
+    return FinetuneReport(
+        encoder_id=found.encoder_id,
+        path=encoder_folder(found.encoder_id),
+        metrics=found.metrics,
+        folds=found.folds,
+        epochs=epochs,
+    )

@@ -1,0 +1,106 @@
+"""The plan of a fine-tuning run: what its workers are told, where they run, and what the encoder will be called."""
+
+from pathlib import Path
+
+from sdt_model.text_encoder.encoder import blank_body, positions
+from sdt_model.text_encoder.trainer import FinetuneOptim
+from tasks.archive.layout import annotated_emotions, features_folder
+from tasks.config.stages import ExtractorNames, Resources
+from tasks.config.training import FinetuneConfig
+from tasks.errors import WorkflowError
+from tasks.executor.capacity import room, working_nodes
+from tasks.extractors.registry import chosen_spec
+from tasks.features.reader import FeatureFolder, complete_features
+from tasks.finetuning.worker import FinetunePlan
+from tasks.registry.encoders import find_encoder
+from tasks.storage.manifest import Manifest, fingerprint
+from tasks.storage.workspace import Workspace
+from tasks.training.ray_train import worker_resources
+from tasks.training.splits import split_rule
+
+CODE_VERSION = 1
+RUNS = "encoders/.runs"
+
+# What a worker holds: weights, gradients, two moments, the best epoch's weights, and a checkpoint in the making, three
+# times as much. Beside them its libraries and a pass.
+_COPIES, _WORKER_BYTES = 8, 1.5e9
+
+
+def check_length(base: Path, config: FinetuneConfig) -> None:
+    """Raises: WorkflowError: the encoder has fewer positions than are asked of it."""
+    limit = positions(blank_body(base))
+    if limit is not None and config.max_tokens > limit:
+        raise WorkflowError(
+            f"max_tokens is {config.max_tokens}, and encoder {config.encoder!r} has {limit} positions\n"
+            f"  set max_tokens to {limit} or less"
+        )
+
+
+def placed(config: FinetuneConfig, base: Path) -> FinetuneConfig:
+    """With how many encoders are trained at the same time, and what each of their workers gets.
+
+    One core each and many encoders is faster than one encoder after the other with all cores: its products are small.
+    """
+    held = sum(path.stat().st_size for path in base.glob("*.safetensors"))
+    least = config.resources or Resources(memory_gb=(_COPIES * held + _WORKER_BYTES) / 1e9)
+    fit_in = max(1, room(working_nodes(), least.asked()) // config.workers)
+    at_once = min(config.folds, config.at_once or fit_in)
+    resources = worker_resources(config.resources, config.workers * at_once)
+    return config.model_copy(update={"at_once": at_once, "resources": resources})
+
+
+def plan_finetuning(workspace: Workspace, archive: Manifest, config: FinetuneConfig, encoder_id: str) -> FinetunePlan:
+    """What the workers need to know to make this encoder, for its first fold.
+
+    Raises:
+        WorkflowError: fewer than two emotions are annotated.
+    """
+    emotions = sorted(annotated_emotions(archive, config.archive))
+    return FinetunePlan(
+        workspace=workspace.url,
+        archive=config.archive,
+        base=f"{RUNS}/{encoder_id}/base",
+        emotions=tuple(emotions),
+        rule=split_rule(archive, config.dev_fraction, config.test_fraction),
+        context=config.context,
+        max_tokens=config.max_tokens,
+        folds=config.folds,
+        fold=0,
+        teacher=_teacher(workspace, archive, config, emotions),
+        optim=FinetuneOptim(**{name: getattr(config, name) for name in FinetuneOptim.model_fields}),
+        threads=max(1, int(worker_resources(config.resources, config.workers).cpus)),
+    )
+
+
+def _teacher(
+    workspace: Workspace, archive: Manifest, config: FinetuneConfig, emotions: list[str]
+) -> FeatureFolder | None:
+    """Where what the teacher says lies."""
+    if config.teacher is None:
+        return None
+    found = find_encoder(workspace, config.teacher)
+    if found.folds == 1 or list(found.emotions) != emotions or found.data_fingerprint != archive.fingerprint:
+        raise WorkflowError(
+            f"encoder {config.teacher!r} cannot be the teacher on archive {config.archive!r}: it has {found.folds} "
+            f"fold{'s' * (found.folds > 1)}, and learned {', '.join(found.emotions)} from archive {found.archive!r}\n"
+            "  a teacher needs at least two folds, and was trained on the same archive as it is now"
+        )
+    extractor = f"finetuned:{config.teacher}"
+    spec = chosen_spec("text", ExtractorNames(text=extractor), workspace)
+    manifest = complete_features(workspace, config.archive, "text", spec.fingerprint)
+    if manifest is None or manifest.facts["archive_fingerprint"] != archive.fingerprint:
+        raise WorkflowError(
+            f"archive {config.archive!r} has no complete text features of its teacher, {extractor}\n"
+            f"  make them with: sdt extract {config.archive} --set extractors.text={extractor}"
+        )
+    return FeatureFolder("text", spec.dim, features_folder(config.archive, "text", spec.fingerprint))
+
+
+def encoder_name(config: FinetuneConfig, archive: Manifest, files: dict[str, str]) -> str:
+    """The encoder's id: equal exactly when data, base by content, and settings are."""
+    where = {"workspace", "archive", "ray", "encoder", "resources", "retries", "at_once", "lease_s"}
+    if config.teacher is None:  # an encoder that was made before there were teachers keeps its name
+        where |= {"teacher", "distil"}
+    settings = config.model_dump(mode="json", exclude=where)
+    identity = fingerprint(CODE_VERSION, archive.fingerprint, files, settings)
+    return f"{config.archive[:80]}-{identity}"

@@ -1,0 +1,1 @@
+"""Ingest: source files to utterance shards."""

@@ -1,0 +1,171 @@
+"""Laying the features that a source brings beside the utterances, where an extractor's would lie.
+
+Two fan-outs, as in ingest. `given` reads the source's file once and orders its vectors by the shard their conversations
+belong to; `features` lays each utterance shard's.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sdt_model.config import MODALITIES, Modality
+from tasks.archive.layout import features_folder, features_path
+from tasks.archive.schema import KEY, UTTERANCES
+from tasks.config.stages import StageConfig
+from tasks.executor.fan_out import fan_out
+from tasks.executor.shard import Shard, ShardFunction, ShardOutput, Stream, shard_columns
+from tasks.extractors.base import Extracted
+from tasks.features.precomputed import GIVEN, GivenFeatures, manifest_path
+from tasks.features.table import ROWS_A_GROUP, feature_rows
+from tasks.ingest.validate import bucket
+from tasks.sources.base import Given, SourceFile, WithFeatures
+from tasks.storage.manifest import Manifest, ShardRecord, fingerprint
+from tasks.storage.workspace import Workspace
+
+CODE_VERSION = 1
+NOT_FINITE = "a value that is not finite"
+
+
+@dataclass(frozen=True)
+class GivenPlan:
+    """What every worker is told.
+
+    Attributes:
+        source: reads the file.
+        scratch: folder for vectors on their way, which ingest removes.
+        shards: of utterances.
+        identity: fingerprint of the archive that comes of it.
+        content: what changes when the file does; features of another file are other features.
+    """
+
+    workspace: Workspace
+    archive: str
+    source: WithFeatures
+    scratch: str
+    shards: int
+    identity: str
+    content: str
+
+    @property
+    def ready(self) -> str:
+        return f"{self.scratch}/given.parquet"
+
+    def given(self, modality: Modality, dim: int) -> GivenFeatures:
+        return GivenFeatures(modality, fingerprint(CODE_VERSION, GIVEN, modality, self.content), dim)
+
+
+def lay_features(
+    plan: GivenPlan, file: SourceFile, utterances: Sequence[ShardRecord], config: StageConfig
+) -> dict[str, object]:
+    """Write the file's features of the utterances; return the facts that the archive's manifest keeps of them.
+
+    Raises:
+        StageFailed: the file cannot be read, or what it holds does not fit together.
+    """
+    scan = [Shard(0, plan.ready, {"file": file})]
+    facts = fan_out("given", scan, partial(_prepare, scan_given, plan), config)[0].facts
+    features = [plan.given(modality, facts["dims"][modality]) for modality in MODALITIES if modality in facts["dims"]]
+    count = len(utterances)
+    shards = [
+        Shard(place * count + i, _path(plan, given, record), {"utterances": record, "given": given})
+        for place, given in enumerate(features)
+        for i, record in enumerate(utterances)
+    ]
+    records = fan_out("features", shards, partial(_prepare, lay_shard, plan), config)
+    for place, given in enumerate(features):
+        done = [records[place * count + i].model_copy(update={"index": i}) for i in range(count)]
+        manifest = _manifest(plan, given, facts["layout"], utterances, done)
+        manifest.write(plan.workspace, manifest_path(plan.archive, given))
+    return {GIVEN: [asdict(given) for given in features], "layout": facts["layout"]}
+
+
+def _path(plan: GivenPlan, given: GivenFeatures, record: ShardRecord) -> str:
+    return features_path(features_folder(plan.archive, given.modality, given.fingerprint), record)
+
+
+def _prepare(work: Callable[[GivenPlan, Shard], ShardOutput], plan: GivenPlan) -> ShardFunction:
+    return partial(work, plan)
+
+
+def _manifest(
+    plan: GivenPlan,
+    given: GivenFeatures,
+    layout: str,
+    utterances: Sequence[ShardRecord],
+    done: Sequence[ShardRecord],
+) -> Manifest:
+    """What an extractor's features have, too."""
+    made_from = [record.sha256 for record in utterances]
+    return Manifest(
+        stage=f"extract-{given.modality}",
+        fingerprint=fingerprint(CODE_VERSION, given.fingerprint, plan.identity, made_from),
+        shards=tuple(done),
+        columns=shard_columns(plan.workspace, done[0].path),
+        facts={
+            "modality": given.modality,
+            "extractor": GIVEN,
+            "extractor_fingerprint": given.fingerprint,
+            "dim": given.dim,
+            "storage": "float32",
+            "licence": f"its publishers' ({layout})",
+            "archive_fingerprint": plan.identity,
+        },
+    )
+
+
+def scan_given(plan: GivenPlan, shard: Shard) -> ShardOutput:
+    """The file's vectors, a row group for each utterance shard: the key, ``bucket``, a column for each modality."""
+    given = plan.source.features(shard.payload["file"])
+    vectors = [pa.field(modality, pa.list_(pa.float32(), dim)) for modality, dim in given.dims.items()]
+    schema = pa.schema([*(UTTERANCES.field(name) for name in KEY), pa.field("bucket", pa.int32()), *vectors])
+    facts = {"layout": given.layout, "dims": given.dims}
+    return ShardOutput(Stream(schema, _tables(given, schema, plan.shards), row_group_size=65_536), facts=facts)
+
+
+def _tables(given: Given, schema: pa.Schema, shards: int) -> Iterator[pa.Table]:
+    placed = sorted((bucket(name, shards), name) for name in given.conversations)
+    for place, group in itertools.groupby(placed, key=lambda pair: pair[0]):
+        yield pa.concat_tables(_table(given, schema, place, name) for _, name in group)
+
+
+def _table(given: Given, schema: pa.Schema, place: int, name: str) -> pa.Table:
+    vectors = given.vectors(name)
+    rows = len(next(iter(vectors.values())))
+    columns: dict[str, pa.Array] = {
+        "conversation_id": pa.repeat(name, rows),
+        "turn": pa.array(np.arange(rows, dtype=np.int32)),
+        "bucket": pa.repeat(pa.scalar(place, pa.int32()), rows),
+        **{m: pa.FixedSizeListArray.from_arrays(pa.array(v.ravel()), given.dims[m]) for m, v in vectors.items()},
+    }
+    return pa.table(columns, schema=schema)
+
+
+def lay_shard(plan: GivenPlan, shard: Shard) -> ShardOutput:
+    """One feature shard: the vectors of an utterance shard's rows, in their order."""
+    given: GivenFeatures = shard.payload["given"]
+    record: ShardRecord = shard.payload["utterances"]
+    utterances = plan.workspace.read_table(record.path, list(KEY))
+    values = _values(plan, given, record.index, utterances)
+    finite = np.logical_and.reduce(np.isfinite(values), axis=1)
+    made = Extracted(values, finite, [None if fine else NOT_FINITE for fine in finite])
+    table, counts = feature_rows(utterances, made, given.dim, shard.path)
+    return ShardOutput(table, counts, row_group_size=ROWS_A_GROUP)
+
+
+def _values(plan: GivenPlan, given: GivenFeatures, place: int, utterances: pa.Table) -> npt.NDArray[np.float32]:
+    """The vectors (N, C) of an utterance shard's rows."""
+    with plan.workspace.dataset(plan.ready) as ready:
+        there = ready.to_table([*KEY, given.modality], filter=pc.field("bucket") == place)
+    numbered = pl.DataFrame(pl.from_arrow(there.select(list(KEY)))).with_row_index("number")
+    asked = pl.DataFrame(pl.from_arrow(utterances))
+    order = asked.join(numbered, on=KEY, how="left", maintain_order="left", validate="1:1")["number"]
+    column = there.column(given.modality).combine_chunks()
+    values: npt.NDArray[np.float32] = column.flatten().to_numpy().reshape(-1, given.dim)[order.to_numpy()]
+    return values

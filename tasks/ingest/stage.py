@@ -1,0 +1,117 @@
+"""Ingest: source files to utterance shards of whole conversations, and the rows that could not be used beside them.
+
+Two fan-outs, so that no one holds more than a batch or a shard. `scan` types every source file's rows and orders each
+batch by the shard its conversations belong to; `ingest` collects each shard's rows from all scanned files.
+"""
+
+import logging
+from functools import partial
+
+from fsspec.implementations.local import LocalFileSystem
+
+from tasks.archive.layout import archive_manifest_path, utterances_folder
+from tasks.config.stages import IngestConfig
+from tasks.errors import WorkflowError
+from tasks.executor.fan_out import fan_out
+from tasks.executor.shard import Shard, ShardFunction, shard_columns
+from tasks.executor.stage import Stage, run_stage
+from tasks.features.precomputed import all_there
+from tasks.ingest.import_features import GivenPlan, lay_features
+from tasks.ingest.merge import collect_shard
+from tasks.ingest.scan import IngestPlan, plan_ingest, scan_files, scan_groups
+from tasks.sources.base import SourceFile, WithFeatures
+from tasks.sources.registry import source
+from tasks.storage.filesystem import answering, open_url
+from tasks.storage.manifest import MANIFEST, Manifest, ShardRecord, read_manifest
+from tasks.storage.workspace import Workspace
+
+log = logging.getLogger("sdt.ingest")
+
+
+def ingest(config: IngestConfig) -> Manifest:
+    """Bring an archive in; one already made from the same files is left as it is.
+
+    Raises:
+        WorkflowError: the source is not there or of another format, or rows were lost on the way.
+        StageFailed: some files or shards could not be done.
+    """
+    workspace = Workspace(config.workspace)
+    with answering(config.path):
+        files = source(config.kind, config.columns).files(config.path, config.media_root)
+        plan = plan_ingest(workspace, config, files)
+    path = archive_manifest_path(config.archive)
+    found = read_manifest(workspace, path)
+    if found is not None and found.fingerprint == plan.identity and all_there(workspace, config.archive, found):
+        log.info("ingest: nothing to do, %d shards and %d rows are there", len(found.shards), found.rows)
+    else:
+        found = _ingest(plan, files, config)
+        found.write(workspace, path)
+    workspace.remove_folder(f"archives/{config.archive}/scan")
+    return found
+
+
+def _media_root(config: IngestConfig) -> str:
+    """The folder that media URIs are relative to, as a URL or an absolute path."""
+    fs, root = open_url(config.media_root or config.path)
+    folder = root if config.media_root or fs.isdir(root) else root.rsplit("/", 1)[0]
+    return str(folder if isinstance(fs, LocalFileSystem) else fs.unstrip_protocol(folder))
+
+
+def _ingest(plan: IngestPlan, files: list[SourceFile], config: IngestConfig) -> Manifest:
+    groups = scan_groups(files)
+    scan = Stage(
+        name="scan",
+        fingerprint=plan.identity,
+        manifest_path=f"{plan.scan_folder}/{MANIFEST}",
+        shards=tuple(Shard(i, plan.part_path(i), {"files": group}) for i, group in enumerate(groups)),
+        prepare=partial(_prepare_scan, plan),
+    )
+    scanned = run_stage(scan, config)
+    folder = utterances_folder(plan.archive, plan.identity)
+    shards = [Shard(i, f"{folder}/part-{i:05d}.parquet") for i in range(plan.shards)]
+    records = fan_out("ingest", shards, partial(_prepare_shard, plan, len(groups)), config)
+    way_in = source(plan.kind)
+    given = _lay_features(plan, way_in, files, records, config) if isinstance(way_in, WithFeatures) else {}
+    manifest = Manifest(
+        stage="ingest",
+        fingerprint=plan.identity,
+        shards=tuple(records[shard.index] for shard in shards),
+        columns=shard_columns(plan.workspace, shards[0].path),
+        facts={
+            "kind": plan.kind,
+            "media_root": _media_root(config),
+            "sources": [file.name for file in files],
+            **given,
+        },
+    )
+    _check(scanned.rows, manifest)
+    return manifest
+
+
+def _lay_features(
+    plan: IngestPlan,
+    way_in: WithFeatures,
+    files: list[SourceFile],
+    records: dict[int, ShardRecord],
+    config: IngestConfig,
+) -> dict[str, object]:
+    """Lay the features that the one file holds beside the utterances, before the archive counts as there."""
+    given = GivenPlan(plan.workspace, plan.archive, way_in, plan.scan_folder, plan.shards, plan.identity, plan.content)
+    return lay_features(given, files[0], [records[index] for index in sorted(records)], config)
+
+
+def _check(rows: int, manifest: Manifest) -> None:
+    counts = manifest.counts
+    if not (rows == counts["accepted"] + counts["rejected"] and manifest.rows == counts["accepted"]):
+        raise WorkflowError(
+            f"ingest: {rows} rows were read, {counts['accepted']} accepted and {counts['rejected']} rejected\n"
+            "  these must add up; this is a fault of ingest, and no archive was made"
+        )
+
+
+def _prepare_scan(plan: IngestPlan) -> ShardFunction:
+    return partial(scan_files, plan)
+
+
+def _prepare_shard(plan: IngestPlan, parts: int) -> ShardFunction:
+    return partial(collect_shard, plan, parts)

@@ -1,0 +1,1 @@
+"""Label: feature shards and a model to label rows."""

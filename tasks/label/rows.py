@@ -1,0 +1,88 @@
+"""Predictions to label rows: exactly one per utterance, also where there was nothing to label from."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sdt_model.batch import Bools
+from sdt_model.bundle import Bundle
+from sdt_model.config import MODALITIES, Modality
+from sdt_model.predict import Predictions
+from tasks.archive.schema import KEY, labels_schema
+from tasks.features.reader import ShardFeatures
+
+_EMOTION = "emotion."  # before an emotion among a shard's counts
+
+
+def label_rows(features: ShardFeatures, predictions: Predictions, bundle: Bundle, run_id: str) -> pa.Table:
+    """The label rows of a shard (`tasks.archive.schema.labels_schema`), in the order of its utterances."""
+    schema = labels_schema(bundle.emotions)
+    names, present = list(features.conversations.features), features.conversations.present
+    some: Bools = np.any(present, axis=0)
+    status = np.where(present.all(axis=0), "ok", np.where(some, "degraded", "failed"))
+    rows, scores = len(status), predictions.probabilities
+
+    def emotion(probabilities: npt.NDArray[np.float32], valid: Bools) -> pa.Array:
+        return pa.DictionaryArray.from_arrays(
+            pa.array(probabilities.argmax(axis=-1), pa.int32(), mask=~valid), pa.array(bundle.emotions)
+        ).cast(pa.string())
+
+    def by_modality(column: str, values: dict[Modality, pa.Array]) -> pa.Array:
+        kind = schema.field(column).type
+        arrays = [values.get(name, pa.nulls(rows, kind.field(name).type)) for name in MODALITIES]
+        return pa.StructArray.from_arrays(arrays, fields=list(kind))
+
+    columns = {
+        **{name: features.utterances[name].to_arrow() for name in KEY},
+        "emotion": emotion(scores, some),
+        "confidence": pa.array(scores.max(axis=-1), mask=~some),
+        "probabilities": pa.StructArray.from_arrays(
+            [pa.array(column, mask=~some) for column in scores.T], fields=list(schema.field("probabilities").type)
+        ),
+        "students": by_modality(
+            "students", {n: emotion(predictions.students[m], present[m]) for m, n in enumerate(names)}
+        ),
+        "weights": by_modality(
+            "weights", {n: pa.array(predictions.weights[m], mask=~present[m]) for m, n in enumerate(names)}
+        ),
+        "modalities": _present_names(names, present),
+        "status": pa.array(status),
+        "reason": _reasons(features, names, status != "ok"),
+        "model_id": pa.repeat(bundle.model_id, rows),
+        "run_id": pa.repeat(run_id, rows),
+    }
+    return pa.table(columns).cast(pa.schema([pa.field(field.name, field.type) for field in schema]))
+
+
+def _present_names(names: list[Modality], present: Bools) -> pa.Array:
+    columns = [pl.when(pl.Series(row)).then(pl.lit(name)) for name, row in zip(names, present, strict=True)]
+    return pl.select(pl.concat_list(columns).list.drop_nulls()).to_series().to_arrow()
+
+
+def _reasons(features: ShardFeatures, names: list[Modality], wanted: npt.NDArray[np.bool_]) -> pa.Array:
+    """What is missing from an utterance that is not ok: each modality with why, or that none was given."""
+    columns = []
+    for m, name in enumerate(names):
+        why = pl.lit(f"{name}: ") + features.reasons[name].fill_null("none given")
+        columns.append(pl.when(pl.Series(~features.conversations.present[m])).then(why))
+    joined = pl.concat_str(columns, separator="; ", ignore_nulls=True)
+    return pl.select(pl.when(pl.Series(wanted)).then(joined)).to_series().to_arrow()
+
+
+def label_counts(table: pa.Table) -> dict[str, int]:
+    """How many rows have each status, and each emotion (as `emotion_counts` finds them)."""
+    counts: dict[str, int] = {}
+    for column, prefix in (("status", ""), ("emotion", _EMOTION)):
+        for pair in pc.value_counts(table.column(column).drop_null()).to_pylist():
+            counts[f"{prefix}{pair['values']}"] = pair["counts"]
+    return counts
+
+
+def emotion_counts(counts: Mapping[str, int]) -> Counter[str]:
+    """The emotions among `label_counts`, added up over any shards."""
+    return Counter({name.removeprefix(_EMOTION): n for name, n in counts.items() if name.startswith(_EMOTION)})

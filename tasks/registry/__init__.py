@@ -1,0 +1,1 @@
+"""The models and text encoders of a workspace, by name."""

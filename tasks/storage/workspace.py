@@ -1,0 +1,206 @@
+"""The workspace: one fsspec URL under which everything lies, and publishing a file in one step.
+
+A file appears whole or not at all. It is written to a local temporary file first; then one ``os.replace`` on local
+disk, or one upload to the final key on an object store, makes it visible. An exception in between publishes nothing.
+"""
+
+import json
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+from fsspec.implementations.local import LocalFileSystem
+
+from tasks.errors import WorkflowError
+from tasks.storage.filesystem import answering, arrow_filesystem, open_url, remove_tree
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
+
+ROW_GROUP = 65_536  # rows
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def checked_name(name: str, what: str) -> str:
+    """Return ``name`` if it can be one folder's name on any store, else raise.
+
+    Raises:
+        WorkflowError: anything but letters, digits, dot, underscore and hyphen, or too long.
+    """
+    if not _NAME.fullmatch(name):
+        raise WorkflowError(f"{what} {name!r} is not a usable name: letters, digits, '.', '_' and '-', at most 100")
+    return name
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Paths given to its methods are relative to the workspace, with '/' between folders."""
+
+    url: str
+
+    def __post_init__(self) -> None:
+        # Workers may run in another folder: a local path is made absolute where it was given.
+        fs, root = open_url(self.url)
+        if isinstance(fs, LocalFileSystem):
+            object.__setattr__(self, "url", root)
+
+    @cached_property
+    def _root(self) -> tuple[Any, str]:
+        fs, root = open_url(self.url)
+        return fs, root.rstrip("/")
+
+    @property
+    def fs(self) -> Any:
+        """The fsspec filesystem that the workspace lies on."""
+        return self._root[0]
+
+    @property
+    def is_local(self) -> bool:
+        return isinstance(self.fs, LocalFileSystem)
+
+    def path(self, relative: str) -> str:
+        """The path as the filesystem knows it."""
+        return f"{self._root[1]}/{relative}" if relative else self._root[1]
+
+    def uri(self, relative: str) -> str:
+        """The path as a person or Polars would write it, with its protocol unless local."""
+        return self.path(relative) if self.is_local else str(self.fs.unstrip_protocol(self.path(relative)))
+
+    def exists(self, relative: str) -> bool:
+        with answering(self.uri(relative)):
+            return bool(self.fs.exists(self.path(relative)))
+
+    def files(self, folder: str) -> list[str]:
+        """Every file below ``folder``, relative to the workspace, sorted; temporary files are not seen."""
+        return list(self.sizes(folder))
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """The same files, each with its bytes."""
+        if not self.exists(folder):
+            return {}
+        prefix = len(self.path("")) + 1
+        with answering(self.uri(folder)):
+            listed = self.fs.find(self.path(folder), detail=True)
+        found = {str(path)[prefix:]: int(info["size"]) for path, info in listed.items()}
+        return {path: found[path] for path in sorted(found) if not path.rsplit("/", 1)[-1].startswith(".tmp-")}
+
+    @property
+    def arrow_fs(self) -> pafs.FileSystem:
+        """The same filesystem for libraries that want Arrow's interface."""
+        return arrow_filesystem(self.fs)
+
+    @contextmanager
+    def open(self, relative: str) -> Iterator[Any]:
+        """A file, open for reading its bytes."""
+        with answering(self.uri(relative)), self.fs.open(self.path(relative), "rb") as file:
+            yield file
+
+    def remove_folder(self, relative: str) -> None:
+        """Remove a folder and what is in it; one that is not there is fine."""
+        if self.exists(relative):
+            with answering(self.uri(relative)):
+                remove_tree(self.fs, self.path(relative))
+
+    def remove(self, relative: str) -> None:
+        with answering(self.uri(relative)):
+            self.fs.rm_file(self.path(relative))
+
+    def rename(self, relative: str, to: str) -> None:
+        """Give a file another name, over whatever has it; on an object store it has both for a moment."""
+        if self.is_local:
+            Path(self.path(relative)).replace(self.path(to))
+        else:
+            with answering(self.uri(relative)):
+                self.fs.cp_file(self.path(relative), self.path(to))
+                self.fs.rm_file(self.path(relative))
+
+    @contextmanager
+    def publish(self, relative: str) -> Iterator[Path]:
+        """Yield a local path to write to; on leaving without an error the file appears at ``relative`` in one step."""
+        final = Path(self.path(relative))
+        if self.is_local:
+            final.parent.mkdir(parents=True, exist_ok=True)
+        folder = final.parent if self.is_local else None
+        with tempfile.NamedTemporaryFile(prefix=".tmp-", dir=folder, delete=False) as handle:
+            temporary = Path(handle.name)
+        try:
+            yield temporary
+            if self.is_local:
+                temporary.chmod(0o644)
+                temporary.replace(final)
+            else:
+                self._put(temporary, relative)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def _put(self, local: Path, relative: str) -> None:
+        with answering(self.uri(relative)):
+            try:
+                self.fs.put_file(str(local), self.path(relative))
+            except FileNotFoundError as error:
+                bucket = self._root[1].split("/", 1)[0]
+                raise WorkflowError(f"{self.uri(relative)}: there is no {bucket!r} to write to; make it") from error
+
+    def write_table(self, relative: str, table: pa.Table, row_group_size: int = ROW_GROUP) -> None:
+        """Publish one Parquet file; the same table always gives the same bytes."""
+        self.write_tables(relative, table.schema, iter([table]), row_group_size)
+
+    def write_tables(self, relative: str, schema: pa.Schema, tables: Iterator[pa.Table], row_group_size: int) -> None:
+        """Publish one Parquet file of tables that come one after another; none is held after it is written."""
+        with self.publish(relative) as local, pq.ParquetWriter(local, schema, compression="zstd") as writer:
+            for table in tables:
+                writer.write_table(table.replace_schema_metadata(schema.metadata), row_group_size)
+
+    @contextmanager
+    def parquet(self, relative: str) -> Iterator[pq.ParquetFile]:
+        """A Parquet file, open for reading.
+
+        Raises:
+            FileNotFoundError: it is not there.
+        """
+        with answering(self.uri(relative)), pq.ParquetFile(self.path(relative), filesystem=self.arrow_fs) as file:
+            yield file
+
+    @contextmanager
+    def dataset(self, relative: str, schema: pa.Schema | None = None) -> Iterator["ds.Dataset"]:
+        """A Parquet file of which only some rows are wanted."""
+        import pyarrow.dataset as ds  # takes a while, which a query need not wait for
+
+        with answering(self.uri(relative)):
+            yield ds.dataset(self.path(relative), schema, "parquet", self.arrow_fs)
+
+    def read_table(self, relative: str, columns: list[str] | None = None) -> pa.Table:
+        with self.parquet(relative) as file:
+            return file.read(columns=columns)
+
+    def write_bytes(self, relative: str, content: bytes) -> None:
+        with self.publish(relative) as local:
+            local.write_bytes(content)
+
+    def read_bytes(self, relative: str) -> bytes:
+        """Raises: WorkflowError: no such file."""
+        try:
+            with answering(self.uri(relative)):
+                return bytes(self.fs.cat_file(self.path(relative)))
+        except FileNotFoundError as error:
+            raise WorkflowError(f"{self.uri(relative)} is not there") from error
+
+    def fetch(self, relative: str, local: Path) -> None:
+        """Copy a file to a local one."""
+        with answering(self.uri(relative)):
+            self.fs.get_file(self.path(relative), str(local))
+
+    def write_json(self, relative: str, content: object) -> None:
+        text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+        self.write_bytes(relative, text.encode())
+
+    def read_json(self, relative: str) -> Any:
+        return json.loads(self.read_bytes(relative))

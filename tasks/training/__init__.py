@@ -1,0 +1,1 @@
+"""Train: features of annotated conversations to a model."""

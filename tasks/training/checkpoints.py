@@ -1,0 +1,114 @@
+"""A training run's checkpoints, whatever is trained: the latest state, the best weights, and the scores so far."""
+
+import logging
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import ray.train
+from ray.train import Checkpoint
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from sdt_model.config import Frozen
+from sdt_model.metrics.calibration import Calibration
+
+log = logging.getLogger("sdt.train")
+
+SELECTED_BY = "dev_weighted_f1"
+_LATEST, _BEST, _PROGRESS = "latest.safetensors", "best.safetensors", "progress.json"
+
+
+class Learner(Protocol):
+    """What a worker trains with; workers hold the same weights after every epoch."""
+
+    rank: int
+
+    def state(self) -> dict[str, Tensor]:
+        """Weights and optimiser state by name: all that the next epoch depends on."""
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Go on from a `state`."""
+
+
+class Progress(Frozen):
+    """The scores of every epoch so far."""
+
+    history: tuple[dict[str, float], ...] = ()
+    """Losses and scores by epoch."""
+    calibration: Calibration = Calibration()
+    """Of the best epoch, once all are done."""
+
+    @property
+    def best(self) -> int:
+        """The epoch with the best dev score, the earliest of equals."""
+        scores = [scores[SELECTED_BY] for scores in self.history]
+        return scores.index(max(scores))
+
+    def finished(self, epochs: int, patience: int) -> bool:
+        done = len(self.history)
+        return done >= epochs or (done > 0 and done - 1 - self.best >= patience)
+
+    def metrics(self) -> dict[str, float]:
+        """Scores of the best epoch by dev; the best by test stand under the name `paper_protocol` alone."""
+        selected = {
+            name: value for name, value in self.history[self.best].items() if name.startswith(("dev_", "test_"))
+        }
+        protocol = {}
+        if "test_weighted_f1" in selected:
+            by_test = max(self.history, key=lambda scores: scores["test_weighted_f1"])
+            protocol = {f"paper_protocol_{k}": v for k, v in by_test.items() if k.startswith("test_")}
+        return {
+            "best_epoch": float(self.best),
+            "epochs": float(len(self.history)),
+            **selected,
+            **protocol,
+            **self.calibration.errors,
+        }
+
+    def line(self, epochs: int) -> str:
+        """One line on the epoch that is done."""
+        done, now = len(self.history), self.history[-1]
+        return (
+            f"epoch {done}/{epochs}, loss {now['loss']:.4f}, dev weighted F1 {now[SELECTED_BY]:.4f} "
+            f"(best {self.history[self.best][SELECTED_BY]:.4f} in epoch {self.best + 1})"
+        )
+
+
+def weights(network: nn.Module) -> dict[str, Tensor]:
+    """A copy of a network's weights as they are now."""
+    return {name: value.detach().cpu().clone().contiguous() for name, value in network.state_dict().items()}
+
+
+@contextmanager
+def checkpoint(learner: Learner, best: dict[str, Tensor], progress: Progress) -> Iterator[Checkpoint | None]:
+    """The first worker's checkpoint, as files; the others have none, their weights being the same."""
+    if learner.rank != 0:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="sdt-checkpoint-") as folder:
+        save_file(learner.state(), Path(folder) / _LATEST)
+        save_file(best, Path(folder) / _BEST)
+        (Path(folder) / _PROGRESS).write_text(progress.model_dump_json())
+        yield Checkpoint.from_directory(folder)
+
+
+def resume(learner: Learner) -> tuple[Progress, dict[str, Tensor]]:
+    """Go on from the run's last checkpoint, if it has one; the scores and the best weights so far."""
+    found = ray.train.get_checkpoint()
+    if found is None:
+        return Progress(), {}
+    with found.as_directory() as folder:
+        learner.restore(load_file(Path(folder) / _LATEST))
+    best, progress = best_of(found)
+    log.info("going on after epoch %d", len(progress.history))
+    return progress, best
+
+
+def best_of(found: Checkpoint) -> tuple[dict[str, Tensor], Progress]:
+    """The weights of the best epoch, and the scores of all."""
+    with found.as_directory() as folder:
+        progress = Progress.model_validate_json((Path(folder) / _PROGRESS).read_text())
+        return load_file(Path(folder) / _BEST), progress

@@ -1,0 +1,31 @@
+"""What the commands share; the commands themselves are tried in test_cli."""
+
+import pytest
+import typer
+
+from flows.cli.runner import errors_in_one_block, say_next
+from tasks.config.stages import RunSettings
+from tasks.errors import WorkflowError
+
+
+def test_an_error_of_ours_is_its_message_and_another_names_its_type(capsys: pytest.CaptureFixture[str]) -> None:
+    for error, shown in (
+        (WorkflowError("no such archive\n  there are: a"), "error: no such archive\n  there are: a\n"),
+        (KeyError("x"), "error: KeyError: 'x'\n  the traceback is shown with --debug\n"),
+    ):
+        with pytest.raises(typer.Exit) as ending, errors_in_one_block(debug=False):
+            raise error
+        assert ending.value.exit_code == 1 and capsys.readouterr().err == shown
+
+
+def test_with_debug_the_error_comes_through() -> None:
+    with pytest.raises(KeyError), errors_in_one_block(debug=True):
+        raise KeyError("x")
+
+
+def test_the_next_command_names_the_workspace_where_it_is_not_the_default(capsys: pytest.CaptureFixture[str]) -> None:
+    say_next("sdt train calls", RunSettings(archive="calls"))
+    say_next("sdt train calls", RunSettings(archive="calls", workspace="/some where/else"))
+    assert capsys.readouterr().out == (
+        "\nNext: sdt train calls\n\nNext: sdt train calls --workspace '/some where/else'\n"
+    )

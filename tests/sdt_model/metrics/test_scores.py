@@ -1,0 +1,65 @@
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
+
+from sdt_model.metrics.scores import (
+    SCORES,
+    bootstrap,
+    conversation_confusions,
+    f1_scores,
+    interval,
+    two_sided_p,
+)
+
+OFFSET = np.concatenate([[0], np.cumsum(np.random.default_rng(1).integers(1, 9, 60))])
+
+
+def guesses(right: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and guesses among five emotions, of which nobody has or says the last."""
+    chance = np.random.default_rng(seed)
+    label, other = chance.integers(0, 4, (2, OFFSET[-1]))
+    return label, np.where(chance.random(OFFSET[-1]) < right, label, other)
+
+
+def test_scores_are_scikit_learns_and_the_unlabelled_do_not_count() -> None:
+    label, guess = guesses(0.4)
+    label[::7] = -1
+    valid = label >= 0
+    found = conversation_confusions(label, guess, OFFSET, 5)
+    assert (found.sum(axis=0) == confusion_matrix(label[valid], guess[valid], labels=range(5))).all()
+    assert (found.sum(axis=(1, 2)) == [valid[a:b].sum() for a, b in pairwise(OFFSET)]).all()
+    together = found.sum(axis=0)
+    assert SCORES["accuracy"](together) == pytest.approx(accuracy_score(label[valid], guess[valid]))
+    for average in ("weighted", "macro"):
+        expected = f1_score(label[valid], guess[valid], average=average)
+        assert SCORES[f"{average}_f1"](together) == pytest.approx(expected)
+    expected = f1_score(label[valid], guess[valid], average=None, labels=range(5), zero_division=0)
+    np.testing.assert_allclose(f1_scores(together), expected)
+
+
+def test_a_draw_is_the_score_of_the_conversations_drawn() -> None:
+    models = np.stack([conversation_confusions(*guesses(0.5, seed), OFFSET, 5) for seed in (0, 1)])
+    found = bootstrap(models, 70, seed=5)["weighted_f1"]
+    chance = np.random.default_rng(5)
+    weight = np.concatenate([chance.multinomial(60, np.full(60, 1 / 60), size) for size in (64, 6)])[69]
+    drawn = np.repeat(models, weight, axis=1).sum(axis=1)
+    assert found.shape == (70,) and found[69] == pytest.approx(SCORES["weighted_f1"](drawn).mean())
+
+
+def test_the_interval_narrows_with_more_conversations_and_holds_the_score() -> None:
+    models = conversation_confusions(*guesses(0.5), OFFSET, 5)[None]
+    few = interval(bootstrap(models, 1000, 0)["accuracy"])
+    many = interval(bootstrap(np.tile(models, (1, 4, 1, 1)), 1000, 0)["accuracy"])
+    assert few.low < SCORES["accuracy"](models[0].sum(0)) < few.high
+    assert (many.high - many.low) / (few.high - few.low) == pytest.approx(0.5, abs=0.08)
+
+
+def test_pairing_tells_models_apart_that_lone_intervals_do_not() -> None:
+    label, worse = guesses(0.5)
+    better = np.where(np.arange(len(label)) % 12 == 0, label, worse)
+    a, b = (bootstrap(conversation_confusions(label, g, OFFSET, 5)[None], 1000, 0)["accuracy"] for g in (better, worse))
+    assert interval(a).low < interval(b).high  # alone they overlap
+    assert two_sided_p(a - b) < 0.05 and interval(a - b).low > 0
+    assert two_sided_p(a - a) == 1.0 and two_sided_p(b - a) == two_sided_p(a - b)

@@ -1,0 +1,277 @@
+"""Media below their root and nowhere else, spans, and decoding that begins in the middle of a file."""
+
+import http.server
+import math
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import av
+import fsspec
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.extractors.media.container import container, frames, track
+from tasks.extractors.media.files import MAX_BYTES, MAX_SECONDS, MediaFault, MediaRoot, span
+from tasks.extractors.media.sound import read_sound
+from tests.fixtures import media as made
+
+
+def read_all(root: MediaRoot, uri: str) -> bytes:
+    with root.open(uri) as file:
+        return file.read()
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "limit"), [(None, None, MAX_SECONDS), (2.0, None, 2 + MAX_SECONDS), (None, 3.0, 3), (1.0, 3.0, 3)]
+)
+def test_a_span_is_open_at_the_ends_that_are_not_given(start: float | None, end: float | None, limit: float) -> None:
+    found = span(start, end)
+    assert (found.start, found.end, found.limit) == (start or 0, end, limit)
+
+
+times = st.none() | st.floats(-1, 2000) | st.sampled_from([math.nan, math.inf, -math.inf, 0.0, MAX_SECONDS])
+
+
+@given(times, times)
+def test_a_span_is_a_stretch_of_bounded_length_or_a_fault(start: float | None, end: float | None) -> None:
+    begin, stop = start or 0.0, math.inf if end is None else end
+    if 0 <= begin < stop and (end is None or end - begin <= MAX_SECONDS):
+        assert 0 < span(start, end).limit - begin <= MAX_SECONDS * (1 + 1e-9)
+    else:
+        with pytest.raises(MediaFault, match=r"negative, empty or reversed|longer than"):
+            span(start, end)
+
+
+def test_a_file_is_found_below_the_root_on_any_store(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "b..c d.wav").write_bytes(b"here")
+    assert read_all(MediaRoot(str(tmp_path)), "a/b..c d.wav") == b"here"
+    assert read_all(MediaRoot(f"file://{tmp_path}/"), "a/./b..c d.wav") == b"here"
+    assert read_all(MediaRoot("/"), f"{tmp_path}/a/b..c d.wav"[1:]) == b"here"
+    fsspec.filesystem("memory").pipe("/media-test/x.wav", b"there")
+    assert read_all(MediaRoot("memory://media-test"), "x.wav") == b"there"
+
+
+@pytest.mark.parametrize("store", ["local", "memory"])
+@pytest.mark.parametrize(
+    "uri", ["{outside}", "../secret.wav", "a/../../secret.wav", "a/..", "file://{outside}", "memory://secret.wav",
+            "http://localhost/x.wav", "~/x.wav", "\\x.wav", "x\0.wav"],
+)  # fmt: skip
+def test_a_uri_that_leaves_the_root_is_a_fault(tmp_path: Path, store: str, uri: str) -> None:
+    (tmp_path / "secret.wav").write_bytes(b"secret")
+    (tmp_path / "media" / "a").mkdir(parents=True)
+    fsspec.filesystem("memory").pipe("/secret.wav", b"secret")
+    root = MediaRoot(str(tmp_path / "media") if store == "local" else "memory://media")
+    with pytest.raises(MediaFault, match="leaves the media root"):
+        read_all(root, uri.format(outside=tmp_path / "secret.wav"))
+
+
+def test_a_link_may_point_into_the_root_and_not_out_of_it(tmp_path: Path) -> None:
+    media = tmp_path / "media"
+    media.mkdir()
+    (tmp_path / "media-beside").mkdir()
+    for folder in (media, tmp_path / "media-beside"):
+        (folder / "x.wav").write_bytes(folder.name.encode())
+    (media / "in.wav").symlink_to(media / "x.wav")
+    (media / "out.wav").symlink_to(tmp_path / "media-beside" / "x.wav")
+    (media / "folder").symlink_to(tmp_path / "media-beside")
+    (tmp_path / "link").symlink_to(media)  # the root itself may be reached by one
+    for root in (MediaRoot(str(media)), MediaRoot(str(tmp_path / "link"))):
+        assert read_all(root, "in.wav") == b"media"
+        for uri in ("out.wav", "folder/x.wav"):
+            with pytest.raises(MediaFault, match="leaves the media root through a link"):
+                read_all(root, uri)
+
+
+def test_what_is_no_file_is_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "plain").write_bytes(b"")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    os.mkfifo(tmp_path / "pipe")
+    root = MediaRoot(str(tmp_path))
+    for uri in ("none.wav", "plain/x.wav", "loop", "x" * 300, "folder/" * 900 + "x"):
+        with pytest.raises(MediaFault, match="no such file"):
+            read_all(root, uri)
+    for uri in ("folder", "", "pipe"):
+        with pytest.raises(MediaFault, match="is not a file"):
+            read_all(root, uri)
+    with pytest.raises(MediaFault, match="no such file"):
+        read_all(MediaRoot("memory://nowhere"), "none.wav")
+
+
+def test_a_file_larger_than_the_limit_is_a_fault(tmp_path: Path) -> None:
+    with (tmp_path / "x.wav").open("wb") as file:
+        file.truncate(MAX_BYTES + 1)  # takes no room on the disk
+    with pytest.raises(MediaFault, match=r"68\.7 GB are more than the limit"):
+        read_all(MediaRoot(str(tmp_path)), "x.wav")
+
+
+def test_a_version_changes_with_the_content_and_is_none_where_nothing_can_be_opened(tmp_path: Path) -> None:
+    root = MediaRoot(str(tmp_path))
+    assert root.version("x") is None and root.version("../x") is None
+    (tmp_path / "x").write_bytes(b"some")
+    first = root.version("x")
+    assert first is not None and root.version("x") == first
+    (tmp_path / "x").write_bytes(b"other")
+    assert root.version("x") not in (None, first)
+
+
+def test_a_store_is_asked_for_the_blocks_that_a_stretch_needs(tmp_path: Path) -> None:
+    """Ten minutes are 19 MB; the first stretches lie in the header's block, and it is kept while a far one is read."""
+    made.write_sound(tmp_path / "x.wav", np.tile(made.sound(60), (10, 1)))
+    with ranged(tmp_path) as (url, asked), MediaRoot(url).open("x.wav") as file:
+        for begin in (50.0, 51.0, 500.0, 52.0):
+            samples, _ = read_sound(file, "x.wav", span(begin, begin + 2))
+            assert len(samples) == 32_000
+    assert asked == [2 * 2**20] * 2
+
+
+@contextmanager
+def ranged(folder: Path) -> Iterator[tuple[str, list[int]]]:
+    """A web server that gives parts of files, and the sizes of those that it gave."""
+    asked: list[int] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self._answer(b"", (folder / self.path[1:]).stat().st_size)
+
+        def do_GET(self) -> None:
+            begin, end = map(int, self.headers["Range"].removeprefix("bytes=").split("-"))
+            content = (folder / self.path[1:]).read_bytes()
+            part = content[begin : end + 1]
+            asked.append(len(part))
+            self._answer(part, len(part), f"bytes {begin}-{begin + len(part) - 1}/{len(content)}")
+
+        def _answer(self, body: bytes, length: int, place: str | None = None) -> None:
+            self.send_response(206 if place else 200)
+            self.send_header("Content-Length", str(length))
+            self.send_header("Accept-Ranges", "bytes")
+            if place:
+                self.send_header("Content-Range", place)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", asked
+        server.shutdown()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # from within the decoder
+def test_a_store_that_fails_is_no_fault_of_the_file(tmp_path: Path) -> None:
+    """A decoder alone would call the failing read the file's end, or its damage."""
+    fsspec.register_implementation("broken", made.BrokenStore, clobber=True)
+    made.BrokenStore().pipe("/media-test/x.mkv", made.write_video(tmp_path / "x.mkv", 8, 320, 320).read_bytes())
+    made.BrokenStore().pipe("/media-test/x.wav", made.write_sound(tmp_path / "x.wav", made.sound()).read_bytes())
+    root = MediaRoot("broken://media-test")
+    with root.open("x.mkv") as file:
+        assert len(file.read(64_000)) == 64_000  # twice what FFmpeg asks for at a time
+    with pytest.raises(OSError, match="the store is gone"):
+        times_of(root, "x.mkv")
+    with pytest.raises(OSError, match="the store is gone"), root.open("x.wav") as file:
+        assert len(soundfile.SoundFile(file).read()) < 32_000
+
+
+def test_a_file_that_points_outside_of_itself_is_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"some")
+    with (
+        pytest.raises(MediaFault, match="points to a place outside of itself"),
+        MediaRoot(str(tmp_path)).open("x") as f,
+    ):
+        swallow(f.seek, -5)
+
+
+def swallow(seek: Callable[[int], int], offset: int) -> None:
+    """As a decoder written in C does."""
+    try:
+        seek(offset)
+    except MediaFault:
+        return
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("x.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2.0,\n{}\n#EXT-X-ENDLIST\n"),
+        ("x.mp4", "ffconcat version 1.0\nfile '{}'\n"),
+    ],
+    ids=["hls", "concat"],
+)
+def test_a_playlist_that_names_another_file_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str, absolute: bool
+) -> None:
+    made.write_video(tmp_path / "other.ts")
+    (tmp_path / name).write_text(text.format("other.ts"))
+    with av.open(str(tmp_path / name)) as followed:  # what would happen
+        assert sum(1 for _ in followed.decode(video=0)) == 16
+    (tmp_path / name).write_text(text.format(tmp_path / "other.ts" if absolute else "other.ts"))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(MediaFault, match="cannot be decoded"):
+        times_of(MediaRoot(str(tmp_path)), name)
+
+
+def times_of(
+    root: MediaRoot, uri: str, start: float | None = None, end: float | None = None
+) -> list[tuple[float, Any]]:
+    with root.open(uri) as file, container(file) as opened:
+        return list(frames(opened, track(opened, "video"), span(start, end)))
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> MediaRoot:
+    """Eight seconds each; a broadcast (ts) does not begin at zero and has no index."""
+    folder = tmp_path_factory.mktemp("videos")
+    for ending in made.PICTURE_CODECS:
+        made.write_numbered(folder / f"x{ending}", 64)
+    return MediaRoot(str(folder))
+
+
+@pytest.mark.parametrize("ending", made.PICTURE_CODECS)
+@pytest.mark.parametrize(
+    ("start", "end"), [(None, None), (0.3, 1.0), (1.2, 1.5), (2.9, 4.1), (5.8, 6.0), (7.2, None), (7.9, 99.0)]
+)
+def test_frames_have_the_right_times_wherever_decoding_begins(
+    videos: MediaRoot, ending: str, start: float | None, end: float | None
+) -> None:
+    found = times_of(videos, f"x{ending}", start, end)
+    numbers = [made.number_of(frame) for _, frame in found]
+    last = 63 if end is None else min(63, math.ceil(end * made.FRAME_RATE) - 1)
+    first = math.floor((start or 0) * made.FRAME_RATE)
+    assert numbers == list(range(numbers[0], last + 1)) and numbers[0] <= first
+    assert [time for time, _ in found] == pytest.approx([n / made.FRAME_RATE for n in numbers], abs=0.002)
+    # The middle does not cost decoding all that is before it, where there is an index and more than one key frame.
+    assert ending in (".webm", ".ts") or numbers[0] >= first - 0.5 * made.FRAME_RATE - 16
+
+
+def test_a_span_past_the_end_is_a_fault(videos: MediaRoot) -> None:
+    with pytest.raises(MediaFault, match=r"span starts at 8\.5 s, past the end"):
+        times_of(videos, "x.mp4", 8.5, 9.0)
+
+
+def test_a_recording_without_a_span_may_not_be_longer_than_the_limit(
+    videos: MediaRoot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.extractors.media.files.MAX_SECONDS", 3.0)
+    with pytest.raises(MediaFault, match="longer than 3 s from 0 s on"):
+        times_of(videos, "x.mp4")
+    assert times_of(videos, "x.mp4", 5.5)  # the rest is short enough
+
+
+def test_a_file_without_the_wanted_track_or_no_media_at_all_is_a_fault(tmp_path: Path) -> None:
+    made.write_sound(tmp_path / "sound.m4a", made.sound())
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    (tmp_path / "text.mp4").write_text("this is no video\n" * 100)
+    for uri, reason in (("sound.m4a", "no video track"), ("empty.mp4", "cannot be"), ("text.mp4", "cannot be decoded")):
+        with pytest.raises(MediaFault, match=reason):
+            times_of(MediaRoot(str(tmp_path)), uri)

@@ -1,0 +1,43 @@
+import numpy as np
+import pyarrow as pa
+
+from tasks.archive.schema import features_schema
+from tasks.extractors.base import Extracted
+from tasks.features.table import TOO_LARGE, feature_rows, vectors_of
+from tests.fixtures.media import utterances
+
+
+def test_every_utterance_has_a_row_and_what_has_no_vector_has_none_whatever_stood_there() -> None:
+    made = Extracted(np.full((3, 2), np.nan, np.float32), np.zeros(3, bool), [None, "no such file", None])
+    made.put(0, np.array([1.0, 2.0]))
+    table, counts = feature_rows(utterances({"text": "a"}, {"text": "b"}, {}), made, 2, "x.parquet")
+    assert table.schema == features_schema(2)
+    assert table["vector"].to_pylist() == [[1.0, 2.0], None, None]
+    assert table["reason"].to_pylist() == [None, "no such file", None]
+    assert counts == {"rows": 3, "present": 1, "failed": 1, "absent": 1}
+
+
+def test_half_precision_keeps_what_it_can_and_names_what_it_cannot() -> None:
+    made = Extracted(
+        np.array([[1, 0.1], [65_519, 0], [-65_520, 0], [1e9, 0]], np.float32), np.ones(4, bool), [None] * 4
+    )
+    made.valid[3], made.reasons[3] = False, "no such file"
+    keys = [bytes([row] * 16) for row in range(4)]
+    table, counts = feature_rows(utterances({}, {}, {}, {}), made, 2, "x.parquet", keys, "float16")
+    assert table.schema == features_schema(2, "float16") and table["made_from"].to_pylist() == keys
+    assert table["reason"].to_pylist() == [None, None, TOO_LARGE, "no such file"]
+    assert counts == {"rows": 4, "present": 2, "failed": 2, "absent": 0}
+    vectors, valid = vectors_of(table["vector"])
+    assert vectors.dtype == np.float32 and valid.tolist() == [True, True, False, False]
+    np.testing.assert_array_equal(vectors, [[1, np.float16(0.1)], [65_504, 0], [0, 0], [0, 0]])
+
+
+def test_vectors_come_back_from_a_part_of_a_table_and_from_pieces() -> None:
+    made = Extracted.none(5, 3)
+    made.put([0, 2, 3], np.arange(9).reshape(3, 3))
+    column = feature_rows(utterances(*[{}] * 5), made, 3, "x.parquet")[0]["vector"]
+    for part in (column, column.slice(1, 3), pa.chunked_array([*column.slice(0, 2).chunks, *column.slice(2).chunks])):
+        vectors, valid = vectors_of(part)
+        expected = part.to_pylist()
+        assert valid.tolist() == [vector is not None for vector in expected]
+        assert vectors.tolist() == [vector or [0, 0, 0] for vector in expected]

@@ -1,0 +1,74 @@
+import uuid
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from tasks.errors import WorkflowError
+from tasks.storage.workspace import Workspace, checked_name
+
+
+@pytest.fixture(params=["local", "memory"])
+def anywhere(request: pytest.FixtureRequest, tmp_path: Path) -> Workspace:
+    """A workspace on local disk, and one on a store without folders or renames."""
+    return Workspace(str(tmp_path) if request.param == "local" else f"memory://{uuid.uuid4().hex}")
+
+
+def test_a_file_appears_when_it_is_whole(anywhere: Workspace) -> None:
+    with anywhere.publish("a/b.txt") as local:
+        local.write_text("half")
+        assert not anywhere.exists("a/b.txt") and anywhere.files("a") == []
+        local.write_text("whole")
+    assert anywhere.read_bytes("a/b.txt") == b"whole"
+
+
+def test_an_exception_publishes_nothing_and_keeps_what_was_there(anywhere: Workspace) -> None:
+    anywhere.write_bytes("a/b.txt", b"before")
+    with pytest.raises(RuntimeError), anywhere.publish("a/b.txt") as local:
+        local.write_text("torn")
+        raise RuntimeError
+    assert anywhere.read_bytes("a/b.txt") == b"before" and anywhere.files("a") == ["a/b.txt"]
+
+
+def test_files_are_sorted_and_below_the_folder_only(anywhere: Workspace) -> None:
+    for path in ("a/2", "a/x/1", "a/1", "b/1"):
+        anywhere.write_bytes(path, b"")
+    assert anywhere.files("a") == ["a/1", "a/2", "a/x/1"]
+    assert anywhere.files("nowhere") == []
+
+
+def test_a_table_comes_back_and_its_bytes_are_always_the_same(anywhere: Workspace) -> None:
+    table = pa.table({"n": list(range(1000))})
+    anywhere.write_table("one.parquet", table)
+    anywhere.write_table("two.parquet", table)
+    assert anywhere.read_table("one.parquet").equals(table)
+    assert anywhere.read_bytes("one.parquet") == anywhere.read_bytes("two.parquet")
+
+
+def test_a_missing_file_is_named(anywhere: Workspace) -> None:
+    with pytest.raises(WorkflowError, match=r"gone\.json is not there"):
+        anywhere.read_json("gone.json")
+
+
+def test_a_folder_is_removed_whole(anywhere: Workspace) -> None:
+    anywhere.write_bytes("a/x/1", b"")
+    anywhere.remove_folder("a")
+    anywhere.remove_folder("a")
+    assert anywhere.files("a") == []
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", "-x", "a b", "x" * 101, "ä"])
+def test_names_that_could_leave_their_folder_are_refused(name: str) -> None:
+    with pytest.raises(WorkflowError, match="not a usable name"):
+        checked_name(name, "archive")
+
+
+@pytest.mark.parametrize("url", ["{folder}", "memory://sizes"])
+def test_files_have_sizes_and_may_be_given_another_name(tmp_path: Path, url: str) -> None:
+    workspace = Workspace(url.format(folder=tmp_path))
+    workspace.write_bytes("a/x", b"123")
+    workspace.write_bytes("a/b/.tmp-1", b"")
+    workspace.write_bytes("a/b/y", b"")
+    assert workspace.sizes("a") == {"a/b/y": 0, "a/x": 3} and workspace.sizes("none") == {}
+    workspace.rename("a/x", "a/b/y")
+    assert workspace.sizes("a") == {"a/b/y": 3} and workspace.read_bytes("a/b/y") == b"123"

@@ -1,0 +1,49 @@
+import pytest
+import ray.train
+import torch
+from torch import Tensor
+
+from tasks.training.checkpoints import Progress, checkpoint, resume
+
+
+class Counting:
+    """Learns by counting."""
+
+    def __init__(self, rank: int = 0, count: float = 0.0) -> None:
+        self.rank, self.count = rank, torch.tensor(count)
+
+    def state(self) -> dict[str, Tensor]:
+        return {"count": self.count}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        self.count = state["count"]
+
+
+def progress(*scores: float) -> Progress:
+    return Progress(history=tuple({"loss": 1.0, "dev_weighted_f1": score} for score in scores))
+
+
+def test_best_epoch_is_the_earliest_of_equals_and_patience_ends_it() -> None:
+    found = progress(0.2, 0.5, 0.5, 0.4)
+    assert found.best == 1
+    assert found.finished(epochs=50, patience=2) and not found.finished(epochs=50, patience=3)
+    assert found.finished(epochs=4, patience=9)
+    assert found.line(50) == "epoch 4/50, loss 1.0000, dev weighted F1 0.4000 (best 0.5000 in epoch 2)"
+
+
+def test_a_run_goes_on_from_its_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    best, again = {"count": torch.tensor(2.0)}, Counting()
+    with checkpoint(Counting(count=3.0), best, progress(0.1, 0.3, 0.2)) as made:
+        monkeypatch.setattr(ray.train, "get_checkpoint", lambda: made)
+        found, kept = resume(again)
+    assert again.count == 3.0 and kept == best and found == progress(0.1, 0.3, 0.2)
+
+
+def test_a_run_without_a_checkpoint_begins_at_the_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray.train, "get_checkpoint", lambda: None)
+    assert resume(Counting()) == (Progress(), {})
+
+
+def test_the_first_worker_alone_writes_a_checkpoint() -> None:
+    with checkpoint(Counting(rank=1), {}, progress(0.1)) as made:
+        assert made is None

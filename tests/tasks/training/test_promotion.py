@@ -1,0 +1,149 @@
+"""Which new model may go into production, on real models of a made-up archive: a trained one, and one that is not."""
+
+import shutil
+
+import pytest
+import torch
+
+from sdt_model.bundle import Bundle, to_files
+from sdt_model.metrics.scores import weighted_f1
+from tasks.archive.layout import read_archive
+from tasks.config.training import TrainConfig
+from tasks.registry.models import find_bundle, production, promote, rollback, write_bundle
+from tasks.storage.workspace import Workspace
+from tasks.training.promotion import Promotion, promote_if
+from tasks.training.scoring import score_models
+from tasks.training.train import plan_training
+from tasks.training.worker import build_trainer
+from tests.fixtures import archives as made
+from tests.fixtures import conversations as made_conversations
+from tests.tasks.label.test_stage import model
+
+pytestmark = pytest.mark.usefixtures("ray_session")
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> tuple[Workspace, Bundle]:  # noqa: ARG001
+    """What each test has a copy of: training takes a while."""
+    tmp_path = tmp_path_factory.mktemp("original")
+    workspace = Workspace(str(tmp_path / "workspace"))
+    made.archive(workspace, missing=0.0)
+    training = made_conversations.training(hidden=32, learning_rate=3e-3, epochs=6)
+    plan = plan_training(workspace, TrainConfig(workspace=workspace.url, archive="made", training=training))
+    trainer = build_trainer(plan, tmp_path, torch.device("cpu"))
+    for number in range(6):
+        trainer.epoch(number)
+    write_bundle(workspace, plan.bundle.model_id, to_files(plan.bundle, trainer.plain))
+    model(workspace)
+    return workspace, plan.bundle
+
+
+@pytest.fixture
+def trained(workspace: Workspace, original: tuple[Workspace, Bundle]) -> Bundle:
+    """In no one's production, beside `sdt-made` with random weights, which is in production."""
+    there, bundle = original
+    shutil.copytree(there.url, workspace.url)
+    return bundle
+
+
+def decide(workspace: Workspace, candidate: Bundle, **config: object) -> Promotion:
+    return promote_if(workspace, candidate, TrainConfig(workspace=workspace.url, archive="made", **config))
+
+
+def test_a_better_model_takes_the_place_and_a_worse_one_does_not(workspace: Workspace, trained: Bundle) -> None:
+    better = decide(workspace, trained, promote_margin=0.0)
+    assert better.promoted and production(workspace) == trained.model_id
+    assert better.against == "sdt-made" and better.difference is not None and better.difference > 0.2
+    assert better.interval is not None and 0 < better.interval.low < better.difference < better.interval.high
+    worse = decide(workspace, find_bundle(workspace, "sdt-made"))
+    assert not worse.promoted and production(workspace) == trained.model_id
+    assert worse.difference == -better.difference
+    assert f"against {trained.model_id}" in worse.why and "not within the margin of 0.02" in worse.why
+    assert decide(workspace, find_bundle(workspace, "sdt-made"), promote_margin=1.0).promoted
+
+
+def test_an_equal_one_is_not_worse(workspace: Workspace, trained: Bundle) -> None:
+    promote(workspace, trained.model_id)
+    twin = trained.model_copy(update={"model_id": "sdt-twin"})
+    weights = workspace.read_bytes(f"models/{trained.model_id}/model.safetensors")
+    write_bundle(workspace, "sdt-twin", to_files(twin, twin.network()) | {"model.safetensors": weights})
+    found = decide(workspace, twin, promote_margin=0.0)
+    assert found.promoted and found.difference == 0 and production(workspace) == "sdt-twin"
+
+
+def test_it_is_left_out_or_put_there_when_that_is_asked_for(workspace: Workspace, trained: Bundle) -> None:
+    assert decide(workspace, trained, promote="never") == Promotion(
+        promoted=False, why="promotion was not asked for", against="sdt-made"
+    )
+    assert production(workspace) == "sdt-made"
+    assert decide(workspace, trained, promote="always").promoted and production(workspace) == trained.model_id
+    assert decide(workspace, trained).why == "it was there already"
+
+
+def test_what_cannot_be_compared_stays_out_and_says_why(workspace: Workspace, trained: Bundle) -> None:
+    current = find_bundle(workspace, "sdt-made")
+    other = current.model_copy(update={"model_id": "sdt-other", "emotions": ("anger", "joy")})
+    write_bundle(workspace, "sdt-other", to_files(other, other.network()))
+    promote(workspace, "sdt-other")
+    assert decide(workspace, trained).why == "it names other emotions than sdt-other: anger, joy"
+    text = current.features["text"].model_copy(update={"fingerprint": "f" * 16})
+    strange = current.model_copy(update={"model_id": "sdt-strange", "features": current.features | {"text": text}})
+    write_bundle(workspace, "sdt-strange", to_files(strange, strange.network()))
+    promote(workspace, "sdt-strange")
+    found = decide(workspace, trained)
+    assert not found.promoted and production(workspace) == "sdt-strange"
+    assert "it could not be compared: model sdt-strange takes text features of minilm" in found.why
+    assert "sdt extract made" in found.why
+
+
+def test_a_model_that_was_rolled_back_stays_out_until_it_is_put_there_by_hand(
+    workspace: Workspace, trained: Bundle
+) -> None:
+    assert decide(workspace, trained, promote="always").promoted
+    rollback(workspace)
+    for how in ("if-not-worse", "always"):
+        found = decide(workspace, trained, promote=how)
+        assert not found.promoted and f"sdt promote {trained.model_id}" in found.why
+    assert production(workspace) == "sdt-made"
+    promote(workspace, trained.model_id)
+    assert decide(workspace, trained).why == "it was there already"
+
+
+def test_one_whose_files_are_gone_is_in_nobody_s_way(workspace: Workspace, trained: Bundle) -> None:
+    workspace.remove_folder("models/sdt-made")
+    found = decide(workspace, trained)
+    assert found.promoted and "sdt-made, which was in production, is no longer there" in found.why
+
+
+def test_what_a_model_can_say_nothing_of_counts_against_it(workspace: Workspace, trained: Bundle) -> None:
+    """The second is given audio alone, which few utterances have."""
+    promote(workspace, trained.model_id)
+    archive = read_archive(workspace, "made")
+    tables = [workspace.read_table(shard.path) for shard in archive.shards]
+    made.features(workspace, "made", archive, tables, "audio", 0.9, 0)
+    few = trained.model_copy(update={"model_id": "sdt-few", "features": {"audio": trained.features["audio"]}})
+    torch.manual_seed(0)
+    write_bundle(workspace, "sdt-few", to_files(few, few.network()))
+    (scored,) = score_models([few], TrainConfig(workspace=workspace.url, archive="made"), split="dev")
+    (other,) = score_models([trained], TrainConfig(workspace=workspace.url, archive="made"), split="dev")
+    assert scored.compared.sum() == other.compared.sum() > 5 * scored.whole["fused"].sum()
+    ours, theirs = (float(weighted_f1(each.compared.sum(axis=0))) for each in (scored, other))
+    assert ours < 0.25 < theirs
+    assert decide(workspace, few).difference == pytest.approx(ours - theirs)
+
+
+def test_one_in_production_that_can_say_nothing_at_all_is_replaced(workspace: Workspace, trained: Bundle) -> None:
+    archive = read_archive(workspace, "made")
+    tables = [workspace.read_table(shard.path) for shard in archive.shards]
+    made.features(workspace, "made", archive, tables, "audio", 1.0, 0)
+    mute = trained.model_copy(update={"model_id": "sdt-mute", "features": {"audio": trained.features["audio"]}})
+    write_bundle(workspace, "sdt-mute", to_files(mute, mute.network()))
+    promote(workspace, "sdt-mute")
+    found = decide(workspace, trained)
+    assert found.promoted and found.difference is not None and found.difference > 0.3
+
+
+def test_the_first_model_goes_into_production(workspace: Workspace, trained: Bundle) -> None:
+    workspace.remove("models/production.json")
+    assert decide(workspace, trained).why == "there was none in production"
+    assert production(workspace) == trained.model_id
