@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tasks import extractors
 from tasks.config.stages import RayConfig
 from tasks.executor.cluster import connected
+from tasks.extractors import registry
 from tasks.storage.filesystem import open_url
 from tasks.storage.workspace import Workspace
 from tests.fixtures.gateway import Gateway
@@ -32,7 +32,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def own_extractors(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test registers is forgotten after it."""
-    monkeypatch.setattr(extractors, "_REGISTRY", dict(extractors._REGISTRY))
+    monkeypatch.setattr(registry, "EXTRACTORS", dict(registry.EXTRACTORS))
 
 
 @pytest.fixture(scope="session")

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from tasks.archive.layout import shard_number
+from tasks.archive.sharding import shard_of
 from tasks.extractors.base import Extracted
 from tasks.features.content_keys import Keys
 from tasks.features.table import vectors_of
-from tasks.ingest.validate import bucket
 from tasks.storage.workspace import Workspace
 
 Wanted = dict[bytes, list[int]]
@@ -43,7 +43,7 @@ class Earlier:
 
     def of(self, conversations: Collection[str], own: int) -> list[str]:
         """The files that may hold some of the conversations, those of shard ``own`` first."""
-        numbers = {bucket(name, count) for name in conversations for count in self.counts}
+        numbers = {shard_of(name, count) for name in conversations for count in self.counts}
         ordered = sorted(numbers & self.files.keys(), key=lambda number: (number != own, number))
         return [path for number in ordered for path in self.files[number]]
 

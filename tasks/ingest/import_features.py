@@ -18,13 +18,13 @@ import pyarrow.compute as pc
 from sdt_model.config import MODALITIES, Modality
 from tasks.archive.layout import features_folder, features_path
 from tasks.archive.schema import KEY, UTTERANCES
+from tasks.archive.sharding import shard_of
 from tasks.config.stages import StageConfig
 from tasks.executor.fan_out import fan_out
 from tasks.executor.shard import Shard, ShardFunction, ShardOutput, Stream, shard_columns
 from tasks.extractors.base import Extracted
 from tasks.features.precomputed import GIVEN, GivenFeatures, manifest_path
 from tasks.features.table import ROWS_A_GROUP, feature_rows
-from tasks.ingest.validate import bucket
 from tasks.sources.base import Given, SourceFile, WithFeatures
 from tasks.storage.manifest import Manifest, ShardRecord, fingerprint
 from tasks.storage.workspace import Workspace
@@ -130,7 +130,7 @@ def scan_given(plan: GivenPlan, shard: Shard) -> ShardOutput:
 
 
 def _tables(given: Given, schema: pa.Schema, shards: int) -> Iterator[pa.Table]:
-    placed = sorted((bucket(name, shards), name) for name in given.conversations)
+    placed = sorted((shard_of(name, shards), name) for name in given.conversations)
     for place, group in itertools.groupby(placed, key=lambda pair: pair[0]):
         yield pa.concat_tables(_table(given, schema, place, name) for _, name in group)
 

@@ -1,12 +1,12 @@
 """Rows of text to typed utterances; a row that cannot be used says why, and is kept."""
 
-import zlib
 from datetime import UTC, datetime
 
 import polars as pl
 import pyarrow as pa
 
 from tasks.archive.schema import UTTERANCES
+from tasks.archive.sharding import shard_of
 
 CANONICAL = UTTERANCES.names
 SCANNED = pa.schema(
@@ -109,13 +109,8 @@ def _leaves(uri: pl.Series) -> pl.Expr:
     return pl.when(pl.lit(outside)).then(pl.format(f"{uri.name} {{}} leaves the media root", _quoted(uri)))
 
 
-def bucket(conversation_id: str, shards: int) -> int:
-    """The shard of a conversation, by a hash that is the same everywhere and always."""
-    return zlib.crc32(conversation_id.encode()) % shards
-
-
 def _bucket(text: pl.DataFrame, shards: int) -> pl.Series:
     ids = text["conversation_id"].fill_null("")
     unique = ids.unique()
-    places = [bucket(value, shards) for value in unique]
+    places = [shard_of(value, shards) for value in unique]
     return ids.replace_strict(unique, pl.Series(places, dtype=pl.Int32), return_dtype=pl.Int32)

@@ -18,9 +18,9 @@ from sdt_model.config import Frozen
 from tasks.archive.days import DayContent, conversation_days, days_of
 from tasks.archive.layout import read_archive
 from tasks.archive.schema import KEY
+from tasks.archive.sharding import shard_of
 from tasks.config.stages import VerifyConfig
 from tasks.executor.shard import Shard, describe_shard, shard_columns
-from tasks.ingest.validate import bucket
 from tasks.label.layout import day_manifest, label_files, labelled_days, shard_of_labels
 from tasks.storage.manifest import MANIFEST, Manifest, ShardRecord, read_manifest
 from tasks.storage.workspace import Workspace
@@ -174,7 +174,7 @@ def _unique(keys: pl.DataFrame) -> list[str]:
 
 def _placed(index: int, count: int, keys: pl.DataFrame) -> list[str]:
     """A conversation is in the shard that its id says, so that no key stands in two."""
-    elsewhere = [name for name in keys["conversation_id"].unique().sort() if bucket(name, count) != index]
+    elsewhere = [name for name in keys["conversation_id"].unique().sort() if shard_of(name, count) != index]
     return _unique(keys) + (
         [f"{len(elsewhere)} conversations belong to another shard, such as {elsewhere[0]!r}"] if elsewhere else []
     )

@@ -10,6 +10,7 @@ import pytest
 
 from sdt_model.config import Modality
 from tasks.archive.layout import archive_manifest_path, features_folder, read_archive, timing_path, utterances_folder
+from tasks.archive.sharding import shard_of
 from tasks.config.stages import ExtractConfig, ExtractorNames, Storage
 from tasks.executor.shard import Shard, ShardOutput, describe_shard, run_shard, shard_columns
 from tasks.extract.stage import extract, extract_stage, nothing_to_do
@@ -18,7 +19,6 @@ from tasks.extractors.loop import SOUND, describe_each
 from tasks.extractors.media.files import MediaFile, MediaRoot, Span
 from tasks.extractors.registry import chosen_spec, register
 from tasks.features.table import TOO_LARGE
-from tasks.ingest.validate import bucket
 from tasks.storage.manifest import MANIFEST, Manifest, fingerprint, read_manifest
 from tasks.storage.workspace import Workspace
 from tests.fixtures.media import utterances
@@ -80,7 +80,7 @@ class Bench:
         """An archive as ingest leaves it."""
         records = []
         for k in range(shards):
-            held = [row for row in rows if bucket(str(row["conversation_id"]), shards) == k]
+            held = [row for row in rows if shard_of(str(row["conversation_id"]), shards) == k]
             counts = {name: sum(name in row for row in held) for name in ("text", "audio", "video")}
             output = ShardOutput(utterances(*held), counts)
             shard = Shard(k, f"{utterances_folder('a', 'laid')}/part-{k:05d}.parquet")

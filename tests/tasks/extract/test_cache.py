@@ -8,11 +8,11 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tasks.archive.sharding import shard_of
 from tasks.extract.cache import Earlier, copy_rows
 from tasks.extractors.base import Extracted
 from tasks.features.content_keys import Keys
 from tasks.features.table import feature_rows
-from tasks.ingest.validate import bucket
 from tasks.storage.workspace import Workspace
 from tests.fixtures.media import utterances
 
@@ -60,9 +60,9 @@ def test_rows_are_found_by_what_they_were_made_from_and_the_others_are_named(wor
 def test_only_files_that_may_hold_the_conversations_are_opened() -> None:
     there = [f"{FOLDER}/part-{number:05d}-a.parquet" for number in range(7)]
     names = [f"c{number}" for number in range(2)]
-    found = Earlier.among(there, {4, 7}).of(names, own=bucket(names[0], 7))
-    numbers = {bucket(name, count) for name in names for count in (4, 7)}
-    assert found[0] == there[bucket(names[0], 7)] and set(found) == {there[number] for number in numbers}
+    found = Earlier.among(there, {4, 7}).of(names, own=shard_of(names[0], 7))
+    numbers = {shard_of(name, count) for name in names for count in (4, 7)}
+    assert found[0] == there[shard_of(names[0], 7)] and set(found) == {there[number] for number in numbers}
     assert len(found) < len(there) and Earlier.among(there, {4}).of([], own=0) == []
 
 
@@ -90,11 +90,11 @@ def test_whatever_the_shards_were_what_is_copied_is_as_it_was_made(
     with tempfile.TemporaryDirectory() as folder:
         workspace = Workspace(str(Path(folder)))
         for number in range(before):
-            held = [(f"c{c}", of) for c, of in old if bucket(f"c{c}", before) == number]
+            held = [(f"c{c}", of) for c, of in old if shard_of(f"c{c}", before) == number]
             path = f"{FOLDER}/part-{number:05d}-x.parquet"
             lay(workspace, path, [name for name, _ in held], [of for _, of in held])
         for own in range(now):
-            held = [(f"c{c}", of) for c, of in new if bucket(f"c{c}", now) == own]
+            held = [(f"c{c}", of) for c, of in new if shard_of(f"c{c}", now) == own]
             found = Extracted.none(len(held), 2)
             keys: Keys = [None if of is None else key(of) for _, of in held]
             asked = rows([name for name, _ in held])

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from sdt_model.config import MODALITIES, Modality
-from tasks import extractors
 from tasks.config.stages import ExtractorNames
 from tasks.errors import WorkflowError
+from tasks.extractors import base
 from tasks.extractors.base import ExtractorSpec
 from tasks.extractors.registry import OPENSMILE_DIMS, chosen_spec, extractor_spec, register
 from tasks.storage.workspace import Workspace
@@ -74,7 +74,7 @@ def test_the_fingerprint_is_equal_for_equal_specs_and_follows_what_decides_a_vec
 def test_the_fingerprint_follows_a_package_s_version(monkeypatch: pytest.MonkeyPatch) -> None:
     spec = extractor_spec("visual", "hog")
     before = spec.fingerprint
-    monkeypatch.setattr(extractors, "version", lambda package: version(package) + ".post1")
+    monkeypatch.setattr(base, "version", lambda package: version(package) + ".post1")
     assert spec.fingerprint != before
 
 

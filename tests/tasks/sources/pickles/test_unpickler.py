@@ -85,7 +85,7 @@ def test_calls_are_refused_by_name_and_never_made(file: Path, protocol: int) -> 
         r"numpy.dtype\('U1'\)": np.array(["a"]),
         r"numpy.dtype\('V8'\)": np.zeros(1, "f4,f4"),
         "byte order": np.zeros(1, ">f4"),
-        r"(tests\.tasks\.sources\.test_unpickler\.Plain|copy_reg\._reconstructor)": Plain(),
+        r"(tests\.tasks\.sources\.pickles\.test_unpickler\.Plain|copy_reg\._reconstructor)": Plain(),
     }
     for name, value in calls.items():
         with pytest.raises(WorkflowError, match=rf"(?s)features\.pkl: refused, .*{name}.*nothing else of it was run"):
