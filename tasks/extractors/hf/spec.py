@@ -1,7 +1,7 @@
 """Pretrained encoders by name: ``hf:<folder or hub id>?option=value&option=value``, for every modality.
 
-What is known of one without its weights stands here; `hf_text`, `hf_audio` and `hf_visual` run them. The fingerprint
-is made of its files' content and of all options: a folder may move, and another encoder under the same name is
+A spec is made without reading the weights; `text.hf`, `audio.hf` and `visual.hf` run the encoder. The fingerprint
+covers the content of its files and all options: a folder may move, and another encoder under the same name is
 another extractor.
 """
 
@@ -67,7 +67,7 @@ def spec_of(modality: Modality, argument: str) -> ExtractorSpec:
     )
     packages = (*options.packages, *(["opencv-python-headless"] if "face" in files else []))
     return ExtractorSpec(
-        name, modality, dim, licence(folder, base), CODE_VERSION, packages, f"tasks.extractors.hf_{modality}:load",
+        name, modality, dim, licence(folder, base), CODE_VERSION, packages, f"tasks.extractors.{modality}.hf:load",
         chosen.model_dump_json(serialize_as_any=True), _resources(folder),
         identity=fingerprint("hf", modality, files, options.model_dump(mode="json", exclude={"face"})),
     )  # fmt: skip
