@@ -21,7 +21,9 @@ from sdt_model.modality_dropout import without_some
 from sdt_model.model import SDT, Output
 from sdt_model.objective import Objective
 from sdt_model.ops.precision import half_products, training_precision
+from sdt_model.optimizers import build_optimizer
 from sdt_model.sampling import cut, scoring_batches, training_batches
+from sdt_model.training_state import OPTIMIZER, optimizer_tensors, pack_state, restore_optimizer, unpack_state
 
 EVALUATION_UTTERANCES = 2048
 
@@ -56,9 +58,7 @@ class Trainer:
         optim = config.optim
         if half_products(self.device, optim.precision, config.model.hidden):
             plain.halve_products()
-        self.optimizer = torch.optim.Adam(
-            plain.parameters(), lr=optim.learning_rate, weight_decay=optim.weight_decay, fused=True
-        )
+        self.optimizer = build_optimizer(plain.parameters(), optim)
         self._chance = np.random.default_rng(optim.seed)
         self._thinned = self.data.train
         if optim.modality_dropout:
@@ -122,26 +122,17 @@ class Trainer:
 
     def state(self) -> dict[str, Tensor]:
         """Weights and optimiser state by name: all that the next epoch depends on."""
-        weights = {f"model.{name}": value for name, value in self.plain.state_dict().items()}
+        parts = {"model": self.plain.state_dict(), OPTIMIZER: optimizer_tensors(self.optimizer)}
         if self._average is not None:
-            weights |= {f"average.{name}": value for name, value in self._average.state_dict().items()}
-        moments = {
-            f"adam.{index}.{name}": value
-            for index, values in self.optimizer.state_dict()["state"].items()
-            for name, value in values.items()
-        }
-        return {name: value.detach().cpu().contiguous() for name, value in (weights | moments).items()}
+            parts["average"] = self._average.state_dict()
+        return pack_state(parts)
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Go on from a `state`."""
-        self.plain.load_state_dict(_below("model.", state))
+        self.plain.load_state_dict(unpack_state(state, "model"))
         if self._average is not None:
-            self._average.load_state_dict(_below("average.", state))
-        adam = self.optimizer.state_dict()
-        for key, value in _below("adam.", state).items():
-            index, name = key.split(".")
-            adam["state"].setdefault(int(index), {})[name] = value
-        self.optimizer.load_state_dict(adam)
+            self._average.load_state_dict(unpack_state(state, "average"))
+        restore_optimizer(self.optimizer, unpack_state(state, OPTIMIZER))
 
     def _thin(self, conversations: list[int]) -> Conversations:
         """The training split in which these conversations have lost modalities by chance, the same on every worker."""
@@ -167,7 +158,3 @@ class Trainer:
 def _running_mean(decay: float, mean: Tensor, now: Tensor, count: Tensor) -> Tensor:
     """One step of the mean; the first steps count more, so that the random start is soon forgotten."""
     return mean.lerp(now, 1 - torch.clamp((1 + count) / (10 + count), max=decay).to(mean.dtype))
-
-
-def _below(prefix: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}

@@ -18,6 +18,7 @@ from sdt_model.ops.precision import prepare_precision, training_precision
 from sdt_model.text_encoder.encoder import TextEncoder
 from sdt_model.text_encoder.windows import Window, batches_by_tokens, pack_windows
 from sdt_model.trainer import NonFiniteLoss
+from sdt_model.training_state import OPTIMIZER, optimizer_tensors, pack_state, restore_optimizer, unpack_state
 
 
 @dataclass(frozen=True)
@@ -103,21 +104,14 @@ class Finetuner:
 
     def state(self) -> dict[str, Tensor]:
         """Weights and optimiser state by name: all that the next epoch depends on."""
-        values = {f"encoder.{name}": value for name, value in self.encoder.state_dict().items()}
-        for index, moments in self.optimizer.state_dict()["state"].items():
-            values |= {f"adam.{index}.{name}": value for name, value in moments.items()}
-        return {name: value.detach().cpu().clone().contiguous() for name, value in values.items()}
+        parts = {"encoder": self.encoder.state_dict(), OPTIMIZER: optimizer_tensors(self.optimizer)}
+        # Copies: an encoder may use one table twice, and safetensors stores no memory twice.
+        return {name: value.clone() for name, value in pack_state(parts).items()}
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Go on from a `state`."""
-        weights = {key.removeprefix("encoder."): v for key, v in state.items() if key.startswith("encoder.")}
-        self.encoder.load_state_dict(weights)
-        adam = self.optimizer.state_dict()
-        for key, value in state.items():
-            if key.startswith("adam."):
-                _, index, name = key.split(".")
-                adam["state"].setdefault(int(index), {})[name] = value
-        self.optimizer.load_state_dict(adam)
+        self.encoder.load_state_dict(unpack_state(state, "encoder"))
+        restore_optimizer(self.optimizer, unpack_state(state, OPTIMIZER))
 
     def _batches(self, number: int) -> Iterator[list[Window]]:
         """Global batches of about `batch_utterances`, in an order of the epoch's own."""

@@ -8,9 +8,9 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow.compute as pc
 
+from sdt_model.moments import Moments
 from tasks.archive.layout import read_archive, timing_path
 from tasks.errors import WorkflowError
 from tasks.features.catalog import FeatureSet, feature_sets
@@ -82,49 +82,40 @@ def _describe(workspace: Workspace, features: FeatureSet) -> Description:
     manifest = features.manifest
     assert manifest is not None
     reasons: Counter[str] = Counter()
-    moments = _Moments()
+    numbers = _Numbers(int(manifest.facts["dim"]))
     for shard in manifest.shards:
         with workspace.parquet(shard.path) as file:
             for group in range(file.num_row_groups):
                 table = file.read_row_group(group, columns=["vector", "reason"])
                 vectors, valid = vectors_of(table["vector"])
-                moments.add(vectors[valid])
+                numbers.add(vectors[valid])
                 for pair in pc.value_counts(table["reason"].drop_null()).to_pylist():
                     reasons[_NUMBER.sub("N", pair["values"])] += pair["counts"]
     size = sum(shard.bytes for shard in manifest.shards)
     ordered = dict(sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0])))
     cost = _cost(workspace, features, manifest)
-    return Description(features, manifest.rows, moments.count, ordered, moments.values(), size, cost)
+    return Description(features, manifest.rows, numbers.moments.count, ordered, numbers.values(), size, cost)
 
 
-class _Moments:
-    """Sums by dimension around the first vector: those of a large constant offset would drown the spread."""
+class _Numbers:
+    """What is known of the vectors added so far, by dimension."""
 
-    def __init__(self) -> None:
-        self.count = 0
-        self._origin: npt.NDArray[np.float64] | None = None
+    def __init__(self, dim: int) -> None:
+        self.moments = Moments(dim)
+        self._low, self._high = np.full(dim, np.inf), np.full(dim, -np.inf)
 
     def add(self, vectors: Floats) -> None:
-        if not len(vectors):
-            return
-        if self._origin is None:
-            self._origin = vectors[0].astype(np.float64)
-            self._total, self._squares = np.zeros((2, len(self._origin)))
-            self._low, self._high = vectors[0].copy(), vectors[0].copy()
-        shifted = vectors - self._origin
-        self.count += len(vectors)
-        self._total += shifted.sum(axis=0)
-        self._squares += np.square(shifted).sum(axis=0)
-        self._low = np.minimum(self._low, vectors.min(axis=0))
-        self._high = np.maximum(self._high, vectors.max(axis=0))
+        """Count vectors (N, C) in."""
+        self.moments.add(vectors)
+        self._low = np.minimum(self._low, vectors.min(axis=0, initial=np.inf))
+        self._high = np.maximum(self._high, vectors.max(axis=0, initial=-np.inf))
 
     def values(self) -> Values | None:
-        if self._origin is None:
+        """The numbers of all; None: there is no vector."""
+        if not self.moments.count:
             return None
-        centre = self._total / self.count
-        variance = np.maximum(self._squares / self.count - centre**2, 0)
-        means = self._origin + centre
-        deviation = float(np.sqrt(variance.mean() + means.var()))
+        means = self.moments.mean
+        deviation = float(np.sqrt(self.moments.variance.mean() + means.var()))
         return Values(float(means.mean()), deviation, int((self._low == self._high).sum()))
 
 

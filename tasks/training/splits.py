@@ -17,6 +17,7 @@ from torch import Tensor
 
 from sdt_model.batch import Conversations, Floats
 from sdt_model.config import Frozen, Modality
+from sdt_model.moments import Moments
 from sdt_model.trainer import Splits
 from tasks.errors import WorkflowError
 from tasks.features.reader import FeatureFolder, ShardFeatures, read_shard
@@ -169,14 +170,10 @@ def statistics(conversations: Conversations) -> tuple[dict[Modality, Tensor], di
     mean: dict[Modality, Tensor] = {}
     deviation: dict[Modality, Tensor] = {}
     for present, (modality, values) in zip(conversations.present, conversations.features.items(), strict=True):
-        count, total, squares = 0, np.zeros(values.shape[1]), np.zeros(values.shape[1])
-        # Around the first vector, so that the squares of a large constant offset do not drown the spread.
-        origin = values[np.argmax(present)].astype(np.float64) if present.any() else total
+        moments = Moments(values.shape[1])
         for begin in range(0, len(values), _STATISTICS_ROWS):
             part = slice(begin, begin + _STATISTICS_ROWS)
-            there = values[part][present[part]].astype(np.float64) - origin
-            count, total, squares = count + len(there), total + there.sum(0), squares + (there**2).sum(0)
-        centre = total / max(count, 1)
-        mean[modality] = torch.from_numpy(centre + origin).float()
-        deviation[modality] = torch.from_numpy(np.sqrt(np.maximum(squares / max(count, 1) - centre**2, 0))).float()
+            moments.add(values[part][present[part]])
+        mean[modality] = torch.from_numpy(moments.mean).float()
+        deviation[modality] = torch.from_numpy(moments.deviation).float()
     return mean, deviation

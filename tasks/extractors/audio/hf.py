@@ -13,7 +13,7 @@ from transformers import AutoFeatureExtractor
 from sdt_model.text_encoder.windows import batches_by_length
 from tasks.extractors.base import Extracted, Extractor
 from tasks.extractors.hf.options import AudioOptions
-from tasks.extractors.hf.runner import Moments, Running
+from tasks.extractors.hf.runner import Running, empty_moments, pooled
 from tasks.extractors.hf.spec import Chosen
 from tasks.extractors.loop import SOUND, gathered, read_each
 from tasks.extractors.media.files import MediaFile, MediaRoot, Span
@@ -46,12 +46,12 @@ class HfAudio:
         found = Extracted.none(utterances.num_rows, self._dim)
         sounds = read_each(utterances, SOUND, media, self._read, found)
         for many in gathered(sounds, len, round(_BATCH_S * self._rate) * self._running.room):
-            moments = Moments(len(many), self._dim // 2)
+            moments = empty_moments(len(many), self._dim // 2)
             pieces = [(index, part) for index, (_, samples) in enumerate(many) for part in self._parts(samples)]
             for batch in self._batches(pieces):
                 for (index, _), states in zip(batch, self._encode([part for _, part in batch]), strict=True):
-                    moments.add(index, states)
-            found.put([row for row, _ in many], moments.pooled())
+                    moments[index].add(states.cpu().numpy())
+            found.put([row for row, _ in many], pooled(moments))
         return found
 
     def _read(self, file: MediaFile, uri: str, stretch: Span) -> Samples:

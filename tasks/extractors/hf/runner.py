@@ -1,5 +1,6 @@
 """What the pretrained encoders of all modalities have in common once their weights are there."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from sdt_model.moments import Moments
 from sdt_model.text_encoder.encoder import load_body
 from tasks.errors import WorkflowError
 
@@ -43,21 +45,11 @@ class Running:
         return torch.stack([state.float() for state in chosen]).mean(dim=0)
 
 
-class Moments:
-    """Mean and deviation (rows, 2C) of states that come part by part, whatever the parts."""
+def empty_moments(rows: int, dim: int) -> list[Moments]:
+    """One for each utterance, of states (T, C) that come part by part; sums are taken around 0, whatever the parts."""
+    return [Moments(dim, origin=np.zeros(dim)) for _ in range(rows)]
 
-    def __init__(self, rows: int, dim: int) -> None:
-        self._count = np.zeros(rows)
-        self._sum, self._squares = np.zeros((2, rows, dim))
 
-    def add(self, row: int, states: Tensor) -> None:
-        """``states``: (T, C)."""
-        values = states.double().cpu().numpy()
-        self._count[row] += len(values)
-        self._sum[row] += values.sum(axis=0)
-        self._squares[row] += np.square(values).sum(axis=0)
-
-    def pooled(self) -> npt.NDArray[np.float32]:
-        mean = self._sum / self._count[:, None]
-        variance = np.maximum(self._squares / self._count[:, None] - np.square(mean), 0)
-        return np.concatenate([mean, np.sqrt(variance)], axis=1).astype(np.float32)
+def pooled(moments: Sequence[Moments]) -> npt.NDArray[np.float32]:
+    """Mean and deviation of each utterance's states, side by side: (rows, 2C)."""
+    return np.stack([np.concatenate([each.mean, each.deviation]) for each in moments]).astype(np.float32)

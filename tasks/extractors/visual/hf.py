@@ -13,7 +13,7 @@ from transformers import AutoImageProcessor
 
 from tasks.extractors.base import Extracted, Extractor
 from tasks.extractors.hf.options import VisualOptions
-from tasks.extractors.hf.runner import Moments, Running
+from tasks.extractors.hf.runner import Running, empty_moments, pooled
 from tasks.extractors.hf.spec import Chosen
 from tasks.extractors.loop import PICTURES, gathered, read_each
 from tasks.extractors.media.container import container
@@ -44,14 +44,14 @@ class HfVisual:
         found = Extracted.none(utterances.num_rows, self._dim)
         batch = _BATCH * self._running.room
         for many in gathered(read_each(utterances, PICTURES, media, self._read, found), len, batch):
-            moments = Moments(len(many), self._dim // 2)
+            moments = empty_moments(len(many), self._dim // 2)
             owners = [index for index, (_, pictures) in enumerate(many) for _ in pictures]
             pictures = torch.cat([pictures for _, pictures in many])
             for begin in range(0, len(owners), batch):
                 states = self._encode(pictures[begin : begin + batch])
                 for owner, state in zip(owners[begin : begin + batch], states, strict=True):
-                    moments.add(owner, state[None])
-            found.put([row for row, _ in many], moments.pooled())
+                    moments[owner].add(state[None].cpu().numpy())
+            found.put([row for row, _ in many], pooled(moments))
         return found
 
     def _read(self, file: MediaFile, _: str, stretch: Span) -> Tensor:
