@@ -16,6 +16,8 @@ from tasks.storage.workspace import Workspace
 from tests.fixtures.gateway import Gateway
 from tests.fixtures.wire import Wire
 
+pytest_plugins = ["tests.fixtures.cpu_seconds"]
+
 settings.register_profile("unhurried", deadline=None)  # how long an example takes says more of the machine than of us
 settings.load_profile("unhurried")
 
