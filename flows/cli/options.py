@@ -1,19 +1,17 @@
 """Arguments and options of the command line, each defined once and shared by the commands that take it."""
 
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated
 
 import typer
 
 from sdt_model.config import RECIPES
-from tasks.config.stages import SourceKind
+from tasks.config.sources import KIND_HELP
 
 ArchiveArgument = Annotated[str, typer.Argument(metavar="NAME", help="Archive in the workspace.")]
 ArchiveOption = Annotated[str, typer.Option("--archive", metavar="NAME", help="What the archive is to be called.")]
 OneArchiveOption = Annotated[str | None, typer.Option("--archive", metavar="NAME", help="Absent: all archives.")]
-KindArgument = Annotated[
-    str, typer.Argument(metavar="KIND", help=f"What the source is: {', '.join(get_args(SourceKind))}.")
-]
+KindArgument = Annotated[str, typer.Argument(metavar="KIND", help=KIND_HELP)]
 PathArgument = Annotated[str, typer.Argument(metavar="PATH", help="Its file or folder, any fsspec URL.")]
 RecipeOption = Annotated[
     str | None, typer.Option("--recipe", metavar="NAME", help=f"Training settings: {', '.join(RECIPES)}.")

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from sdt_model.config import Frozen, Modality
 from tasks.config.date_range import Period
+from tasks.config.sources import KIND_HELP, SourceKind
 
 
 class RayConfig(Frozen):
@@ -66,7 +67,6 @@ class StageConfig(RunSettings):
     """How often a failing shard is tried again before it is set aside."""
 
 
-SourceKind = Literal["table", "meld", "iemocap", "whisperx", "srt", "vtt", "sdt-pickle"]
 Column = Literal["conversation_id", "turn", "speaker", "text", "audio", "video", "start_s", "end_s", "emotion", "split",
                  "occurred_at"]  # fmt: skip
 
@@ -74,9 +74,7 @@ Column = Literal["conversation_id", "turn", "speaker", "text", "audio", "video",
 class Source(Frozen):
     """Where an archive comes from."""
 
-    kind: SourceKind
-    """What the source is: a `table` (CSV, JSONL, Parquet), the release of `meld` or `iemocap`, an `sdt-pickle`
-    (published features of these two), or transcripts beside their recordings: `whisperx` (JSON), `srt`, `vtt`."""
+    kind: SourceKind = Field(description=KIND_HELP)
     path: str
     """A file or folder, any fsspec URL."""
     columns: dict[Column, str] | None = None

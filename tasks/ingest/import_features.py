@@ -25,7 +25,7 @@ from tasks.executor.shard import Shard, ShardFunction, ShardOutput, Stream, shar
 from tasks.extractors.base import Extracted
 from tasks.features.precomputed import GIVEN, GivenFeatures, manifest_path
 from tasks.features.table import ROWS_A_GROUP, feature_rows
-from tasks.sources.base import Given, SourceFile, WithFeatures
+from tasks.sources.base import FeatureSource, SourceFeatures, SourceFile
 from tasks.storage.manifest import Manifest, ShardRecord, fingerprint
 from tasks.storage.workspace import Workspace
 
@@ -47,7 +47,7 @@ class GivenPlan:
 
     workspace: Workspace
     archive: str
-    source: WithFeatures
+    source: FeatureSource
     scratch: str
     shards: int
     identity: str
@@ -129,13 +129,13 @@ def scan_given(plan: GivenPlan, shard: Shard) -> ShardOutput:
     return ShardOutput(Stream(schema, _tables(given, schema, plan.shards), row_group_size=65_536), facts=facts)
 
 
-def _tables(given: Given, schema: pa.Schema, shards: int) -> Iterator[pa.Table]:
+def _tables(given: SourceFeatures, schema: pa.Schema, shards: int) -> Iterator[pa.Table]:
     placed = sorted((shard_of(name, shards), name) for name in given.conversations)
     for place, group in itertools.groupby(placed, key=lambda pair: pair[0]):
         yield pa.concat_tables(_table(given, schema, place, name) for _, name in group)
 
 
-def _table(given: Given, schema: pa.Schema, place: int, name: str) -> pa.Table:
+def _table(given: SourceFeatures, schema: pa.Schema, place: int, name: str) -> pa.Table:
     vectors = given.vectors(name)
     rows = len(next(iter(vectors.values())))
     columns: dict[str, pa.Array] = {

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 from fsspec.implementations.local import LocalFileSystem
 
-from tasks.config.stages import Column, IngestConfig, SourceKind
+from tasks.config.sources import SourceKind
+from tasks.config.stages import Column, IngestConfig
 from tasks.executor.shard import Shard, ShardOutput, Stream
 from tasks.ingest.validate import SCANNED, typed_rows
 from tasks.sources.base import BATCH_ROWS, SourceFile

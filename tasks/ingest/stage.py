@@ -19,7 +19,7 @@ from tasks.features.precomputed import all_there
 from tasks.ingest.import_features import GivenPlan, lay_features
 from tasks.ingest.merge import collect_shard
 from tasks.ingest.scan import IngestPlan, plan_ingest, scan_files, scan_groups
-from tasks.sources.base import SourceFile, WithFeatures
+from tasks.sources.base import FeatureSource, SourceFile
 from tasks.sources.registry import source
 from tasks.storage.filesystem import answering, open_url
 from tasks.storage.manifest import MANIFEST, Manifest, ShardRecord, read_manifest
@@ -71,7 +71,7 @@ def _ingest(plan: IngestPlan, files: list[SourceFile], config: IngestConfig) -> 
     shards = [Shard(i, f"{folder}/part-{i:05d}.parquet") for i in range(plan.shards)]
     records = fan_out("ingest", shards, partial(_prepare_shard, plan, len(groups)), config)
     way_in = source(plan.kind)
-    given = _lay_features(plan, way_in, files, records, config) if isinstance(way_in, WithFeatures) else {}
+    given = _lay_features(plan, way_in, files, records, config) if isinstance(way_in, FeatureSource) else {}
     manifest = Manifest(
         stage="ingest",
         fingerprint=plan.identity,
@@ -90,7 +90,7 @@ def _ingest(plan: IngestPlan, files: list[SourceFile], config: IngestConfig) -> 
 
 def _lay_features(
     plan: IngestPlan,
-    way_in: WithFeatures,
+    way_in: FeatureSource,
     files: list[SourceFile],
     records: dict[int, ShardRecord],
     config: IngestConfig,

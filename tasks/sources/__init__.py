@@ -1,1 +1,1 @@
-"""Ways in: each source finds its files and reads them as batches of rows."""
+"""Sources: one module a format, which lists its files and reads them as batches of rows."""

@@ -1,6 +1,6 @@
-"""What a source is: it finds its files and reads them as batches of rows, every value still text.
+"""The interface of a source: it lists its files and reads each as batches of rows, every value still text.
 
-Typing the values, and saying why a row cannot be used, is the same for all (`tasks.ingest.validate`).
+`tasks.ingest.validate` types the values and rejects the rows that cannot be used, the same way for every source.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,17 +24,22 @@ ROW = {**dict.fromkeys(CANONICAL, pl.String), "row": pl.Int64, "problem": pl.Str
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One file of a source: where it is, its name below the source's folder, and what belongs to it."""
+    """One file of a source, and the recordings that belong to it.
+
+    Attributes:
+        name: relative to the source's folder.
+        size: in bytes.
+        audio: the sound recording of all its rows, a URI relative to the media root.
+        video: the video recording of all its rows, likewise.
+        companion: a second file that completes its rows.
+    """
 
     url: str
     name: str
     size: int
     audio: str | None = None
-    """The recording of all its rows: a URI relative to the media root."""
     video: str | None = None
-    """Likewise."""
     companion: "SourceFile | None" = None
-    """A second file that its rows are completed from."""
 
     @property
     def filesystem(self) -> tuple[Any, str]:
@@ -44,34 +49,39 @@ class SourceFile:
 
 
 class Source(Protocol):
-    """A way in."""
+    """A reader of one format."""
 
     def files(self, path: str, media_root: str | None) -> list[SourceFile]:
-        """The source's files in a fixed order. Raises: WorkflowError: none there; says what was expected."""
+        """List the source's files in a fixed order.
+
+        Raises:
+            WorkflowError: there is none; the message names what was expected.
+        """
         ...
 
     def batches(self, file: SourceFile, media_root: str | None) -> Iterator[pl.DataFrame]:
-        """Rows of a file, each once: canonical columns as text, and
+        """Read a file's rows, each once: the canonical columns as text, and
 
         - ``row``: 1 for the first data row;
         - ``problem``: why the row could not be read, else null;
         - ``content``: the row as it stands, where there is a problem;
-        - ``ready``, may be left out: whether the utterance comes with features, and needs neither text nor media.
+        - ``ready``, optional: whether the utterance comes with features, and needs neither text nor media.
 
-        Raises: WorkflowError: the file is not of this format at all; says what was expected.
+        Raises:
+            WorkflowError: the file is not of this format at all; the message names what was expected.
         """
         ...
 
 
 @dataclass(frozen=True)
-class Given:
-    """Ready features in a source's file.
+class SourceFeatures:
+    """Features that a source's file already holds.
 
     Attributes:
-        layout: what the file is, as a person would call it.
-        dims: the modalities, and the length of their vectors.
-        conversations: ids of the conversations, whose turns go from 0.
-        vectors: of a conversation by its id, (T, C) for each modality.
+        layout: the file's kind, as a person would call it.
+        dims: length of the vectors of each modality.
+        conversations: ids of the conversations; turns are numbered from 0.
+        vectors: from a conversation's id to its vectors (T, C) for each modality.
     """
 
     layout: str
@@ -81,41 +91,50 @@ class Given:
 
 
 @runtime_checkable
-class WithFeatures(Protocol):
-    """A way in whose one file also holds ready features of every utterance."""
+class FeatureSource(Protocol):
+    """A source whose one file also holds features of every utterance."""
 
-    def features(self, file: SourceFile) -> Given:
-        """Raises: WorkflowError: as `Source.batches`."""
+    def features(self, file: SourceFile) -> SourceFeatures:
+        """Read the file's features.
+
+        Raises:
+            WorkflowError: the file is not of this format.
+        """
         ...
 
 
 def find_files(path: str, endings: tuple[str, ...], expected: str) -> list[SourceFile]:
-    """The file at ``path``, or every file below that folder, with one of the endings; sorted by name.
+    """List the file at ``path``, or every file below that folder, with one of the endings; sorted by name.
 
-    Hidden files of a folder are passed over: archives packed on a Mac hold a `._x.csv` beside each `x.csv`.
+    Skips hidden files of a folder: archives packed on a Mac hold a `._x.csv` beside each `x.csv`.
+
+    Args:
+        path: a file or folder, any fsspec URL.
+        endings: lower-case file name endings.
+        expected: what the error asks for, in words.
 
     Raises:
-        WorkflowError: nothing there, or nothing with such an ending, or a name that cannot be written down.
+        WorkflowError: the path does not exist, no file has such an ending, or a file's name is not UTF-8.
     """
     fs, root = open_url(path)
     if not fs.exists(root):
         raise WorkflowError(f"{path} is not there\n  expected: {expected}")
     details = fs.find(root, detail=True) if fs.isdir(root) else {root: fs.info(root)}
-    found = []
+    files = []
     for name, info in sorted(details.items()):
         hidden = name != root and name.rsplit("/", 1)[-1].startswith(".")
         if name.lower().endswith(endings) and not hidden:
             if not is_unicode(name):
                 raise WorkflowError(f"{name!a} is a file name that is not UTF-8\n  give it another one")
             url = name if isinstance(fs, LocalFileSystem) else fs.unstrip_protocol(name)
-            found.append(SourceFile(url, name.removeprefix(root).strip("/") or name.rsplit("/", 1)[-1], info["size"]))
-    if not found:
+            files.append(SourceFile(url, name.removeprefix(root).strip("/") or name.rsplit("/", 1)[-1], info["size"]))
+    if not files:
         raise WorkflowError(f"{path} holds no such file\n  expected: {expected}")
-    return found
+    return files
 
 
 def is_unicode(text: str) -> bool:
-    """Whether nothing in it is half a surrogate pair, which is no text."""
+    """Whether a text can be written as UTF-8: it holds no half of a surrogate pair."""
     try:
         text.encode()
     except UnicodeEncodeError:

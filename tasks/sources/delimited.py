@@ -1,4 +1,4 @@
-"""CSV as rows of text, with exact row numbers; a row that cannot be read says why, and the rest goes on."""
+"""CSV files as rows of text with exact row numbers; a row that cannot be read costs itself alone."""
 
 import csv
 import io
@@ -15,9 +15,10 @@ _LARGEST_FIELD = 2**24  # characters; an open quote would otherwise swallow the 
 
 
 def csv_batches(file: SourceFile, required: tuple[str, ...]) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
-    """Batches: the header's columns, and ``row``, ``problem``, ``content`` apart, since a column may be called so.
+    """Read a UTF-8 file, with or without a byte order mark, in batches of two frames of equal height.
 
-    UTF-8, with or without a mark.
+    The first has the header's columns; the second has ``row``, ``problem`` and ``content``, which a column of the
+    file may also be called.
 
     Raises:
         WorkflowError: the header lacks a required column, or the file cannot be split into rows.
@@ -53,6 +54,7 @@ def _check_header(file: SourceFile, header: list[str], required: tuple[str, ...]
 
 
 def _frames(header: list[str], batch: list[tuple[int, list[str]]]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Turn numbered rows into both frames of `csv_batches`; a row with a problem is blank in the first."""
     problems = [_problem(fields, len(header)) for _, fields in batch]
     blank = [""] * len(header)
     readable = [fields if problem is None else blank for (_, fields), problem in zip(batch, problems, strict=True)]
@@ -61,10 +63,10 @@ def _frames(header: list[str], batch: list[tuple[int, list[str]]]) -> tuple[pl.D
         for (_, fields), problem in zip(batch, problems, strict=True)
     ]
     columns = dict(zip(header, zip(*readable, strict=True), strict=True))
-    about = {"row": [number for number, _ in batch], "problem": problems, "content": content}
+    notes = {"row": [number for number, _ in batch], "problem": problems, "content": content}
     return (
         pl.DataFrame(columns, schema=dict.fromkeys(header, pl.String)),
-        pl.DataFrame(about, schema={name: ROW[name] for name in about}),
+        pl.DataFrame(notes, schema={name: ROW[name] for name in notes}),
     )
 
 

@@ -1,6 +1,6 @@
-"""The IEMOCAP release: Session1 to Session5, of each the dialogues' transcriptions, evaluations, sound and video.
+"""The IEMOCAP release: five sessions of dialogues with transcriptions, evaluations, sound and video.
 
-A dialogue is a conversation, and its recording is shared by its utterances: their spans are the transcript's.
+A dialogue is a conversation. Its utterances share its recording, with the transcription's spans.
 """
 
 import re
@@ -15,7 +15,7 @@ from tasks.sources.recordings import media_names
 from tasks.sources.transcript import Spoken, Unreadable, conversation, read_text, rejected, unreadable
 
 EXPECTED = "the folder with Session1 to Session5, and in each dialog/transcriptions/*.txt, as in the IEMOCAP release"
-# The six classes of the published comparisons; what else the evaluators agreed on, or did not, is no annotation there.
+# The six classes of published comparisons; utterances with another evaluation, or none agreed on, have no emotion.
 EMOTIONS = {
     "hap": "happy", "sad": "sad", "neu": "neutral", "ang": "angry", "exc": "excited", "fru": "frustrated",
     "sur": None, "fea": None, "dis": None, "oth": None, "xxx": None,
@@ -27,16 +27,16 @@ _TEST_SESSION = "Ses05"
 
 
 class Iemocap:
-    """Sessions 1 to 4 are train, 5 is test; no dialogue is marked dev, so that training takes it out of train.
+    """Reader of the release: sessions 1 to 4 are train and 5 is test, so training takes its dev split out of train.
 
-    Sound is the dialogue's, else its video's, else one clip an utterance from ``sentences/wav``.
+    Sound comes from the dialogue's recording, else its video, else one clip an utterance from ``sentences/wav``.
     """
 
     def files(self, path: str, media_root: str | None) -> list[SourceFile]:
         texts = {file.name: file for file in find_files(path, (".txt",), EXPECTED)}
         media = media_names(path, media_root)
         clips = {f"{name.rpartition('/')[0]}/" for name in media if "sentences/wav/" in name}
-        found = []
+        dialogues = []
         for name, file in texts.items():
             if match := _TRANSCRIPT.fullmatch(name):
                 session, dialogue = match.groups()
@@ -44,11 +44,12 @@ class Iemocap:
                 sound, clip = f"{session}dialog/wav/{dialogue}.wav", f"{session}sentences/wav/{dialogue}/"
                 audio = sound if sound in media else clip if clip in clips and video not in media else None
                 evaluation = texts.get(f"{session}dialog/EmoEvaluation/{dialogue}.txt")
-                video_there = video if video in media else None
-                found.append(replace(file, audio=audio, video=video_there, companion=evaluation))
-        if not found:
+                dialogues.append(
+                    replace(file, audio=audio, video=video if video in media else None, companion=evaluation)
+                )
+        if not dialogues:
             raise WorkflowError(f"{path} holds no such file\n  expected: {EXPECTED}")
-        return found
+        return dialogues
 
     def batches(self, file: SourceFile, media_root: str | None) -> Iterator[pl.DataFrame]:  # noqa: ARG002
         dialogue = file.name.rpartition("/")[2].removesuffix(".txt")
@@ -60,18 +61,18 @@ class Iemocap:
         else:
             clips = file.audio if file.audio and file.audio.endswith("/") else None
             shared = replace(file, audio=None) if clips else file
-            found = conversation(shared, dialogue, _spoken(lines, file.companion, clips), split)
-            # A clip is one utterance as a whole; the span is one in the dialogue.
-            yield found.with_columns(start_s=pl.lit(None, pl.String), end_s=pl.lit(None, pl.String)) if clips else found
+            rows = conversation(shared, dialogue, _spoken(lines, file.companion, clips), split)
+            # A clip holds one whole utterance, while the spans are places in the dialogue: they would cut it off.
+            yield rows.with_columns(start_s=pl.lit(None, pl.String), end_s=pl.lit(None, pl.String)) if clips else rows
 
 
 def _lines(text: str) -> list[tuple[int, str]]:
-    """Lines that are not empty, with their numbers from 1."""
+    """Split a text into numbered lines, from 1, without the empty ones."""
     return [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
 
 
 def _spoken(lines: list[tuple[int, str]], evaluation: SourceFile | None, clips: str | None) -> Iterator[Spoken]:
-    """A transcription's lines with their emotions; and what is evaluated and cannot be given to one of them."""
+    """Join a transcription's lines with their emotions; evaluations that fit no line become rejected rows."""
     emotions: dict[str, tuple[int, str, str]] = {}
     evaluations: list[tuple[int, str]] = []
     try:
@@ -79,7 +80,7 @@ def _spoken(lines: list[tuple[int, str]], evaluation: SourceFile | None, clips: 
     except Unreadable as error:
         yield rejected(1, f"evaluation: {error}", error.content)
     for number, line in evaluations:
-        if line.startswith("["):  # the others are its heading and what each evaluator said
+        if line.startswith("["):  # the others are the heading and the single evaluators' lines
             problem, name, code = _evaluated(line)
             if problem is None and name in emotions:
                 problem = f"{name} is evaluated twice"
@@ -101,7 +102,7 @@ def _spoken(lines: list[tuple[int, str]], evaluation: SourceFile | None, clips: 
 
 
 def _evaluated(line: str) -> tuple[str | None, str, str]:
-    """What is wrong with an evaluation's line, the utterance's name, and the code of its emotion."""
+    """Parse an evaluation's line into its problem, if any, the utterance's name, and the emotion's code."""
     match = _EVALUATION.fullmatch(line.strip())
     if match is None:
         return "is not [START - END] NAME EMOTION [V, A, D]", "", ""

@@ -1,4 +1,4 @@
-"""The MELD release: train_sent_emo.csv, dev_sent_emo.csv and test_sent_emo.csv, clips dia{d}_utt{u}.mp4 in folders."""
+"""The MELD release: a CSV file a split ({split}_sent_emo.csv) and a clip an utterance (dia{d}_utt{u}.mp4)."""
 
 from collections.abc import Iterator
 
@@ -20,14 +20,14 @@ _CLIPS = {
 
 
 class Meld:
-    """The three CSV files; a clip is one utterance, so there are no spans."""
+    """Reader of the release's three CSV files; a clip holds one utterance, so there are no spans."""
 
     def files(self, path: str, media_root: str | None) -> list[SourceFile]:  # noqa: ARG002
-        found = {_split(file): file for file in find_files(path, ("_sent_emo.csv",), EXPECTED)}
-        unknown = sorted(set(found) - set(_CLIPS))
+        by_split = {_split(file): file for file in find_files(path, ("_sent_emo.csv",), EXPECTED)}
+        unknown = sorted(set(by_split) - set(_CLIPS))
         if unknown:
             raise WorkflowError(f"{path}: {unknown[0]}_sent_emo.csv is none of MELD's splits\n  expected: {EXPECTED}")
-        return [found[split] for split in _CLIPS if split in found]
+        return [by_split[split] for split in _CLIPS if split in by_split]
 
     def batches(self, file: SourceFile, media_root: str | None) -> Iterator[pl.DataFrame]:
         split = _split(file)
@@ -44,8 +44,8 @@ class Meld:
             "split": pl.lit(split),
         }
         absent = {name: pl.lit(None, pl.String) for name in CANONICAL if name not in columns}
-        for values, about in csv_batches(file, COLUMNS):
-            yield values.select(**columns, **absent).hstack(about)
+        for values, notes in csv_batches(file, COLUMNS):
+            yield values.select(**columns, **absent).hstack(notes)
 
 
 def _split(file: SourceFile) -> str:
@@ -53,7 +53,7 @@ def _split(file: SourceFile) -> str:
 
 
 def _clip_folder(media_root: str, split: str) -> str:
-    """The folder of a split's clips, relative to the media root, with a closing slash; empty if they lie flat."""
+    """Find the folder of a split's clips, relative to the media root, with a closing slash; empty if they lie flat."""
     fs, root = open_url(media_root)
     for folder in _CLIPS[split]:
         if fs.isdir(f"{root}/{folder}"):

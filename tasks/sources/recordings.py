@@ -1,8 +1,7 @@
-"""The recording that lies beside a transcript: the same folder, the same name, an ending of a known medium."""
+"""Recordings beside a transcript: same folder, same name, and the ending of a known medium."""
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from tasks.errors import WorkflowError
@@ -16,10 +15,10 @@ _LANGUAGE = re.compile(r"\.[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$")  # talk.en.sr
 
 
 def media_names(path: str, media_root: str | None) -> set[str]:
-    """Names of the files below the media root, relative to it; absent: below a source folder, or beside a source file.
+    """List the files below the media root, relative to it; without one, below a source folder or beside a source file.
 
     Raises:
-        WorkflowError: the media root is not there.
+        WorkflowError: there is no such folder.
     """
     fs, root = open_url(media_root or path)
     depth = None
@@ -31,7 +30,7 @@ def media_names(path: str, media_root: str | None) -> set[str]:
 
 
 def with_recordings(files: list[SourceFile], path: str, media_root: str | None) -> list[SourceFile]:
-    """The files with the recordings that go with them; one that has none is of text alone.
+    """Pair files with their recordings; a file without one is left as it is, text alone.
 
     ``talk.json`` goes with ``talk.wav``, ``talk.mp4`` or both; so do ``talk.wav.json`` and ``talk.en.json``.
     """
@@ -40,22 +39,15 @@ def with_recordings(files: list[SourceFile], path: str, media_root: str | None) 
     for name in sorted(names):
         by_stem[name.rpartition(".")[0]].append(name)
 
-    def found(file: SourceFile) -> SourceFile:
+    def pair(file: SourceFile) -> SourceFile:
         stem = file.name.rpartition(".")[0]
-        whole = [stem] if stem in names else []
-        beside = (by_stem[stem], whole, by_stem[_LANGUAGE.sub("", stem)])
-        return next(filter(_has_one, (_recorded(file, group) for group in beside)), file)
+        groups = (by_stem[stem], [stem] if stem in names else [], by_stem[_LANGUAGE.sub("", stem)])
+        pairs = (replace(file, audio=_first(group, AUDIO), video=_first(group, VIDEO)) for group in groups)
+        return next((paired for paired in pairs if paired.audio or paired.video), file)
 
-    return [found(file) for file in files]
-
-
-def _recorded(file: SourceFile, names: Iterable[str]) -> SourceFile:
-    def first(endings: tuple[str, ...]) -> Iterator[str]:
-        for ending in endings:
-            yield from (name for name in names if name.lower().endswith(f".{ending}"))
-
-    return replace(file, audio=next(first(AUDIO), None), video=next(first(VIDEO), None))
+    return [pair(file) for file in files]
 
 
-def _has_one(file: SourceFile) -> bool:
-    return bool(file.audio or file.video)
+def _first(names: list[str], endings: tuple[str, ...]) -> str | None:
+    """Choose the name whose ending comes first among ``endings``."""
+    return next((name for ending in endings for name in names if name.lower().endswith(f".{ending}")), None)

@@ -1,10 +1,9 @@
-"""Subtitles beside a video or a sound file: SubRip (.srt) and WebVTT (.vtt), one conversation a file, one cue an
-utterance.
+"""Subtitles beside a recording: SubRip (.srt) and WebVTT (.vtt), a conversation a file and an utterance a cue.
 
-The parsers that there are pass over a cue that they cannot read, or make its times up; here it is a rejected row.
+Existing parsers skip a cue that they cannot read, or invent its times; here it becomes a rejected row.
 
-Who speaks is taken from WebVTT's voice tag, `<v Ann>`, or from what a cue's text begins with, where only one of its
-lines does: `[Ann]:`, `Speaker 1:`, `SPEAKER_01:`, or a name in capitals before text that is not, `ANN: Hello`, all of
+The speaker comes from WebVTT's voice tag, `<v Ann>`, or from the beginning of a cue's text, if only one of its lines
+begins so: `[Ann]:`, `Speaker 1:`, `SPEAKER_01:`, or a name in capitals before text that is not, `ANN: Hello`, all of
 them also after a dash. `Ann: Hello` may as well be a sentence, and stays one.
 """
 
@@ -32,13 +31,13 @@ _NO_CUE = re.compile(r"NOTE(?:\s.*)?|(?:STYLE|REGION)\s*")
 
 @dataclass(frozen=True)
 class Subtitles:
-    """A cue is its times in a line, below a number or a name, and its text; an empty line ends it."""
+    """Reader of one format. A cue is a line of times, below a number or a name, and text; an empty line ends it."""
 
     kind: Literal["srt", "vtt"]
 
     def files(self, path: str, media_root: str | None) -> list[SourceFile]:
-        found = find_files(path, (f".{self.kind}",), f"a .{self.kind} file, or a folder of them")
-        return with_recordings(found, path, media_root)
+        files = find_files(path, (f".{self.kind}",), f"a .{self.kind} file, or a folder of them")
+        return with_recordings(files, path, media_root)
 
     def batches(self, file: SourceFile, media_root: str | None) -> Iterator[pl.DataFrame]:  # noqa: ARG002
         try:
@@ -51,16 +50,16 @@ class Subtitles:
 
 
 def _blocks(text: str) -> list[list[str]]:
-    """Lines between empty ones."""
+    """Split a text into groups of lines at the empty ones."""
     lines = re.split(r"\r\n|\r|\n", text)
     return [list(block) for filled, block in groupby(lines, key=lambda line: bool(line.strip())) if filled]
 
 
 def _vtt_blocks(text: str) -> list[list[str]]:
-    """WebVTT's without its heading, notes and styles.
+    """Split a WebVTT text likewise, without its heading, notes and styles.
 
     Raises:
-        Unreadable: it is no WebVTT.
+        Unreadable: the text does not begin as WebVTT does.
     """
     if not re.match(r"WEBVTT(?:\s|$)", text):
         raise Unreadable("does not begin with WEBVTT", text)
@@ -86,7 +85,7 @@ def _cue(row: int, block: list[str]) -> Spoken:
         return rejected(row, "has two lines of times: the empty line between two cues is missing", as_read)
     if not is_unicode(as_read):
         return rejected(row, "is not valid UTF-8", as_read)
-    speaker, text = _said(lines)
+    speaker, text = _speaker_and_words(lines)
     parts = times.groups()
     return Spoken(row, _seconds(*parts[:4]), _seconds(*parts[4:]), speaker, text)
 
@@ -95,8 +94,8 @@ def _seconds(hours: str | None, minutes: str, seconds: str, thousandths: str) ->
     return f"{3600 * int(hours or 0) + 60 * int(minutes) + int(seconds)}.{thousandths}"
 
 
-def _said(lines: list[str]) -> tuple[str | None, str]:
-    """Who speaks, where the cue says so and is of one voice, and the words."""
+def _speaker_and_words(lines: list[str]) -> tuple[str | None, str]:
+    """Separate the speaker, where the cue names one and has one voice, from the words."""
     voices = {html.unescape(name).strip() for line in lines for name in _VOICE.findall(line)}
     plain = [text for line in lines if (text := html.unescape(_TAG.sub("", line)).strip())]
     named = _named(plain[0]) if plain else None
@@ -107,14 +106,14 @@ def _said(lines: list[str]) -> tuple[str | None, str]:
 
 
 def _named(line: str) -> tuple[str, str] | None:
-    """The speaker that a line begins with, and what follows."""
-    found = _NAMED.fullmatch(_DASH.sub("", line, count=1) if _DASH.match(line) else line)
-    if found is None:
+    """Split a line into the speaker that it begins with and the rest; None where it names no speaker."""
+    match = _NAMED.fullmatch(_DASH.sub("", line, count=1) if _DASH.match(line) else line)
+    if match is None:
         return None
-    bracketed, numbered, name, rest = found.groups()
+    bracketed, numbered, name, rest = match.groups()
     if name is None:
         return (bracketed or numbered).strip(), rest
-    # Where everything is in capitals a name is not told from a sentence.
+    # Where everything is in capitals a name looks like a sentence.
     return (name.strip(), rest) if name.isupper() and len(name.split()) <= 3 and not rest.isupper() else None
 
 

@@ -1,4 +1,4 @@
-"""Tables with the canonical columns, or with others that stand for them: CSV, JSON Lines or Parquet."""
+"""Tables as CSV, JSON Lines or Parquet, with the canonical columns or with others mapped to them."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -23,10 +23,13 @@ EXPECTED = f"CSV, JSONL or Parquet with the columns {', '.join(KEY)} and any of 
 
 @dataclass(frozen=True)
 class Table:
-    """A file or a folder of them, each read by its ending; columns that nothing asks for are passed over."""
+    """Reader of a table or a folder of them, each by its ending; columns that are not used are ignored.
+
+    Attributes:
+        columns: from a canonical column to the table's; those that are absent keep their names.
+    """
 
     columns: Mapping[Column, str]
-    """Which of the table's columns a canonical one is; one that is not named here keeps its name."""
 
     def files(self, path: str, media_root: str | None) -> list[SourceFile]:  # noqa: ARG002
         return find_files(path, (".csv", ".jsonl", ".ndjson", ".parquet"), EXPECTED)
@@ -38,21 +41,21 @@ class Table:
 
     @property
     def _names(self) -> dict[str, str]:
-        """The table's name of every canonical column."""
+        """From every canonical column to the table's."""
         return {name: name for name in CANONICAL} | {str(name): own for name, own in self.columns.items()}
 
     @property
     def _required(self) -> tuple[str, ...]:
-        """The table's names of the columns that it must have: the key, and what is said to be there."""
+        """The columns that the table must have: its key, and all that `columns` names."""
         return tuple(dict.fromkeys([*(self._names[name] for name in KEY), *self.columns.values()]))
 
     def _csv(self, file: SourceFile) -> Iterator[pl.DataFrame]:
-        for values, about in csv_batches(file, self._required):
-            there = [
+        for values, notes in csv_batches(file, self._required):
+            canonical = [
                 (pl.col(own) if own in values.columns else pl.lit(None, pl.String)).alias(name)
                 for name, own in self._names.items()
             ]
-            yield values.select(there).hstack(about)
+            yield values.select(canonical).hstack(notes)
 
     def _json_lines(self, file: SourceFile) -> Iterator[pl.DataFrame]:
         fs, path = file.filesystem
@@ -74,21 +77,27 @@ class Table:
         except pa.ArrowInvalid as error:
             raise WorkflowError(f"{file.url}: not a whole Parquet file: {error}\n  expected: {EXPECTED}") from error
         with parquet:
-            found = parquet.schema_arrow.names
-            missing = [name for name in self._required if name not in found]
+            columns = parquet.schema_arrow.names
+            missing = [name for name in self._required if name not in columns]
             if missing:
                 raise WorkflowError(
-                    f"{file.url}: lacks {', '.join(missing)}\n  found: {', '.join(found)}\n  expected: {EXPECTED}"
+                    f"{file.url}: lacks {', '.join(missing)}\n  found: {', '.join(columns)}\n  expected: {EXPECTED}"
                 )
-            there = {name: own for name, own in self._names.items() if own in found}
+            present = {name: own for name, own in self._names.items() if own in columns}
             first = 1
-            for batch in parquet.iter_batches(BATCH_ROWS, columns=sorted(set(there.values()))):
-                yield _arrow_rows(pa.table({name: batch.column(own) for name, own in there.items()}), first)
+            for batch in parquet.iter_batches(BATCH_ROWS, columns=sorted(set(present.values()))):
+                yield _arrow_rows(pa.table({name: batch.column(own) for name, own in present.items()}), first)
                 first += batch.num_rows
 
 
 def _json_row(file: SourceFile, row: int, line: bytes, names: Mapping[str, str], missing: set[str]) -> dict[str, Any]:
-    """A line's row; the columns that it has are taken out of ``missing``."""
+    """Read a line as a row of `ROW`; the columns that it has are removed from ``missing``.
+
+    Args:
+        row: the line's number, from 1.
+        names: from a canonical column to the table's.
+        missing: columns that no line has had so far.
+    """
     try:
         record = json.loads(line)
         problem = None if isinstance(record, dict) else f"is a JSON {type(record).__name__}, not an object"
@@ -120,6 +129,7 @@ def _unwritable(values: dict[str, Any]) -> str | None:
 
 
 def _arrow_rows(table: pa.Table, first: int) -> pl.DataFrame:
+    """Turn canonical columns of any type into rows of `ROW`; a column of an unusable type is a problem of its rows."""
     texts, odd = {}, []
     for name in table.column_names:
         column = table.column(name)
@@ -140,7 +150,7 @@ def _arrow_rows(table: pa.Table, first: int) -> pl.DataFrame:
 
 
 def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
-    """The column as text, or None where its type has no place in an utterance."""
+    """Cast a column to text; None where its type has no place in an utterance."""
     kind = column.type
     if pa.types.is_dictionary(kind):
         return _as_text(column.cast(kind.value_type))

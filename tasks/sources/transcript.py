@@ -1,6 +1,6 @@
-"""A transcript: one file is one conversation, its utterances are numbered in the order of time.
+"""Transcripts: one file is one conversation, whose utterances are numbered in the order of time.
 
-A file that cannot be read costs itself alone: it is one row, rejected with its reason.
+A file that cannot be read costs itself alone: it becomes one rejected row with the reason.
 """
 
 import codecs
@@ -18,17 +18,20 @@ _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class Spoken(NamedTuple):
-    """One utterance of a transcript, every value still text; or what stands in its place, with the problem."""
+    """One utterance of a transcript, every value still text; or a rejected row with its problem and content.
+
+    Attributes:
+        row: 1 for the file's first.
+        audio: a recording of this utterance alone.
+    """
 
     row: int
-    """1 for the file's first."""
     start_s: str | None = None
     end_s: str | None = None
     speaker: str | None = None
     text: str | None = None
     emotion: str | None = None
     audio: str | None = None
-    """A recording of this utterance alone."""
     problem: str | None = None
     content: str | None = None
 
@@ -37,7 +40,7 @@ _SPOKEN = {**dict.fromkeys(Spoken._fields, pl.String), "row": pl.Int64}
 
 
 class Unreadable(Exception):
-    """Why a whole file cannot be read, in words for its row, and what it holds as far as is known."""
+    """A whole file that cannot be read: the reason, in words for its row, and its content as far as it is known."""
 
     def __init__(self, reason: str, content: str = "") -> None:
         super().__init__(reason)
@@ -45,10 +48,10 @@ class Unreadable(Exception):
 
 
 def read_text(file: SourceFile) -> str:
-    """A file's text: UTF-8, or UTF-16 with its mark; a byte that is neither becomes half a surrogate pair.
+    """Read a file as UTF-8, or as UTF-16 with its byte order mark; an undecodable byte becomes half a surrogate pair.
 
     Raises:
-        Unreadable: it is too large, or no text.
+        Unreadable: the file is too large, or is not text.
     """
     if file.size > LARGEST:
         raise Unreadable(f"is larger than {LARGEST >> 20} MB")
@@ -62,13 +65,20 @@ def read_text(file: SourceFile) -> str:
 
 
 def rejected(row: int, problem: str, content: object) -> Spoken:
-    """What stands in the place of an utterance that cannot be read; its content is kept as JSON."""
+    """Make the row of an utterance that cannot be read, with its content as JSON."""
     shown = content[:_SHOWN] if isinstance(content, str) else content
     return Spoken(row, problem=problem, content=json.dumps(shown))
 
 
 def conversation(file: SourceFile, name: str, spoken: Iterable[Spoken], split: str | None = None) -> pl.DataFrame:
-    """A conversation as a source's batch (`tasks.sources.Source.batches`); a rejected row takes no turn."""
+    """Lay a conversation out as a source's batch (`tasks.sources.base.Source.batches`); rejected rows take no turn.
+
+    Args:
+        file: its recordings are those of every utterance that has none of its own.
+        name: the conversation's id.
+        spoken: in any order; they are sorted and numbered by their start.
+        split: of every row.
+    """
     start = pl.col("start_s").cast(pl.Float64, strict=False)
     ordered = pl.DataFrame(list(spoken), schema=_SPOKEN, orient="row").sort(
         pl.col("problem").is_not_null(), start, "row", nulls_last=True
@@ -85,10 +95,10 @@ def conversation(file: SourceFile, name: str, spoken: Iterable[Spoken], split: s
 
 
 def unreadable(file: SourceFile, error: Unreadable) -> pl.DataFrame:
-    """The one row of a file that cannot be read."""
+    """Make the one row of a file that cannot be read."""
     return conversation(file, stem(file), [rejected(1, str(error), error.content)])
 
 
 def stem(file: SourceFile) -> str:
-    """What a file's conversation is called: its name below the source's folder, without the ending."""
+    """Name a file's conversation: its path below the source's folder, without the ending."""
     return file.name.rpartition(".")[0]

@@ -1,4 +1,4 @@
-"""WhisperX: JSON with segments, words and speakers beside the recording, one conversation a file."""
+"""WhisperX transcripts: JSON with segments, words and speakers beside the recording, one conversation a file."""
 
 import json
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
 
 
 class WhisperX:
-    """A segment is an utterance; where it names no speaker, it is that of its words, if they agree."""
+    """Reader of WhisperX files: a segment is an utterance; its speaker may be that of its words, if they agree."""
 
     def files(self, path: str, media_root: str | None) -> list[SourceFile]:
         return with_recordings(find_files(path, (".json",), EXPECTED), path, media_root)
@@ -35,10 +35,10 @@ class WhisperX:
 
 def _segments(text: str) -> list[Any]:
     try:
-        found = json.loads(text)
+        document = json.loads(text)
     except ValueError as error:
         raise Unreadable(f"is not JSON: {error}", text) from error
-    segments = found.get("segments") if isinstance(found, dict) else None
+    segments = document.get("segments") if isinstance(document, dict) else None
     if not isinstance(segments, list):
         raise Unreadable("is not a JSON object with a list of `segments`", text)
     return segments

@@ -1,1 +1,1 @@
-"""Pickles that authors publish, read through a list of what may be in them."""
+"""Pickles that authors publish, read through a list of allowed content."""

@@ -1,7 +1,7 @@
-"""The tuples that SDT, MMGCN and COSMIC publish of MELD and IEMOCAP: which field stands where, and what it says.
+"""The tuples that SDT, MMGCN and COSMIC publish of MELD and IEMOCAP: the order and meaning of their fields.
 
-A field is a dict from a conversation to what there is of each of its utterances, in their order. Which tuple a file
-holds is seen from their number and from what they are of.
+A field is a dict from a conversation to a value for each of its utterances, in their order. The number and types of
+the fields tell which tuple a file holds.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ from tasks.errors import WorkflowError
 
 MELD = ("neutral", "surprise", "fear", "sadness", "joy", "disgust", "anger")
 IEMOCAP = ("happy", "sad", "neutral", "angry", "excited", "frustrated")
-# What is unpacked may be this much larger than the file: the same object can stand in many places.
+# The content may be this much larger than the file: the same object can be referred to in many places.
 _MOST_GROWTH = 16
 _SMALL = 2**20
 _MOST_VALUES = 2**16  # in a vector
@@ -25,8 +25,10 @@ _MOST_VALUES = 2**16  # in a vector
 class Layout(NamedTuple):
     """One published tuple.
 
-    ``fields``: in their order. A `-` is passed over, as its authors do; several of a name are averaged, as theirs do:
-    the last layers of RoBERTa. ``speakers``: what tells speakers apart, one-hot rows or a letter.
+    Attributes:
+        speakers: kind of a speaker's value: `vector` (one-hot) or `text` (a letter).
+        fields: names in their order. A `-` is ignored, as its authors do; several of one name, the last layers of
+            RoBERTa, are averaged, as theirs do.
     """
 
     name: str
@@ -55,7 +57,7 @@ _SPLITS = ("test", "dev", "train")
 
 
 class Conversation(NamedTuple):
-    """What there is of one, an item for each utterance."""
+    """A conversation's values, an item for each utterance."""
 
     id: str
     split: str
@@ -66,10 +68,10 @@ class Conversation(NamedTuple):
 
 @dataclass(frozen=True)
 class Published:
-    """A file's tuple, of a layout that it fits; the same conversations in every field.
+    """A file's tuple and the layout that it fits; every field has the same conversations.
 
     Attributes:
-        fields: by name; several layers of text stay apart.
+        fields: by name, a list where several have it, such as the layers of text.
         dims: length of each modality's vectors.
         keys: the file's own key of each conversation, by the conversation's id.
     """
@@ -83,10 +85,14 @@ class Published:
         return (self._conversation(name, key) for name, key in self.keys.items())
 
     def vectors(self, conversation: str) -> dict[Modality, npt.NDArray[np.float32]]:
-        """(T, C) of each modality. Raises: WorkflowError: something that is no number among them."""
+        """Return a conversation's vectors (T, C) of each modality, several layers averaged.
+
+        Raises:
+            WorkflowError: a value does not fit into a float.
+        """
         key = self.keys[conversation]
         layers = {m: [_matrix(part[key], conversation, m) for part in self.fields[m]] for m in self.dims}
-        return {m: np.mean(found, axis=0).reshape(-1, self.dims[m]) for m, found in layers.items()}
+        return {m: np.mean(matrices, axis=0).reshape(-1, self.dims[m]) for m, matrices in layers.items()}
 
     def _conversation(self, name: str, key: Any) -> Conversation:
         speakers, labels, texts = (self.fields[field][0][key] for field in ("speakers", "labels", "sentences"))
@@ -98,10 +104,10 @@ class Published:
 
 
 def published(content: object, size: int) -> Published:
-    """Understand what a file of ``size`` bytes holds.
+    """Recognise the content of a file of ``size`` bytes.
 
     Raises:
-        WorkflowError: it fits none of the published layouts, or its fields do not fit each other; says which.
+        WorkflowError: the content fits no published layout, or its fields do not fit each other.
     """
     parts = content if isinstance(content, tuple | list) else ()
     layout = next((layout for layout in LAYOUTS if _fits(layout, parts)), None)
@@ -116,9 +122,9 @@ def published(content: object, size: int) -> Published:
         if name != "-":
             fields.setdefault(name, []).append(set(part) if name in _SPLITS else part)
     dims = {m: len(_first(fields[m][0])) for m in MODALITIES if m in fields}
-    whole = Published(layout, fields, dims, _keys(fields["labels"][0]))
-    _check(whole, size)
-    return whole
+    result = Published(layout, fields, dims, _keys(fields["labels"][0]))
+    _check(result, size)
+    return result
 
 
 def _fits(layout: Layout, parts: Sequence[Any]) -> bool:
@@ -138,7 +144,7 @@ def _expected(field: str, layout: Layout) -> str:
 
 
 def _first(part: dict[Any, Any]) -> Any:
-    """What a field says of the first utterance."""
+    """A field's value for the first utterance; None where there is no utterance."""
     return next((value[0] for value in part.values() if _is_sequence(value) and len(value)), None)
 
 
@@ -171,24 +177,32 @@ def _keys(labels: dict[Any, Any]) -> dict[str, Any]:
     return keys
 
 
-def _check(found: Published, size: int) -> None:
-    """Every field says something of the right kind and length of every utterance, and all of it is no bomb."""
-    grown = 0
-    for name, key in found.keys.items():
+def _check(content: Published, size: int) -> None:
+    """Check that every field has a value of the right kind and length for every utterance, and that they stay small.
+
+    Raises:
+        WorkflowError: otherwise; names the conversation and the field.
+    """
+    unpacked = 0
+    for name, key in content.keys.items():
         count = None
-        for field, part in ((f, p) for f, parts in found.fields.items() if f not in _SPLITS for p in parts):
+        for field, part in ((f, p) for f, parts in content.fields.items() if f not in _SPLITS for p in parts):
             items = part.get(key)
             if not _is_sequence(items) or len(items) != (len(items) if count is None else count):
                 raise WorkflowError(f"conversation {name!r}: {field} is missing or of another length than those before")
             count = len(items)
-            grown += _check_items(found, name, field, items)
-            if grown > max(_SMALL, _MOST_GROWTH * size):
+            unpacked += _check_items(content, name, field, items)
+            if unpacked > max(_SMALL, _MOST_GROWTH * size):
                 raise WorkflowError(f"the pickle unpacks to more than {_MOST_GROWTH} times its {size:,} bytes: refused")
 
 
-def _check_items(found: Published, name: str, field: str, items: Sequence[Any]) -> int:
-    """Returns: their size, in bytes or characters."""
-    expected, length, size = _expected(field, found.layout), found.dims.get(cast(Modality, field)), 0
+def _check_items(content: Published, name: str, field: str, items: Sequence[Any]) -> int:
+    """Check a field's values of one conversation.
+
+    Returns:
+        Their size, in bytes or characters.
+    """
+    expected, length, size = _expected(field, content.layout), content.dims.get(cast(Modality, field)), 0
     for turn, item in enumerate(items):
         kind = _kind(item)
         if kind != expected or (length is not None and len(item) != length):
@@ -220,5 +234,5 @@ def _speaker(who: Any) -> str | None:
 
 
 def _text(text: str) -> str:
-    """A pickle can hold half a surrogate pair, which is no text."""
+    """Replace halves of surrogate pairs, which a pickle can hold and UTF-8 cannot."""
     return text.encode("utf-8", "replace").decode()

@@ -1,4 +1,4 @@
-"""The pickles that the authors of SDT, MMGCN and COSMIC publish: utterances, labels, splits and ready features."""
+"""The pickles that the authors of SDT, MMGCN and COSMIC publish: utterances, labels, splits and features."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -7,7 +7,7 @@ import polars as pl
 
 from tasks.archive.schema import UTTERANCES
 from tasks.errors import WorkflowError
-from tasks.sources.base import BATCH_ROWS, Given, SourceFile, find_files
+from tasks.sources.base import BATCH_ROWS, SourceFeatures, SourceFile, find_files
 from tasks.sources.pickles.published import LAYOUTS, Published, published
 from tasks.sources.pickles.unpickler import unpickle
 
@@ -15,24 +15,24 @@ EXPECTED = f"one pickle of {', '.join(layout.name for layout in LAYOUTS)}"
 
 
 class SdtPickle:
-    """One file; a conversation's turns are numbered from 0, since it names none that mean anything elsewhere."""
+    """Reader of one pickle. It numbers no turns, so those of a conversation count from 0."""
 
     def files(self, path: str, media_root: str | None) -> list[SourceFile]:  # noqa: ARG002
-        found = find_files(path, (".pkl", ".pickle", ".pk", ".p"), EXPECTED)
-        if len(found) > 1:
-            raise WorkflowError(f"{path} holds {len(found)} pickles: name one\n  expected: {EXPECTED}")
-        return found
+        files = find_files(path, (".pkl", ".pickle", ".pk", ".p"), EXPECTED)
+        if len(files) > 1:
+            raise WorkflowError(f"{path} holds {len(files)} pickles: name one\n  expected: {EXPECTED}")
+        return files
 
     def batches(self, file: SourceFile, media_root: str | None) -> Iterator[pl.DataFrame]:  # noqa: ARG002
         rows = _rows(_read(file))
-        nothing = dict.fromkeys(("problem", "content", *UTTERANCES.names))
-        schema = {**dict.fromkeys(nothing, pl.String), "row": pl.Int64, "ready": pl.Boolean}
+        empty = dict.fromkeys(("problem", "content", *UTTERANCES.names))
+        schema = {**dict.fromkeys(empty, pl.String), "row": pl.Int64, "ready": pl.Boolean}
         while batch := list(islice(rows, BATCH_ROWS)):
-            yield pl.DataFrame([{**nothing, **row} for row in batch], schema=schema, orient="row")
+            yield pl.DataFrame([{**empty, **row} for row in batch], schema=schema, orient="row")
 
-    def features(self, file: SourceFile) -> Given:
-        found = _read(file)
-        return Given(found.layout.name, found.dims, list(found.keys), found.vectors)
+    def features(self, file: SourceFile) -> SourceFeatures:
+        content = _read(file)
+        return SourceFeatures(content.layout.name, content.dims, list(content.keys), content.vectors)
 
 
 def _read(file: SourceFile) -> Published:
@@ -43,9 +43,10 @@ def _read(file: SourceFile) -> Published:
         raise WorkflowError(f"{file.url}: {error}") from None
 
 
-def _rows(found: Published) -> Iterator[dict[str, object]]:
+def _rows(content: Published) -> Iterator[dict[str, object]]:
+    """The utterances as canonical values, numbered through the whole file."""
     number = 0
-    for conversation in found.conversations():
+    for conversation in content.conversations():
         spoken = zip(conversation.speakers, conversation.texts, conversation.emotions, strict=True)
         for turn, (speaker, text, emotion) in enumerate(spoken):
             number += 1

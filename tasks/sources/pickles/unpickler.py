@@ -1,8 +1,8 @@
-"""Reading a pickle that someone else made: numbers, text, plain containers and numeric numpy arrays, nothing else.
+"""Unpickler for files from strangers: numbers, text, plain containers and numeric numpy arrays, nothing else.
 
-A pickle is a program. What it may ask for by name is listed here, and none of that is the thing itself: a name gives a
-stand-in that cannot be altered and does one harmless thing. Before it runs, its steps are walked through without being
-carried out, so that a few bytes cannot ask for the machine's memory.
+A pickle is a program. The names that it may ask for are listed here, and none of them gives the real object: each
+gives a stand-in that cannot be altered and does one harmless thing. Before the program runs, its opcodes are walked
+through without being executed, so that a few bytes cannot ask for the machine's memory.
 """
 
 import math
@@ -18,7 +18,7 @@ import numpy.typing as npt
 from tasks.errors import WorkflowError
 from tasks.sources.base import SourceFile
 
-LARGEST = 4 * 2**30  # bytes of a file; a pickle has to be held as a whole
+LARGEST = 4 * 2**30  # bytes of a file; a pickle has to fit into memory as a whole
 _MOST_STEPS = 50_000_000
 _NUMERIC = re.compile(r"[<=|]?(b1|[iu][1248]|f[248])")
 _MEMO = {"PUT", "BINPUT", "LONG_BINPUT"}
@@ -32,14 +32,14 @@ _STEPS = {ord(step.code): step for step in pickletools.opcodes}
 
 
 class _Refused(Exception):
-    """Something that has no place in a file of features."""
+    """Content that has no place in a file of features; the message completes "refused, it ..."."""
 
 
 def unpickle(file: SourceFile) -> Any:
-    """What the file holds; arrays are numpy's, scalars and `OrderedDict`, `defaultdict` are Python's numbers and dicts.
+    """Read a file. Arrays stay numpy's; scalars, `OrderedDict` and `defaultdict` become Python's numbers and dicts.
 
     Raises:
-        WorkflowError: it asks for anything else, by name, for more memory than it is worth, or is no whole pickle.
+        WorkflowError: the file asks for anything else, for memory out of proportion to its size, or is incomplete.
     """
     if file.size > LARGEST:
         raise WorkflowError(f"{file.url}: {file.size:,} bytes, and a pickle of at most {LARGEST:,} is read")
@@ -63,7 +63,7 @@ def unpickle(file: SourceFile) -> Any:
 
 
 def _walk(file: BinaryIO, size: int) -> None:
-    """Pass over every step.
+    """Walk through every opcode without executing it.
 
     Raises:
         _Refused: a length, memo number or count of steps out of proportion.
@@ -85,7 +85,7 @@ def _walk(file: BinaryIO, size: int) -> None:
 
 
 def _pass_over(file: BinaryIO, step: pickletools.OpcodeInfo, size: int) -> int:
-    """Leave the file after the step's argument; return it where it numbers a place or a length."""
+    """Move past an opcode's argument; return it where it is a memo number or a length."""
     width = step.arg.n if step.arg is not None else 0
     if width == pickletools.UP_TO_NEWLINE:
         line = file.readline()
@@ -102,7 +102,7 @@ def _pass_over(file: BinaryIO, step: pickletools.OpcodeInfo, size: int) -> int:
 
 
 class _Stand:
-    """What stands for a name: can be called, if it does anything, and cannot be altered."""
+    """Stand-in for a name: it can be called, where that is allowed, and cannot be altered."""
 
     __slots__ = ("_do", "_name")
 
@@ -119,7 +119,7 @@ class _Stand:
 
 
 class _DType:
-    """The type of an array: of numbers."""
+    """Stand-in for `numpy.dtype`, of numbers only."""
 
     def __init__(self, code: object, *_: object) -> None:
         if not isinstance(code, str) or not _NUMERIC.fullmatch(code):
@@ -135,7 +135,7 @@ class _DType:
 
 
 class _Array(np.ndarray[Any, np.dtype[Any]]):
-    """An array that fills itself with checked content alone."""
+    """Array that accepts checked content only."""
 
     def __setstate__(self, state: Any, /) -> None:
         match state:
@@ -174,7 +174,7 @@ def _scalar(dtype: _DType, raw: bytes | str) -> int | float | bool:
 
 
 def _encode(text: str, encoding: str) -> bytes:
-    """How Python 3 writes bytes where the format has only text."""
+    """Stand-in for `_codecs.encode`: Python 3 writes bytes so where the format has only text."""
     if not isinstance(text, str) or encoding != "latin1":
         raise _Refused("calls _codecs.encode with something else than bytes as text")
     return text.encode("latin1")

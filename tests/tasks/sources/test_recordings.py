@@ -53,12 +53,12 @@ def test_beside_a_single_file_no_folder_is_searched(tmp_path: Path) -> None:
 def test_on_an_object_store_as_on_disk() -> None:
     for name in ("a.json", "d/b.json", "d/b.mp4"):
         fsspec.filesystem("memory").pipe_file(f"/recordings/{name}", b"{}")
-    way_in = source("whisperx")
-    files = way_in.files("memory://recordings", None)
+    whisperx = source("whisperx")
+    files = whisperx.files("memory://recordings", None)
     assert [(file.name, file.video) for file in files] == [("a.json", None), ("d/b.json", "d/b.mp4")]
-    assert way_in.files("memory://recordings/d/b.json", None)[0].video == "b.mp4"
-    assert way_in.files("memory://recordings/d", "memory://recordings/d")[0].video == "b.mp4"
-    assert next(iter(way_in.batches(files[0], None)))["problem"][0].startswith("is not a JSON object")
+    assert whisperx.files("memory://recordings/d/b.json", None)[0].video == "b.mp4"
+    assert whisperx.files("memory://recordings/d", "memory://recordings/d")[0].video == "b.mp4"
+    assert next(iter(whisperx.batches(files[0], None)))["problem"][0].startswith("is not a JSON object")
 
 
 def test_a_media_root_that_is_not_there_is_an_error(tmp_path: Path) -> None:

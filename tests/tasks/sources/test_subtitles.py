@@ -40,9 +40,9 @@ intro
 
 def read(folder: Path, kind: str, text: str | bytes) -> pl.DataFrame:
     (folder / f"talk.{kind}").write_bytes(text if isinstance(text, bytes) else text.encode())
-    way_in = source(kind)
-    [file] = way_in.files(str(folder), None)
-    return pl.concat(list(way_in.batches(file, None)))
+    subtitles = source(kind)
+    [file] = subtitles.files(str(folder), None)
+    return pl.concat(list(subtitles.batches(file, None)))
 
 
 @pytest.mark.parametrize("break_", ["\n", "\r\n", "\r"])

@@ -29,8 +29,8 @@ def write(path: Path, *segments: Any) -> Path:
 
 
 def read(path: Path) -> pl.DataFrame:
-    way_in = source("whisperx")
-    return pl.concat([batch for file in way_in.files(str(path), None) for batch in way_in.batches(file, None)])
+    whisperx = source("whisperx")
+    return pl.concat([batch for file in whisperx.files(str(path), None) for batch in whisperx.batches(file, None)])
 
 
 def test_segments_are_utterances_of_one_conversation(tmp_path: Path) -> None:

@@ -4,17 +4,17 @@ import polars as pl
 import pytest
 
 from tasks.errors import WorkflowError
-from tasks.sources.base import WithFeatures
+from tasks.sources.base import FeatureSource
 from tasks.sources.pickles.sdt_pickle import SdtPickle
 from tasks.sources.registry import source
 from tests.fixtures.pickles import DIMS, fields, write
 
 
 def test_rows_of_every_utterance_in_their_order(tmp_path: Path) -> None:
-    way_in = source("sdt-pickle")
-    assert isinstance(way_in, WithFeatures)
-    (file,) = way_in.files(str(write(tmp_path / "meld_multimodal_features.pkl", "SDT on MELD")), None)
-    rows = pl.concat(way_in.batches(file, None))
+    pickles = source("sdt-pickle")
+    assert isinstance(pickles, FeatureSource)
+    (file,) = pickles.files(str(write(tmp_path / "meld_multimodal_features.pkl", "SDT on MELD")), None)
+    rows = pl.concat(pickles.batches(file, None))
     expected = fields("SDT on MELD")["labels"]
     assert rows["conversation_id"].unique(maintain_order=True).to_list() == [str(key) for key in expected]
     assert rows["turn"].to_list() == [str(turn) for labels in expected.values() for turn in range(len(labels))]
