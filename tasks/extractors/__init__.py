@@ -1,1 +1,1 @@
-"""Extractors: media to one vector of fixed size for each utterance."""
+"""Extractors: an utterance's text, sound or pictures to one vector of fixed size."""

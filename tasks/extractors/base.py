@@ -1,6 +1,6 @@
-"""What an extractor is: media to one vector of fixed size for each utterance.
+"""The interface of an extractor: utterances and their media to one vector of fixed size each.
 
-What is known of one is cheap to ask: a model is loaded by `ExtractorSpec.load` alone, in the worker that uses it.
+A spec is cheap to make and to ask: only `ExtractorSpec.load` loads a model, in the worker that uses it.
 """
 
 from dataclasses import dataclass, field
@@ -23,10 +23,10 @@ class Extracted:
     """Features of N utterances.
 
     Attributes:
-        vectors: (N, C) float32; what stands where there is none does not matter.
-        valid: (N,) whether there is a vector.
-        reasons: for each utterance why there is none, or None where it is valid or simply has no such modality.
-        seconds: (N,) of media that were read; 0 where that is not known, None where nothing has a length.
+        vectors: (N, C) float32; rows that are not valid may hold anything.
+        valid: (N,) whether the utterance has a vector.
+        reasons: for each utterance why it has none; None where it is valid or simply lacks the modality.
+        seconds: (N,) of media that were read, 0 where unknown; None where the modality has no length.
     """
 
     vectors: npt.NDArray[np.float32]
@@ -36,16 +36,17 @@ class Extracted:
 
     @classmethod
     def none(cls, rows: int, dim: int) -> "Extracted":
-        """No vector yet, and nothing wrong yet."""
+        """Make the result of ``rows`` utterances before any is described: no vector, no reason."""
         return cls(np.zeros((rows, dim), np.float32), np.zeros(rows, bool), [None] * rows, np.zeros(rows))
 
     def put(self, rows: int | list[int], vectors: npt.NDArray[np.floating]) -> None:
+        """Set the vectors of some rows and mark these as valid."""
         self.vectors[rows], self.valid[rows] = vectors, True
 
-    def put_all(self, rows: list[int], made: "Extracted") -> None:
-        """What was made of some of the rows, with and without a vector."""
-        self.vectors[rows], self.valid[rows] = made.vectors, made.valid
-        for row, reason in zip(rows, made.reasons, strict=True):
+    def put_all(self, rows: list[int], part: "Extracted") -> None:
+        """Set the results of some rows, with and without a vector."""
+        self.vectors[rows], self.valid[rows] = part.vectors, part.valid
+        for row, reason in zip(rows, part.reasons, strict=True):
             self.reasons[row] = reason
 
 
@@ -53,25 +54,25 @@ class Extractor(Protocol):
     """A loaded extractor. An utterance's vector does not depend on the others of the call."""
 
     def __call__(self, utterances: pa.Table, media: MediaRoot) -> Extracted:
-        """``utterances``: rows of `tasks.archive.schema.UTTERANCES`."""
+        """Describe utterances, rows of `tasks.archive.schema.UTTERANCES`, whose URIs are relative to ``media``."""
         ...
 
 
 @dataclass(frozen=True)
 class ExtractorSpec:
-    """What is known of an extractor without loading it.
+    """Description of an extractor, known without loading it.
 
     Attributes:
         name: as in a configuration.
         dim: length C of a vector.
         licence: of the model or engine behind it.
-        code: version of our own code; raised when the vectors it gives change.
-        packages: the installed packages that decide the vectors.
+        code: version of our own code, raised when its vectors change.
+        packages: the installed packages whose versions decide the vectors.
         loader: "module:function" below `tasks.extractors`; the function takes ``argument`` and returns an `Extractor`.
-        resources: what a worker asks for, unless the configuration says otherwise.
-        identity: what decides the vectors in the name's place, where the name is that of a file which may change.
-        reads: what decides an utterance's vector: it alone, or its whole conversation.
-        storage: how its vectors are kept.
+        resources: of one worker, unless the configuration sets them.
+        identity: decides the vectors in place of the name, where the name is that of a file which may change.
+        reads: what an utterance's vector depends on: it alone, or its whole conversation.
+        storage: number format of the stored vectors.
     """
 
     name: str
@@ -89,13 +90,13 @@ class ExtractorSpec:
 
     @property
     def fingerprint(self) -> str:
-        """Equal exactly when the vectors are made in the same way."""
+        """Hash of everything that decides the vectors: equal exactly when they are computed in the same way."""
         versions = [f"{package} {version(package)}" for package in self.packages]
-        made = fingerprint(self.identity or self.name, self.dim, self.code, versions)
-        return made if self.storage == "float32" else fingerprint(made, self.storage)
+        computed = fingerprint(self.identity or self.name, self.dim, self.code, versions)
+        return computed if self.storage == "float32" else fingerprint(computed, self.storage)
 
     def load(self) -> Extractor:
-        """Load the model, here and now."""
+        """Import the extractor's module and load its model."""
         module, function = self.loader.split(":")
         loaded: Extractor = getattr(import_module(module), function)(self.argument)
         return loaded

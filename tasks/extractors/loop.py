@@ -1,4 +1,4 @@
-"""The loop of every extractor that reads media: each row's stretch of a file is read, what is wrong noted."""
+"""The loop of every extractor that reads media: it reads each row's stretch of a file and notes what is wrong."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
@@ -16,7 +16,7 @@ from tasks.extractors.media.files import MediaFault, MediaFile, MediaRoot, Span,
 
 Read = TypeVar("Read")
 
-SOUND = ("audio", "video")  # the columns that may name a file with sound, the first that does counts
+SOUND = ("audio", "video")  # columns that may name a file with sound; the first that is filled counts
 PICTURES = ("video",)
 
 
@@ -25,14 +25,18 @@ def read_each(
     columns: tuple[str, ...],
     media: MediaRoot,
     read: Callable[[MediaFile, str, Span], Read],
-    found: Extracted,
+    extracted: Extracted,
 ) -> Iterator[tuple[int, Read]]:
-    """Row and reading of every utterance that has a file; one whose file is at fault gets its reason in ``found``.
+    """Yield row and reading of every utterance that has a file; neighbours with the same file share its opening.
 
-    ``read`` is given the open file, its URI and the utterance's stretch. Utterances of one file that follow one
-    another share its opening.
+    Args:
+        utterances: rows of `tasks.archive.schema.UTTERANCES`.
+        columns: those that may name the file, `SOUND` or `PICTURES`.
+        media: the folder that URIs are relative to.
+        read: called with the open file, its URI and the utterance's stretch of it.
+        extracted: gets the reason of each utterance whose file is at fault, and the seconds that were read.
     """
-    for uri, rows in groupby(_stretches(utterances, columns, found), key=itemgetter(1)):
+    for uri, rows in groupby(_stretches(utterances, columns, extracted), key=itemgetter(1)):
         with ExitStack() as opened:
             file: MediaFile | None = None
             for row, _, stretch in rows:
@@ -44,12 +48,12 @@ def read_each(
                         file = file or opened.enter_context(media.open(uri))
                         reading = _checked(read, file, uri, stretch)
                 except MediaFault as fault:
-                    found.reasons[row] = str(fault)
+                    extracted.reasons[row] = str(fault)
                     opened.close()  # a fault may leave a decoder anywhere
                     file = None
                     continue
-                if found.seconds is not None:
-                    found.seconds[row] = _length(file, stretch)
+                if extracted.seconds is not None:
+                    extracted.seconds[row] = _length(file, stretch)
                 yield row, reading
 
 
@@ -60,15 +64,15 @@ def describe_each(
     describe: Callable[[MediaFile, str, Span], npt.NDArray[np.float32]],
     dim: int,
 ) -> Extracted:
-    """Vectors (N, ``dim``) of an extractor that makes one of each stretch by itself."""
-    found = Extracted.none(utterances.num_rows, dim)
-    for row, vector in read_each(utterances, columns, media, describe, found):
-        found.put(row, vector)
-    return found
+    """Compute vectors (N, ``dim``) with a function that describes one stretch; other arguments as of `read_each`."""
+    extracted = Extracted.none(utterances.num_rows, dim)
+    for row, vector in read_each(utterances, columns, media, describe, extracted):
+        extracted.put(row, vector)
+    return extracted
 
 
-def _stretches(utterances: pa.Table, columns: tuple[str, ...], found: Extracted) -> Iterator[tuple[int, str, Span]]:
-    """Row, URI and stretch of every utterance that has a file and a stretch of it."""
+def _stretches(utterances: pa.Table, columns: tuple[str, ...], extracted: Extracted) -> Iterator[tuple[int, str, Span]]:
+    """Yield row, URI and stretch of every utterance that names a file and a valid span."""
     for row, values in enumerate(utterances.select([*columns, "start_s", "end_s"]).to_pylist()):
         uri = next((values[name] for name in columns if values[name]), None)
         if uri is None:
@@ -76,19 +80,19 @@ def _stretches(utterances: pa.Table, columns: tuple[str, ...], found: Extracted)
         try:
             stretch = span(values["start_s"], values["end_s"])
         except MediaFault as fault:
-            found.reasons[row] = str(fault)
+            extracted.reasons[row] = str(fault)
             continue
         yield row, uri, stretch
 
 
 def _length(file: MediaFile, stretch: Span) -> float:
-    """Seconds of a stretch, as far as the recording goes; 0 where no one has said how far that is."""
+    """Seconds of a stretch up to the recording's end; 0 where neither span nor decoder tells one."""
     ends = [end for end in (stretch.end, file.seconds) if end is not None]
     return max(0.0, min(*ends, stretch.limit) - stretch.start) if ends else 0.0  # a damaged header may say anything
 
 
 def _checked(read: Callable[[MediaFile, str, Span], Read], file: MediaFile, uri: str, stretch: Span) -> Read:
-    """The reading, unless something failed below the decoder, whatever it made of that."""
+    """Read a stretch; a failure below the decoder is raised even if the decoder took it for the end of the file."""
     try:
         return read(file, uri, stretch)
     finally:
@@ -98,7 +102,7 @@ def _checked(read: Callable[[MediaFile, str, Span], Read], file: MediaFile, uri:
 def gathered(
     readings: Iterable[tuple[int, Read]], size: Callable[[Read], int], enough: int
 ) -> Iterator[list[tuple[int, Read]]]:
-    """Readings that follow one another together, until their sizes reach ``enough``."""
+    """Group consecutive readings until the sum of their sizes reaches ``enough``."""
     batch: list[tuple[int, Read]] = []
     filled = 0
     for reading in readings:

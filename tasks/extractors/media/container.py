@@ -1,4 +1,4 @@
-"""A media file as FFmpeg reads it: its tracks, and a track's frames in a stretch of time."""
+"""Media containers as FFmpeg reads them: tracks, and a track's frames in a stretch of time."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,16 +7,19 @@ from typing import Any, Literal
 
 from tasks.extractors.media.files import MediaFault, MediaFile, Span
 
-# Decoding begins this much before a span: a codec needs what came before to give the right samples.
+# Decoding begins this much before a span: a codec needs earlier packets to give the right samples.
 _LEAD_S = 0.5
 
 
 @contextmanager
 def container(file: MediaFile, keep: bool = True) -> Iterator[Any]:
-    """A PyAV container over an open file; what FFmpeg cannot read is a `MediaFault`.
+    """Open a PyAV container over a file.
 
-    Where it is kept for the next stretch, this one must be as good as the first to whatever decodes it: pictures do not
-    depend on what was decoded before, but some decoders of sound remember more than a seek makes them forget.
+    With ``keep`` the next stretch goes on with the same container, which is right for pictures: they do not depend on
+    what was decoded before. Some decoders of sound remember more than a seek resets, so sound opens a new one.
+
+    Raises:
+        MediaFault: FFmpeg cannot read the file.
     """
     import av
 
@@ -31,10 +34,10 @@ def container(file: MediaFile, keep: bool = True) -> Iterator[Any]:
 
 
 def track(opened: Any, kind: Literal["audio", "video"]) -> Any:
-    """The container's first track of a kind, to be decoded on one thread: the worker asked Ray for no more.
+    """Return the container's first track of a kind, set to decode on one thread, as the worker asked Ray for.
 
     Raises:
-        MediaFault: there is none, or FFmpeg has no decoder for it.
+        MediaFault: the container has none, or FFmpeg has no decoder for it.
     """
     streams = getattr(opened.streams, kind)
     if not streams:
@@ -47,9 +50,9 @@ def track(opened: Any, kind: Literal["audio", "video"]) -> Any:
 
 
 def frames(opened: Any, stream: Any, stretch: Span) -> Iterator[tuple[float, Any]]:
-    """A track's frames up to the end of the stretch, each with its time in seconds since the recording's beginning.
+    """Yield a track's frames up to the end of a stretch, each with its time in seconds from the recording's beginning.
 
-    They begin at a place before the stretch where decoding can.
+    The first ones lie before the stretch, where decoding can begin.
 
     Raises:
         MediaFault: the stretch begins after the recording's end, or has no end and the recording is too long.
@@ -68,16 +71,16 @@ def frames(opened: Any, stream: Any, stretch: Span) -> Iterator[tuple[float, Any
 
 
 def _decoded_before(opened: Any, stream: Any, start: float) -> Iterator[tuple[float, Any]]:
-    """Frames from a place before ``start`` on, or from the first one."""
+    """Yield timed frames from a place before ``start`` on, else from the first one."""
     origin = (opened.start_time or 0) / 1e6  # a cut or a broadcast may begin at any time
     lead = _LEAD_S
     while lead < start:
         opened.seek(int((origin + start - lead) * 1e6), backward=True)
-        found = _timed(opened, stream, origin)
-        first = next(found, None)
+        timed = _timed(opened, stream, origin)
+        first = next(timed, None)
         if first is not None and first[0] <= start:
             yield first
-            yield from found
+            yield from timed
             return
         lead *= 4  # a broadcast has no index: decoding began at the next whole picture only
     if lead > _LEAD_S or stream.type == "video":  # other pictures may have been decoded before
@@ -90,5 +93,5 @@ def _timed(opened: Any, stream: Any, origin: float) -> Iterator[tuple[float, Any
 
 
 def seconds(opened: Any) -> float | None:
-    """How long the container says that it is."""
+    """Duration that the container states; None where it states none."""
     return None if opened.duration is None else opened.duration / 1e6

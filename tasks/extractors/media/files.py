@@ -1,7 +1,7 @@
-"""Media files: found below the media root and nowhere else, decoded only where an utterance lies.
+"""Media files below the media root, opened nowhere else and read only where an utterance lies.
 
-What is wrong with a file is a `MediaFault`: it costs the utterance its vector, and its reason is kept. A store that
-does not answer is no fault of the file, and goes up.
+A `MediaFault` is something wrong with a file: it costs the utterance its vector, and its reason is stored. A store
+that does not answer is no fault of the file, and its error goes up.
 """
 
 import errno
@@ -20,25 +20,25 @@ from tasks.storage.filesystem import answering, file_version, open_url
 
 MAX_SECONDS = 600.0
 MAX_BYTES = 64 * 2**30  # of a file; ten hours of video have fewer
-# A store is asked for so much at a time, and the last blocks are kept: an index at a file's end, and the stretch.
+# Size of a store's read, and how many are cached: enough for the index at a file's end and for the stretch.
 _BLOCK_BYTES, _BLOCKS = 2 * 2**20, 16
 _NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
 
 
 class MediaFault(Exception):
-    """Why an utterance's media cannot be used, in words for its row."""
+    """A reason why an utterance's media cannot be used, in words for its row."""
 
 
 @dataclass(frozen=True)
 class Span:
-    """A stretch of a recording in seconds; ``end`` None: to its end."""
+    """A stretch of a recording in seconds; without ``end``, up to the recording's."""
 
     start: float
     end: float | None
 
     @property
     def limit(self) -> float:
-        """Where decoding stops; a recording that goes on there although the span has no end is too long."""
+        """Time at which decoding stops; without ``end``, a recording that reaches it is too long."""
         return self.start + MAX_SECONDS if self.end is None else self.end
 
     def too_long(self) -> MediaFault:
@@ -49,10 +49,10 @@ class Span:
 
 
 def span(start_s: float | None, end_s: float | None) -> Span:
-    """The stretch that an utterance names.
+    """Check an utterance's times and make them a stretch.
 
     Raises:
-        MediaFault: it is negative, empty, reversed or longer than the limit.
+        MediaFault: the span is negative, empty, reversed or longer than the limit.
     """
     start, end = start_s or 0.0, math.inf if end_s is None else end_s
     if not 0 <= start < end:
@@ -63,7 +63,7 @@ def span(start_s: float | None, end_s: float | None) -> Span:
 
 
 class MediaFile:
-    """An open file as decoders read it; they may take a failing read for the file's end, so the failure is kept."""
+    """An open file for decoders, which may take a failing read for the file's end: `check` raises it later."""
 
     def __init__(self, file: IO[bytes], url: str) -> None:
         self._file, self._url = file, url
@@ -71,25 +71,25 @@ class MediaFile:
         self.seconds: float | None = None  # as its decoder says
         self._failure: Exception | None = None
         self._closing = ExitStack()
-        self._kept: Any = None
+        self._decoder: Any = None  # kept open for the next stretch
 
     @contextmanager
     def decoder(self, opening: Callable[[], AbstractContextManager[Any]], keep: bool) -> Iterator[Any]:
-        """What ``opening`` gives: for this stretch alone, or kept for those that are read after it."""
-        if self._kept is None or not keep:
+        """Open a decoder: for this stretch alone, or with ``keep`` for those that are read after it as well."""
+        if self._decoder is None or not keep:
             self.close()
             self.seek(0)
         if not keep:
             with opening() as opened:
                 yield opened
             return
-        if self._kept is None:
-            self._kept = self._closing.enter_context(opening())
-        yield self._kept
+        if self._decoder is None:
+            self._decoder = self._closing.enter_context(opening())
+        yield self._decoder
 
     def close(self) -> None:
-        """Close the decoder that was kept; the file itself belongs to who opened it."""
-        self._kept = None
+        """Close the decoder that is still open; the file itself belongs to whoever opened it."""
+        self._decoder = None
         self._closing.close()
 
     def read(self, size: int = -1) -> bytes:
@@ -108,7 +108,7 @@ class MediaFile:
             raise self._failure from error
 
     def check(self) -> None:
-        """Raise what has failed, whatever the decoder made of it."""
+        """Raise what failed since the last check, even if the decoder ignored it."""
         if self._failure is not None:
             failure, self._failure = self._failure, None
             raise failure
@@ -116,7 +116,7 @@ class MediaFile:
 
 @dataclass(frozen=True)
 class MediaRoot:
-    """The folder, on any store, that an archive's media lie below."""
+    """The folder, on any store, that holds an archive's media."""
 
     url: str
 
@@ -130,15 +130,15 @@ class MediaRoot:
         """Open a file by its URI relative to the root.
 
         Raises:
-            MediaFault: it leaves the root, by itself or through a link, is not there, is too large, or is damaged.
-            WorkflowError: the store failed, or refused, now or while the file was read.
+            MediaFault: the file lies outside the root, does not exist, is too large or is damaged.
+            WorkflowError: the store failed or refused, now or while the file was read.
         """
-        fs, (path, _) = self._root[0], self._find(uri)
+        fs, (path, _) = self._root[0], self._locate(uri)
         cache = {"block_size": _BLOCK_BYTES, "cache_type": "blockcache", "cache_options": {"maxblocks": _BLOCKS}}
-        with answering(self._told(path)):
+        with answering(self._display(path)):
             opening = fs.open(path, "rb", **({} if isinstance(fs, LocalFileSystem) else cache))
         with opening as opened:
-            file = MediaFile(opened, self._told(path))
+            file = MediaFile(opened, self._display(path))
             try:
                 yield file
             finally:
@@ -146,31 +146,31 @@ class MediaRoot:
                 file.check()
 
     def version(self, uri: str) -> str | None:
-        """A text that changes with the file's content, or None where no such file can be opened."""
+        """Return a text that changes with the file's content; None where the file cannot be used."""
         try:
             return self._version(uri)
         except MediaFault:
             return None
 
     def state(self, uri: str) -> str:
-        """The file's version, or what is wrong with it: as long as it is the same, so is all that is read of it."""
+        """Return the file's version or its fault: while it stays the same, so does everything read from the file."""
         try:
             return self._version(uri)
         except MediaFault as fault:
             return str(fault)
 
     def _version(self, uri: str) -> str:
-        path, info = self._find(uri)
-        with answering(self._told(path)):
+        path, info = self._locate(uri)
+        with answering(self._display(path)):
             return file_version(self._root[0], path, info)
 
-    def _told(self, path: str) -> str:
-        """The path as a person would write it."""
+    def _display(self, path: str) -> str:
+        """Write a path as a person would."""
         fs = self._root[0]
         return path if isinstance(fs, LocalFileSystem) else str(fs.unstrip_protocol(path))
 
-    def _find(self, uri: str) -> tuple[str, dict[str, Any]]:
-        """The file's path, and what the store says of it."""
+    def _locate(self, uri: str) -> tuple[str, dict[str, Any]]:
+        """Resolve a URI to the file's path and the store's details of it."""
         fs, root = self._root
         if uri.startswith(("/", "\\", "~")) or "://" in uri or "\0" in uri or ".." in Path(uri).parts:
             raise MediaFault("leaves the media root")
@@ -180,7 +180,7 @@ class MediaRoot:
             if not Path(path).is_relative_to(os.path.realpath(root or "/")):
                 raise MediaFault("leaves the media root through a link")
         try:
-            with answering(self._told(path)):
+            with answering(self._display(path)):
                 info = fs.info(path)
         except OSError as error:
             if isinstance(error, FileNotFoundError) or error.errno in _NOT_THERE:

@@ -1,4 +1,4 @@
-"""The sound in an utterance's stretch of an audio or video file, as mono samples."""
+"""Sound of an utterance's stretch of an audio or video file, as mono samples."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -14,8 +14,8 @@ from tasks.extractors.media.files import MediaFault, MediaFile, Span
 
 Samples = npt.NDArray[np.float32]
 _SOUNDFILE = (".wav", ".flac", ".ogg", ".mp3")
-# To open one means to scan it all, so it is kept for the next stretch: its samples may then differ by 1e-7, as they do
-# wherever in the file decoding begins. All other sound is the same bits whatever was read before.
+# Opening one scans all of it, so the decoder is kept for the next stretch. Its samples may then differ by 1e-7, as they
+# do wherever in the file decoding begins. All other sound is the same bits whatever was read before.
 _SCANNED = (".mp3",)
 _BLOCK = 2**16  # frames of a file that are mixed to mono at a time
 _RATES = (1_000, 384_000)  # Hz; the engine dies of one far outside, such as a damaged header gives
@@ -26,22 +26,27 @@ def too_short(samples: int, rate: int) -> MediaFault:
 
 
 def read_sound(file: MediaFile, name: str, stretch: Span) -> tuple[Samples, int]:
-    """The mono samples (N,) of a stretch, the mean of the channels, and their rate in Hz; no more is decoded.
+    """Decode a stretch, and no more, to mono samples (N,), the mean of the channels, and their rate in Hz.
+
+    Args:
+        file: opened by `MediaRoot.open`.
+        name: of the file; its ending chooses the decoder.
+        stretch: in seconds.
 
     Raises:
-        MediaFault: no sound there, not to be decoded, or too long.
+        MediaFault: the stretch holds no sound, cannot be decoded, or is too long.
     """
     ending = PurePosixPath(name).suffix.lower()
     samples, rate = _by_soundfile(file, stretch, ending in _SCANNED) if ending in _SOUNDFILE else _by_av(file, stretch)
     if not len(samples):
-        raise _nothing_there(file, stretch)
+        raise _no_samples(file, stretch)
     if not np.isfinite(samples).all():
         raise MediaFault("cannot be decoded: samples that are not numbers")
     return samples, rate
 
 
-def _nothing_there(file: MediaFile, stretch: Span) -> MediaFault:
-    """Why there are no samples: the file ends before the span, or says that it does not and is damaged or cut short."""
+def _no_samples(file: MediaFile, stretch: Span) -> MediaFault:
+    """Explain missing samples: the file ends before the span, or is damaged although it claims to go on."""
     if file.seconds is None or file.seconds <= stretch.start:
         return stretch.past_the_end()
     return MediaFault(
@@ -50,11 +55,11 @@ def _nothing_there(file: MediaFile, stretch: Span) -> MediaFault:
 
 
 def resampled(samples: Samples, rate: int, to: int) -> Samples:
-    """The same sound at another rate, whatever either is."""
+    """Resample sound from one rate to another."""
     import soxr
 
-    found: Samples = samples if rate == to else soxr.resample(samples, rate, to)
-    return found
+    result: Samples = samples if rate == to else soxr.resample(samples, rate, to)
+    return result
 
 
 def _by_soundfile(file: MediaFile, stretch: Span, keep: bool) -> tuple[Samples, int]:
@@ -73,7 +78,7 @@ def _by_soundfile(file: MediaFile, stretch: Span, keep: bool) -> tuple[Samples, 
 
 
 def _mixed(sound: soundfile.SoundFile, left: int) -> Iterator[Samples]:
-    """The next ``left`` samples, or as many as there are: a damaged file's header may say anything."""
+    """Yield blocks of the next ``left`` samples, or of fewer: a damaged file's header may claim any number."""
     buffer = np.empty((_BLOCK, sound.channels), np.float32)
     while left and len(block := sound.read(min(left, _BLOCK), out=buffer)):
         yield block.mean(axis=1)
@@ -100,7 +105,7 @@ def _checked_rate(rate: int) -> int:
 
 
 def _mono(frame: Any) -> Samples:
-    """The mean of a frame's channels (N,), full scale being 1."""
+    """Mix a frame's channels to their mean (N,), where full scale is 1."""
     values = frame.to_ndarray()  # planar: (channels, N); packed: (1, N x channels)
     if frame.format.is_packed:
         values = values.reshape(-1, len(frame.layout.channels)).T

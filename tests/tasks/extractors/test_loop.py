@@ -12,7 +12,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from tasks.extractors.base import Extracted
 from tasks.extractors.loop import PICTURES, SOUND, read_each
 from tasks.extractors.media.container import container
-from tasks.extractors.media.files import MediaFault, MediaFile, MediaRoot, Span
+from tasks.extractors.media.files import MediaFile, MediaRoot, Span
 from tasks.extractors.media.frames import sampled
 from tasks.extractors.media.sound import read_sound
 from tests.fixtures import media as made
@@ -142,14 +142,3 @@ def stretches(count: int) -> list[dict[str, object]]:
     ]
     found[3], found[7], found[11] = {"start_s": 0.0, "end_s": 1.0}, {"start_s": 0.2, "end_s": 1.5}, {"start_s": 17.5}
     return found
-
-
-def test_a_decoder_is_kept_until_the_file_is_closed_or_another_is_wanted(tmp_path: Path) -> None:
-    write_sound(tmp_path / "x.m4a", sound(2))
-    with MediaRoot(str(tmp_path)).open("x.m4a") as file:
-        with container(file) as first, container(file) as second:
-            assert first is second
-        with container(file, keep=False) as third:
-            assert third is not first
-        with pytest.raises(MediaFault, match="no such thing"), container(file):
-            raise MediaFault("no such thing")
