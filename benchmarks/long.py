@@ -16,7 +16,7 @@ from rich.table import Table
 
 from benchmarks.speed import peak_memory_mib, training_config
 from benchmarks.workload import CLASSES, DIMS
-from sdt_model.batch import Conversations
+from sdt_model.conversations import Conversations
 from sdt_model.inference import FoldedSDT
 from sdt_model.model import SDT
 from sdt_model.predict import predict

@@ -13,8 +13,9 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
-from sdt_model.bundle import Bundle, FeatureSource, to_files
+from sdt_model.bundle import Bundle, FeatureSource
 from sdt_model.config import ModelConfig, TrainingConfig
+from sdt_model.weights import new_network, to_files
 from tasks.extractors.base import Extracted, Extractor, ExtractorSpec
 from tasks.extractors.media.files import MediaRoot
 from tasks.extractors.registry import register
@@ -115,6 +116,6 @@ def write_model(workspace: Workspace, dim: int, model: ModelConfig) -> Bundle:
         data_fingerprint="0" * 16,
         metrics={},
     )
-    write_bundle(workspace, bundle.model_id, to_files(bundle, bundle.network()))
+    write_bundle(workspace, bundle.model_id, to_files(bundle, new_network(bundle)))
     promote(workspace, bundle.model_id)
     return bundle

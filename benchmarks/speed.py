@@ -20,7 +20,7 @@ import torch
 from benchmarks.reference.flops import folded_flops, forward_flops, training_flops
 from benchmarks.reference.padded import PaddedSDT, padded_loss
 from benchmarks.workload import CLASSES, DIMS, batches, conversations, padded
-from sdt_model.batch import Conversations, pack
+from sdt_model.batch import pack
 from sdt_model.config import (
     MODALITIES,
     Modality,
@@ -30,6 +30,7 @@ from sdt_model.config import (
     Precision,
     TrainingConfig,
 )
+from sdt_model.conversations import Conversations
 from sdt_model.inference import FoldedSDT
 from sdt_model.model import SDT
 from sdt_model.objective import Objective

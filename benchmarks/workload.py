@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sdt_model.batch import Conversations
 from sdt_model.config import Modality
+from sdt_model.conversations import Conversations
 
 DIMS: dict[Modality, int] = {"text": 1024, "audio": 300, "visual": 342}
 CLASSES = 7

@@ -8,7 +8,8 @@ from flows.reports.pages import label_page, publish
 from flows.run_state import ended
 from tasks.config.stages import LabelConfig
 from tasks.executor.cluster import connected
-from tasks.label.stage import LabelReport, label
+from tasks.label.report import LabelReport
+from tasks.label.stage import label
 
 
 @task(name="label", persist_result=False, cache_policy=NO_CACHE)

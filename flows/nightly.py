@@ -20,7 +20,7 @@ from tasks.config.flows import NightlyConfig
 from tasks.config.stages import ExtractConfig, IngestConfig, LabelConfig
 from tasks.executor.cluster import connected
 from tasks.label.days import check_dated
-from tasks.label.stage import LabelReport
+from tasks.label.report import LabelReport
 from tasks.registry.models import extractor_names, find_bundle
 from tasks.storage.workspace import Workspace
 

@@ -1,17 +1,14 @@
-"""A trained model as files: safetensors and JSON, nothing that has to be unpickled.
+"""The description of a trained model: all that is known of it without its weights. Imports no torch.
 
-The bundle carries what labelling needs to be right: weights with the feature statistics, the emotions' names, and
-which extractor made each modality's features.
+It carries what labelling needs to be right: the emotions' names, and which extractor made each modality's features.
+`sdt_model.weights` makes the network of it.
 """
 
-import json
 from typing import Literal
 
 from pydantic import Field
-from safetensors.torch import load, save
 
 from sdt_model.config import Frozen, Modality, TrainingConfig
-from sdt_model.model import SDT
 
 WEIGHTS, DESCRIPTION, METRICS, CARD = "model.safetensors", "bundle.json", "metrics.json", "README.md"
 
@@ -62,33 +59,6 @@ class Bundle(Frozen):
     def code(self) -> str:
         """What trained it, in words."""
         return ", ".join(f"{name} {version}" for name, version in sorted(self.made_with.items()))
-
-    def network(self) -> SDT:
-        """The network, untrained."""
-        dims = {modality: source.dim for modality, source in self.features.items()}
-        return SDT(self.training.model, dims, len(self.emotions))
-
-
-def to_files(bundle: Bundle, network: SDT) -> dict[str, bytes]:
-    """The bundle's files by name; the description last, so that a bundle with one is whole."""
-    metrics = json.dumps(bundle.metrics, indent=1, sort_keys=True) + "\n"
-    return {
-        WEIGHTS: save({name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}),
-        METRICS: metrics.encode(),
-        CARD: card(bundle).encode(),
-        DESCRIPTION: (bundle.model_dump_json(indent=1) + "\n").encode(),
-    }
-
-
-def load_network(bundle: Bundle, weights: bytes) -> SDT:
-    """The trained network, ready to predict.
-
-    Raises:
-        RuntimeError: the weights are not those of the description.
-    """
-    network = bundle.network()
-    network.load_state_dict(load(weights))
-    return network.eval()
 
 
 def card(bundle: Bundle) -> str:

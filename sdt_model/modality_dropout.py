@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 
-from sdt_model.batch import Bools
+from sdt_model.conversations import Bools
 
 
 def without_some(there: Bools, probability: float, chance: np.random.Generator) -> Bools:

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sdt_model.batch import Batch, Bools, Ints
+from sdt_model.batch import Batch
 from sdt_model.config import Modality, ObjectiveConfig
+from sdt_model.conversations import Bools, Ints
 from sdt_model.model import Output
 
 

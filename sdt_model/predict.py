@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from sdt_model.batch import Conversations, Floats
+from sdt_model.conversations import Conversations, Floats
 from sdt_model.inference import FoldedSDT
 from sdt_model.model import SDT, Output
 from sdt_model.sampling import scoring_batches

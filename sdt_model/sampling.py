@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sdt_model.batch import Batch, Bools, Conversations, Ints, pack_stretches
+from sdt_model.batch import Batch, pack_stretches
 from sdt_model.config import OptimConfig
+from sdt_model.conversations import Bools, Conversations, Ints
 
 _POOL = 16  # batches' worth of conversations that are sorted by length together
 

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.optim.swa_utils import AveragedModel
 
-from sdt_model.batch import Conversations, pack
+from sdt_model.batch import pack
 from sdt_model.config import TrainingConfig
+from sdt_model.conversations import Conversations
 from sdt_model.metrics.counter import ConfusionCount
 from sdt_model.modality_dropout import without_some
 from sdt_model.model import SDT, Output

@@ -21,7 +21,7 @@ from tasks.storage.workspace import Workspace
 
 if TYPE_CHECKING:  # they bring torch along, which takes seconds
     from tasks.finetuning.finetune import FinetuneReport
-    from tasks.label.stage import LabelReport
+    from tasks.label.report import LabelReport
     from tasks.training.train import TrainReport
 
 Features = dict[Modality, Manifest | None]

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from sdt_model.batch import Floats, Ints
 from sdt_model.config import Frozen
+from sdt_model.conversations import Floats, Ints
 
 LOWEST, HIGHEST = 0.05, 20.0
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from sdt_model.batch import Ints
 from sdt_model.config import Frozen
+from sdt_model.conversations import Ints
 
 Scores = npt.NDArray[np.float64]
 _DRAWS_AT_ONCE = 64

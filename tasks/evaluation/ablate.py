@@ -7,8 +7,8 @@ import logging
 from collections.abc import Iterator
 
 from sdt_model.ablations import FULL, Subset, Variant, not_there, subsets_of, variants
-from sdt_model.batch import Ints
 from sdt_model.config import Frozen, Modality
+from sdt_model.conversations import Ints
 from sdt_model.metrics.scores import Interval, bootstrap, interval, weighted_f1
 from tasks.config.training import AblateConfig
 from tasks.errors import WorkflowError

@@ -5,9 +5,9 @@ The best epoch by test is reported under the name `paper_protocol` alone.
 
 import logging
 
-from sdt_model.batch import Ints
 from sdt_model.bundle import Bundle
 from sdt_model.config import Frozen
+from sdt_model.conversations import Ints
 from sdt_model.metrics.scores import SCORES, Interval, Scores, bootstrap, f1_scores, interval, two_sided_p
 from tasks.archive.layout import read_archive
 from tasks.config.training import EvaluateConfig

@@ -11,9 +11,9 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sdt_model.batch import Bools, Conversations, Floats, Ints
 from sdt_model.bundle import Bundle
 from sdt_model.config import Modality
+from sdt_model.conversations import Bools, Conversations, Floats, Ints
 from tasks.archive.layout import features_folder, features_path, has_modality
 from tasks.archive.schema import KEY
 from tasks.errors import WorkflowError

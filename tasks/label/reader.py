@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from sdt_model.batch import Ints
+from sdt_model.conversations import Ints
 from tasks.archive.days import conversation_days
 from tasks.features.reader import FeatureFolder, ShardFeatures, read_shard
 from tasks.storage.manifest import ShardRecord

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -9,17 +10,19 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sdt_model.batch import Bools
 from sdt_model.bundle import Bundle
 from sdt_model.config import MODALITIES, Modality
-from sdt_model.predict import Predictions
+from sdt_model.conversations import Bools
 from tasks.archive.schema import KEY, labels_schema
 from tasks.features.reader import ShardFeatures
+
+if TYPE_CHECKING:  # it brings torch along, and a driver counts emotions without it
+    from sdt_model.predict import Predictions
 
 _EMOTION = "emotion."  # before an emotion among a shard's counts
 
 
-def label_rows(features: ShardFeatures, predictions: Predictions, bundle: Bundle, run_id: str) -> pa.Table:
+def label_rows(features: ShardFeatures, predictions: "Predictions", bundle: Bundle, run_id: str) -> pa.Table:
     """The label rows of a shard (`tasks.archive.schema.labels_schema`), in the order of its utterances."""
     schema = labels_schema(bundle.emotions)
     names, present = list(features.conversations.features), features.conversations.present

@@ -4,89 +4,31 @@ A day's labels depend on its own conversations, their features and the model, on
 keeps the labels of its earlier days. A conversation belongs to the day on which it began (`tasks.archive.days`). What
 comes in later, the rest of a conversation past midnight or an utterance that arrives late, changes that day; it is
 labelled again when it is next asked for or looked back to, and until then the report names it as out of date.
+
+Nothing here imports torch: the workers do (`tasks.label.worker`).
 """
 
 import logging
-from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-import torch
-from pydantic import Field
-
-from sdt_model.bundle import Bundle
-from sdt_model.config import Frozen
-from sdt_model.inference import FoldedSDT
-from sdt_model.ops.malloc import keep_freed_memory
-from sdt_model.predict import predict
 from tasks.archive.layout import read_archive
-from tasks.archive.schema import conform, labels_schema
-from tasks.config.date_range import Period
 from tasks.config.stages import LabelConfig
 from tasks.errors import WorkflowError
 from tasks.executor.fan_out import fan_out
-from tasks.executor.shard import Shard, ShardFunction, ShardOutput, shard_columns
-from tasks.features.reader import FeatureFolder, feature_folders
+from tasks.executor.shard import Shard, ShardFunction, shard_columns
+from tasks.features.reader import feature_folders
 from tasks.label.days import CONTENT, Day, all_out_of_date, archive_days, chosen_days
-from tasks.label.drift import Drift, drifts
-from tasks.label.layout import clear_day, day_folder, day_manifest, label_files, label_path, labelled_days
-from tasks.label.reader import DayReader
-from tasks.label.rows import emotion_counts, label_counts, label_rows
-from tasks.registry.models import find_bundle, read_network
+from tasks.label.layout import clear_day, day_folder, day_manifest, label_files, labelled_days
+from tasks.label.plan import LabelPlan, shards_by_day
+from tasks.label.report import LabelReport, label_report
+from tasks.registry.models import find_bundle
 from tasks.storage.lease import Lease, labels_of, lease
-from tasks.storage.manifest import Manifest, ShardRecord, fingerprint
+from tasks.storage.manifest import Manifest, ShardRecord
 from tasks.storage.workspace import Workspace
 
 log = logging.getLogger("sdt.label")
-
-CODE_VERSION = 4
-_ACTIVATIONS = 128 * 2**20  # bytes; a block of more is a shard's features, and no two shards' are of one size
-
-
-class LabelReport(Frozen):
-    """What a labelling run made."""
-
-    rows: int
-    """Label rows of these days; one per utterance."""
-    ok: int = Field(ge=0)
-    """Labelled from every modality of the model."""
-    degraded: int = Field(ge=0)
-    """Labelled from some of them."""
-    failed: int = Field(ge=0)
-    """Nothing to label from; the row says why."""
-    emotions: dict[str, int]
-    """How many utterances got each emotion."""
-    model_id: str
-    """The model that labelled."""
-    folder: str
-    """Where the labels are, relative to the workspace."""
-    period: Period
-    """The days that were asked for."""
-    days: dict[str, int]
-    """Label rows of each day that was asked for, or looked back to and out of date."""
-    made: tuple[str, ...]
-    """Those of them whose labels were made in this run; the others were there."""
-    outdated: dict[str, str]
-    """Days whose labels are not those of their conversations, and why: they were not asked for."""
-    drifts: tuple[Drift, ...] = ()
-    """How far the emotions are from what the model was trained on, and from the days before."""
-
-
-@dataclass(frozen=True)
-class LabelPlan:
-    """What every worker is told."""
-
-    workspace: Workspace
-    archive: str
-    bundle: Bundle
-    folders: tuple[FeatureFolder, ...]
-    batch_utterances: int
-
-    def run_id(self, day: Day) -> str:
-        """In every row of the day: the fingerprint of all that its labels depend on."""
-        made_by = [source.fingerprint for source in self.bundle.features.values()]
-        return fingerprint(CODE_VERSION, day.content, made_by, self.bundle.model_id, self.batch_utterances)
 
 
 def label(config: LabelConfig, run: str = "") -> LabelReport:
@@ -98,83 +40,93 @@ def label(config: LabelConfig, run: str = "") -> LabelReport:
         WorkflowError: no such archive or model, no features of the model's extractors, or another run labels the days.
         StageFailed: some shards could not be labelled.
     """
+    plan, days = _plan(config)
+    with lease(plan.workspace, labels_of(config.archive, config.reach), config.lease_s, run) as held:
+        state = _read_state(plan, config, days)
+        labelled = state.labelled | _label_days(plan, config, state.missing, held)
+        for name, manifest in _superseded(config, days, state.files, labelled).items():
+            held.check()
+            clear_day(plan.workspace, config.archive, name, manifest)
+            if manifest is None:
+                labelled.pop(name, None)
+    made = tuple(day.name for day in state.missing)
+    return label_report(config, plan.bundle, state.chosen, labelled, made, all_out_of_date(days, labelled))
+
+
+def existing_labels(config: LabelConfig) -> LabelReport | None:
+    """What `label` would report where it would change nothing, so that it needs no Ray; else None.
+
+    Raises:
+        WorkflowError: no such archive or model, or no features of the model's extractors.
+    """
+    plan, days = _plan(config)
+    state = _read_state(plan, config, days)
+    if state.missing or _superseded(config, days, state.files, state.labelled):
+        return None
+    log.info("label: nothing to do, the labels of %d days exist", len(state.chosen))
+    return label_report(config, plan.bundle, state.chosen, state.labelled, (), all_out_of_date(days, state.labelled))
+
+
+@dataclass(frozen=True)
+class _State:
+    """The labels of an archive as they are.
+
+    Attributes:
+        files: in each day's folder, the manifest among them.
+        labelled: the manifest of each day that has labels.
+        chosen: the days to be labelled.
+        missing: those of them whose labels are not the plan's.
+    """
+
+    files: dict[str, list[str]]
+    labelled: dict[str, Manifest]
+    chosen: list[Day]
+    missing: list[Day]
+
+
+def _plan(config: LabelConfig) -> tuple[LabelPlan, dict[str, Day]]:
     workspace = Workspace(config.workspace)
     archive = read_archive(workspace, config.archive)
     bundle = find_bundle(workspace, config.model)
     folders, features = feature_folders(workspace, archive, bundle, config.archive)
     plan = LabelPlan(workspace, config.archive, bundle, folders, config.batch_utterances)
-    days = archive_days(archive, config.archive, features)
-    with lease(workspace, labels_of(config.archive, config.reach), config.lease_s, run) as held:
-        files = label_files(workspace, config.archive)
-        labelled = labelled_days(workspace, files)
-        chosen = chosen_days(config, days, labelled)
-        missing = [day for day in chosen if not _is_current(plan, day, labelled.get(day.name))]
-        labelled |= _label_days(plan, config, missing, held)
-        for name in files:
-            if name not in days and config.reach.holds(name):
-                held.check()
-                clear_day(workspace, config.archive, name, None)
-                labelled.pop(name, None)
-            elif name in labelled and config.reach.holds(name) and len(files[name]) > len(labelled[name].shards) + 1:
-                clear_day(workspace, config.archive, name, labelled[name])  # a run died before it had tidied up
-    made = tuple(day.name for day in missing)
-    return _report(config, bundle, chosen, labelled, made, all_out_of_date(days, labelled))
+    return plan, archive_days(archive, config.archive, features)
 
 
-def _is_current(plan: LabelPlan, day: Day, manifest: Manifest | None) -> bool:
-    return manifest is not None and manifest.fingerprint == plan.run_id(day)
+def _read_state(plan: LabelPlan, config: LabelConfig, days: Mapping[str, Day]) -> _State:
+    files = label_files(plan.workspace, config.archive)
+    labelled = labelled_days(plan.workspace, files)
+    chosen = chosen_days(config, days, labelled)
+    missing = [day for day in chosen if not plan.is_current(day, labelled.get(day.name))]
+    return _State(files, labelled, chosen, missing)
+
+
+def _superseded(
+    config: LabelConfig, days: Mapping[str, Day], files: Mapping[str, list[str]], labelled: Mapping[str, Manifest]
+) -> dict[str, Manifest | None]:
+    """The days whose folders hold files that are to go, and the manifest whose files stay; None: all of them go."""
+    within = [name for name in files if config.reach.holds(name)]
+    gone: dict[str, Manifest | None] = {name: None for name in within if name not in days}
+    # More files than a manifest names: a run died before it had tidied up.
+    untidy = {n: labelled[n] for n in within if n in labelled and len(files[n]) > len(labelled[n].shards) + 1}
+    return untidy | gone
 
 
 def _label_days(plan: LabelPlan, config: LabelConfig, days: list[Day], held: Lease) -> dict[str, Manifest]:
-    shards = _shards_by_day(plan, days)
+    shards = shards_by_day(plan, days)
     every = [shard for day in days for shard in shards[day.name]]
-    records = fan_out("label", every, partial(prepare, plan), config) if every else {}
-    found = {}
+    records = fan_out("label", every, partial(_prepare, plan), config) if every else {}
+    manifests = {}
     for day in days:
         held.check()
-        found[day.name] = _finish_day(plan, day, shards[day.name], records)
-    return found
+        manifests[day.name] = _finish_day(plan, day, shards[day.name], records)
+    return manifests
 
 
-def prepare(plan: LabelPlan) -> ShardFunction:
-    """Load the model once and return the function that labels a shard with it."""
-    keep_freed_memory(up_to=_ACTIVATIONS)
-    network = read_network(plan.workspace, plan.bundle)
-    if torch.cuda.is_available():
-        network.cuda()
-    return partial(label_shard, plan, FoldedSDT(network), DayReader(plan.workspace, plan.folders, plan.bundle.emotions))
+def _prepare(plan: LabelPlan) -> ShardFunction:
+    from tasks.label.worker import prepare  # torch takes seconds to import: the workers need it, the driver does not
 
-
-def label_shard(plan: LabelPlan, network: FoldedSDT, reader: DayReader, shard: Shard) -> ShardOutput:
-    """Label the conversations of one day in one utterance shard."""
-    told = shard.payload  # of the day alone: nothing else takes part in its labels
-    features = reader.read(told["utterances"], told["day"], told["days"])
-    predictions = predict(network, features.conversations, plan.batch_utterances, plan.bundle.calibration_temperature)
-    rows = label_rows(features, predictions, plan.bundle, told["run_id"])
-    return ShardOutput(conform(rows, labels_schema(plan.bundle.emotions), shard.path), label_counts(rows))
-
-
-def _shards_by_day(plan: LabelPlan, days: list[Day]) -> dict[str, list[Shard]]:
-    """A shard for each day and utterance shard that holds some of it; those of one utterance shard follow another."""
-    wanted: dict[str, set[str]] = defaultdict(set)
-    records: dict[str, ShardRecord] = {}
-    for day in days:
-        for record in day.shards:
-            wanted[record.path].add(day.name)
-            # There are as many tasks as days and shards, and what a shard's record says of its days would be in each.
-            records.setdefault(record.path, record.model_copy(update={"facts": {}, "counts": {}}))
-    named = {path: frozenset(names) for path, names in wanted.items()}
-    shards: dict[str, list[Shard]] = {}
-    index = 0
-    for day in days:
-        run_id = plan.run_id(day)
-        shards[day.name] = []
-        for record in day.shards:
-            told = {"utterances": records[record.path], "day": day.name, "days": named[record.path], "run_id": run_id}
-            path = label_path(plan.archive, day.name, record.index, run_id)
-            shards[day.name].append(Shard(index, path, told, source=record.path))
-            index += 1
-    return shards
+    return prepare(plan)
 
 
 def _finish_day(plan: LabelPlan, day: Day, shards: list[Shard], records: Mapping[int, ShardRecord]) -> Manifest:
@@ -206,32 +158,3 @@ def _finish_day(plan: LabelPlan, day: Day, shards: list[Shard], records: Mapping
     manifest.write(plan.workspace, day_manifest(plan.archive, day.name))
     clear_day(plan.workspace, plan.archive, day.name, manifest)
     return manifest
-
-
-def _report(
-    config: LabelConfig,
-    bundle: Bundle,
-    chosen: list[Day],
-    labelled: Mapping[str, Manifest],
-    made: tuple[str, ...],
-    outdated: dict[str, str],
-) -> LabelReport:
-    counts: Counter[str] = Counter()
-    for day in chosen:
-        counts.update(labelled[day.name].counts)
-    found = emotion_counts(counts)
-    emotions = {emotion: found[emotion] for emotion in bundle.emotions}
-    return LabelReport(
-        rows=sum(day.rows for day in chosen),
-        ok=counts["ok"],
-        degraded=counts["degraded"],
-        failed=counts["failed"],
-        emotions=emotions,
-        model_id=bundle.model_id,
-        folder=f"labels/{config.archive}",
-        period=config.period,
-        days={day.name: day.rows for day in chosen},
-        made=made,
-        outdated=outdated,
-        drifts=drifts(bundle, config.period, emotions, labelled),
-    )

@@ -4,15 +4,18 @@ The pointer also holds the models that were in production before, so that a roll
 """
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from sdt_model.bundle import DESCRIPTION, WEIGHTS, Bundle, load_network
+from sdt_model.bundle import DESCRIPTION, WEIGHTS, Bundle
 from sdt_model.config import Frozen
-from sdt_model.model import SDT
 from tasks.config.stages import ExtractorNames
 from tasks.errors import WorkflowError
 from tasks.storage.workspace import Workspace, checked_name
+
+if TYPE_CHECKING:
+    from sdt_model.model import SDT
 
 PRODUCTION = "models/production.json"
 RUNS = "models/.runs"
@@ -88,8 +91,10 @@ def extractor_names(bundle: Bundle) -> ExtractorNames:
     return ExtractorNames.model_validate({**names, "storage": "float16" if halved else "float32"})
 
 
-def read_network(workspace: Workspace, bundle: Bundle) -> SDT:
+def read_network(workspace: Workspace, bundle: Bundle) -> "SDT":
     """The trained network of a bundle."""
+    from sdt_model.weights import load_network  # torch takes seconds to import, and descriptions need none of it
+
     return load_network(bundle, workspace.read_bytes(f"models/{bundle.model_id}/{WEIGHTS}"))
 
 

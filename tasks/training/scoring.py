@@ -15,8 +15,8 @@ import pyarrow as pa
 import torch
 
 from sdt_model.ablations import Subset
-from sdt_model.batch import Conversations, Ints
 from sdt_model.bundle import Bundle
+from sdt_model.conversations import Conversations, Ints
 from sdt_model.inference import FoldedSDT
 from sdt_model.metrics.scores import conversation_confusions
 from sdt_model.predict import predict

@@ -15,8 +15,8 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from sdt_model.batch import Conversations, Floats
 from sdt_model.config import Frozen, Modality
+from sdt_model.conversations import Conversations, Floats
 from sdt_model.moments import Moments
 from sdt_model.trainer import Splits
 from tasks.errors import WorkflowError

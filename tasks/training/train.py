@@ -4,8 +4,9 @@ import logging
 from collections.abc import Collection
 from importlib.metadata import version
 
-from sdt_model.bundle import Bundle, FeatureSource, to_files
+from sdt_model.bundle import Bundle, FeatureSource
 from sdt_model.config import MODALITIES, Frozen, Modality, TrainingConfig
+from sdt_model.weights import to_files
 from tasks.archive.layout import annotated_emotions, features_folder, read_archive
 from tasks.config.training import TrainConfig, Training
 from tasks.errors import WorkflowError

@@ -23,6 +23,7 @@ from sdt_model.ops.malloc import keep_freed_memory
 from sdt_model.ops.precision import prepare_precision
 from sdt_model.predict import predict
 from sdt_model.trainer import EVALUATION_UTTERANCES, Trainer
+from sdt_model.weights import new_network
 from tasks.archive.layout import features_folder, read_archive
 from tasks.features.reader import FeatureFolder
 from tasks.storage.workspace import Workspace
@@ -70,7 +71,7 @@ def train_worker(settings: dict[str, Any]) -> None:
 def read_best(plan: TrainPlan, found: Checkpoint) -> tuple[SDT, Progress]:
     """The network of the best epoch, and the scores of all."""
     best, progress = best_of(found)
-    network = plan.bundle.network()
+    network = new_network(plan.bundle)
     network.load_state_dict(best)
     return network, progress
 
@@ -87,7 +88,7 @@ def build_trainer(
     ]
     splits = gather_splits(workspace, archive, folders, bundle.emotions, plan.rule, scratch)
     torch.manual_seed(bundle.training.optim.seed)
-    network = bundle.network()
+    network = new_network(bundle)
     network.set_statistics(*statistics(splits.train))
     plain = network.to(device)
     prepare_precision(device)

@@ -1,7 +1,8 @@
 import torch
 
 from sdt_model.batch import pack
-from sdt_model.bundle import CARD, DESCRIPTION, WEIGHTS, Bundle, FeatureSource, load_network, to_files
+from sdt_model.bundle import CARD, DESCRIPTION, WEIGHTS, Bundle, FeatureSource
+from sdt_model.weights import load_network, new_network, to_files
 from tests.fixtures import conversations as made
 
 
@@ -17,7 +18,7 @@ def bundle() -> Bundle:
 
 def test_a_bundle_comes_back_with_its_statistics_and_scores() -> None:
     described = bundle()
-    network = described.network().eval()
+    network = new_network(described).eval()
     network.set_statistics(
         {name: torch.randn(dim) for name, dim in made.DIMS.items()},
         {name: torch.rand(dim) + 0.5 for name, dim in made.DIMS.items()},
@@ -30,7 +31,7 @@ def test_a_bundle_comes_back_with_its_statistics_and_scores() -> None:
 
 
 def test_the_description_comes_last() -> None:
-    assert list(to_files(bundle(), bundle().network()))[-1] == DESCRIPTION
+    assert list(to_files(bundle(), new_network(bundle())))[-1] == DESCRIPTION
 
 
 def test_a_source_says_how_to_make_its_features() -> None:
@@ -47,6 +48,6 @@ def test_a_bundle_from_before_calibration_still_loads() -> None:
 
 def test_the_card_says_how_scores_were_selected() -> None:
     described = bundle().model_copy(update={"calibration_temperature": 1.25})
-    card = to_files(described, bundle().network())[CARD].decode()
+    card = to_files(described, new_network(bundle()))[CARD].decode()
     assert "divided by 1.2500, fitted on dev" in card
     assert "selected on the dev split" in card and "| paper_protocol_test_weighted_f1 | 0.6000 |" in card

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from sdt_model.batch import Conversations, pack
+from sdt_model.batch import pack
 from sdt_model.config import MODALITIES, ModelConfig
+from sdt_model.conversations import Conversations
 from sdt_model.inference import FoldedSDT
 from sdt_model.model import SDT, Output
 from tests.fixtures import conversations as made

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from sdt_model.batch import Conversations, pack
+from sdt_model.batch import pack
 from sdt_model.config import MODALITIES, ObjectiveConfig
+from sdt_model.conversations import Conversations
 from sdt_model.objective import Objective
 from tests.fixtures import conversations as made
 from tests.sdt_model.test_model import network

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from sdt_model.batch import Batch, Conversations, pack
+from sdt_model.batch import Batch, pack
 from sdt_model.config import MODALITIES
+from sdt_model.conversations import Conversations
 from tests.fixtures import published as vectors
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sdt_model.batch import Conversations
+from sdt_model.conversations import Conversations
 from sdt_model.metrics.calibration import tempered
 from sdt_model.predict import predict
 from tests.fixtures import conversations as made

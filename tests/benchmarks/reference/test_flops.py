@@ -10,8 +10,9 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 from benchmarks.reference.flops import folded_flops, forward_flops, training_flops
 from benchmarks.speed import our_training, training_config
 from benchmarks.workload import CLASSES, DIMS, conversations
-from sdt_model.batch import Conversations, pack
+from sdt_model.batch import pack
 from sdt_model.config import ModelConfig
+from sdt_model.conversations import Conversations
 from sdt_model.inference import FoldedSDT
 from sdt_model.model import SDT
 

@@ -2,7 +2,7 @@ from typer.testing import CliRunner
 
 from flows.cli.app import app
 from flows.reports.models import models_page, production_line
-from sdt_model.bundle import to_files
+from sdt_model.weights import new_network, to_files
 from tasks.registry.models import promote, read_production, write_bundle
 from tasks.storage.workspace import Workspace
 from tests.flows.reports.test_pages import cells
@@ -11,7 +11,7 @@ from tests.sdt_model.test_bundle import bundle
 
 def put(workspace: Workspace, name: str, **changes: object) -> None:
     made = bundle().model_copy(update={"model_id": name} | changes)
-    write_bundle(workspace, name, to_files(made, made.network()))
+    write_bundle(workspace, name, to_files(made, new_network(made)))
 
 
 def test_models_are_listed_with_scores_sources_and_their_place(workspace: Workspace) -> None:

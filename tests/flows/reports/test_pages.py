@@ -15,7 +15,7 @@ from tasks.archive.layout import read_archive
 from tasks.config.date_range import UNDATED, Period
 from tasks.config.stages import RunSettings
 from tasks.finetuning.finetune import FinetuneReport
-from tasks.label.stage import LabelReport
+from tasks.label.report import LabelReport
 from tasks.storage.manifest import Manifest, ShardRecord
 from tasks.storage.workspace import Workspace
 from tasks.training.promotion import Promotion

@@ -15,8 +15,9 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 
-from sdt_model.bundle import Bundle, FeatureSource, to_files
+from sdt_model.bundle import Bundle, FeatureSource
 from sdt_model.config import MODALITIES, Modality
+from sdt_model.weights import new_network, to_files
 from tasks.config.stages import ExtractConfig, ExtractorNames, IngestConfig, LabelConfig
 from tasks.extract.stage import extract
 from tasks.extractors.registry import extractor_spec
@@ -231,5 +232,5 @@ def model(done: Made) -> None:
         model_id="sdt-made", emotions=EMOTIONS, features=sources, training=made_conversations.training(),
         archive="clean", data_fingerprint="0" * 16, metrics={},
     )  # fmt: skip
-    write_bundle(done.workspace, "sdt-made", to_files(bundle, bundle.network()))
+    write_bundle(done.workspace, "sdt-made", to_files(bundle, new_network(bundle)))
     promote(done.workspace, "sdt-made")

@@ -7,11 +7,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from sdt_model.bundle import Bundle, FeatureSource, to_files
+from sdt_model.bundle import Bundle, FeatureSource
+from sdt_model.weights import new_network, to_files
 from tasks.config.date_range import UNDATED, Period
 from tasks.config.stages import LabelConfig
 from tasks.errors import WorkflowError
-from tasks.label.stage import LabelReport, label
+from tasks.label.report import LabelReport
+from tasks.label.stage import existing_labels, label
 from tasks.registry.models import promote, read_network, write_bundle
 from tasks.storage.lease import labels_of, lease
 from tasks.storage.workspace import Workspace
@@ -28,13 +30,17 @@ def model(workspace: Workspace, model_id: str = "sdt-made", modalities: tuple = 
         model_id=model_id, emotions=made.EMOTIONS, features=sources, training=made_conversations.training(),
         archive="made", data_fingerprint="0" * 16, metrics={},
     )  # fmt: skip
-    write_bundle(workspace, model_id, to_files(bundle, bundle.network()))
+    write_bundle(workspace, model_id, to_files(bundle, new_network(bundle)))
     promote(workspace, model_id)
     return bundle
 
 
 def run(workspace: Workspace, **config: object) -> LabelReport:
     return label(LabelConfig(workspace=workspace.url, archive="made", **config))
+
+
+def existing(workspace: Workspace, **config: object) -> LabelReport | None:
+    return existing_labels(LabelConfig(workspace=workspace.url, archive="made", **config))
 
 
 def rows(workspace: Workspace) -> pl.DataFrame:
@@ -108,10 +114,11 @@ def test_running_again_changes_nothing_and_a_lost_shard_comes_back_the_same(work
     model(workspace)
     first = run(workspace)
     before = {path: workspace.read_bytes(path) for path in workspace.files("labels")}
-    assert run(workspace) == first.model_copy(update={"made": ()})
+    assert run(workspace) == existing(workspace) == first.model_copy(update={"made": ()})
     lost = next(path for path in before if path.endswith(".parquet"))
     workspace.remove(lost)
     workspace.remove(lost.rsplit("/", 1)[0] + "/_manifest.json")
+    assert existing(workspace) is None
     assert run(workspace) == first.model_copy(update={"made": (lost.split("=")[1].split("/")[0],)})
     assert {path: workspace.read_bytes(path) for path in workspace.files("labels")} == before
 
@@ -150,7 +157,7 @@ def test_features_of_another_extractor_are_refused_and_both_are_named(workspace:
     bundle = model(workspace)
     text = bundle.features["text"].model_copy(update={"fingerprint": "another"})
     changed = bundle.model_copy(update={"model_id": "sdt-other", "features": {**bundle.features, "text": text}})
-    write_bundle(workspace, "sdt-other", to_files(changed, changed.network()))
+    write_bundle(workspace, "sdt-other", to_files(changed, new_network(changed)))
     there = bundle.features["text"].fingerprint
     with pytest.raises(
         WorkflowError, match=rf"(?s)takes text features of minilm \(another\).*there: features of {there}"
@@ -202,6 +209,8 @@ def test_a_day_without_conversations_is_no_fault_and_loses_its_labels(workspace:
     run(workspace, since=FIRST, until=SECOND)
     made.archive(workspace, conversations=1)  # of the first day
     elsewhere = run(workspace, since="2026-03-03", until="2026-03-03")
+    assert existing(workspace, since=SECOND, until=SECOND) is None, "a day's labels are to be removed"
+    assert existing(workspace, since="2026-03-03", until="2026-03-03") == elsewhere
     assert (elsewhere.rows, elsewhere.days) == (0, {}) and folders(workspace) == {FIRST, SECOND}
     assert elsewhere.outdated == {
         FIRST: "its conversations changed", SECOND: "it has no conversations any more",
@@ -216,6 +225,7 @@ def test_what_a_killed_run_left_beside_the_current_labels_is_removed(workspace: 
     run(workspace, since=FIRST, until=FIRST)
     before = workspace.files("labels")
     workspace.write_bytes(f"labels/made/date={FIRST}/part-00000-0123456789abcdef.parquet", b"")
+    assert existing(workspace, since=FIRST, until=FIRST) is None, "there is something to remove"
     run(workspace, since=SECOND, until=SECOND, look_back=1)
     assert [path for path in workspace.files("labels") if FIRST in path] == before
 

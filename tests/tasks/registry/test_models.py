@@ -1,6 +1,7 @@
 import pytest
 
-from sdt_model.bundle import WEIGHTS, to_files
+from sdt_model.bundle import WEIGHTS
+from sdt_model.weights import new_network, to_files
 from tasks.errors import WorkflowError
 from tasks.registry.models import (
     PRODUCTION,
@@ -21,7 +22,7 @@ from tests.sdt_model.test_bundle import bundle
 
 @pytest.fixture
 def stored(workspace: Workspace) -> Workspace:
-    write_bundle(workspace, "sdt-x", to_files(bundle(), bundle().network()))
+    write_bundle(workspace, "sdt-x", to_files(bundle(), new_network(bundle())))
     return workspace
 
 
@@ -44,7 +45,7 @@ def test_production_is_the_promoted_one(stored: Workspace) -> None:
 
 def test_a_rollback_goes_back_one_model_at_a_time(stored: Workspace) -> None:
     for name in ("sdt-y", "sdt-z"):
-        write_bundle(stored, name, to_files(bundle().model_copy(update={"model_id": name}), bundle().network()))
+        write_bundle(stored, name, to_files(bundle().model_copy(update={"model_id": name}), new_network(bundle())))
     for name in ("sdt-x", "sdt-y", "sdt-y", "sdt-z"):
         promote(stored, name, f"because of {name}")
     found = read_production(stored)

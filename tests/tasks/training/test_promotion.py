@@ -5,8 +5,9 @@ import shutil
 import pytest
 import torch
 
-from sdt_model.bundle import Bundle, to_files
+from sdt_model.bundle import Bundle
 from sdt_model.metrics.scores import weighted_f1
+from sdt_model.weights import new_network, to_files
 from tasks.archive.layout import read_archive
 from tasks.config.training import TrainConfig
 from tasks.registry.models import find_bundle, production, promote, rollback, write_bundle
@@ -66,7 +67,7 @@ def test_an_equal_one_is_not_worse(workspace: Workspace, trained: Bundle) -> Non
     promote(workspace, trained.model_id)
     twin = trained.model_copy(update={"model_id": "sdt-twin"})
     weights = workspace.read_bytes(f"models/{trained.model_id}/model.safetensors")
-    write_bundle(workspace, "sdt-twin", to_files(twin, twin.network()) | {"model.safetensors": weights})
+    write_bundle(workspace, "sdt-twin", to_files(twin, new_network(twin)) | {"model.safetensors": weights})
     found = decide(workspace, twin, promote_margin=0.0)
     assert found.promoted and found.difference == 0 and production(workspace) == "sdt-twin"
 
@@ -83,12 +84,12 @@ def test_it_is_left_out_or_put_there_when_that_is_asked_for(workspace: Workspace
 def test_what_cannot_be_compared_stays_out_and_says_why(workspace: Workspace, trained: Bundle) -> None:
     current = find_bundle(workspace, "sdt-made")
     other = current.model_copy(update={"model_id": "sdt-other", "emotions": ("anger", "joy")})
-    write_bundle(workspace, "sdt-other", to_files(other, other.network()))
+    write_bundle(workspace, "sdt-other", to_files(other, new_network(other)))
     promote(workspace, "sdt-other")
     assert decide(workspace, trained).why == "it names other emotions than sdt-other: anger, joy"
     text = current.features["text"].model_copy(update={"fingerprint": "f" * 16})
     strange = current.model_copy(update={"model_id": "sdt-strange", "features": current.features | {"text": text}})
-    write_bundle(workspace, "sdt-strange", to_files(strange, strange.network()))
+    write_bundle(workspace, "sdt-strange", to_files(strange, new_network(strange)))
     promote(workspace, "sdt-strange")
     found = decide(workspace, trained)
     assert not found.promoted and production(workspace) == "sdt-strange"
@@ -123,7 +124,7 @@ def test_what_a_model_can_say_nothing_of_counts_against_it(workspace: Workspace,
     made.features(workspace, "made", archive, tables, "audio", 0.9, 0)
     few = trained.model_copy(update={"model_id": "sdt-few", "features": {"audio": trained.features["audio"]}})
     torch.manual_seed(0)
-    write_bundle(workspace, "sdt-few", to_files(few, few.network()))
+    write_bundle(workspace, "sdt-few", to_files(few, new_network(few)))
     (scored,) = score_models([few], TrainConfig(workspace=workspace.url, archive="made"), split="dev")
     (other,) = score_models([trained], TrainConfig(workspace=workspace.url, archive="made"), split="dev")
     assert scored.compared.sum() == other.compared.sum() > 5 * scored.whole["fused"].sum()
@@ -137,7 +138,7 @@ def test_one_in_production_that_can_say_nothing_at_all_is_replaced(workspace: Wo
     tables = [workspace.read_table(shard.path) for shard in archive.shards]
     made.features(workspace, "made", archive, tables, "audio", 1.0, 0)
     mute = trained.model_copy(update={"model_id": "sdt-mute", "features": {"audio": trained.features["audio"]}})
-    write_bundle(workspace, "sdt-mute", to_files(mute, mute.network()))
+    write_bundle(workspace, "sdt-mute", to_files(mute, new_network(mute)))
     promote(workspace, "sdt-mute")
     found = decide(workspace, trained)
     assert found.promoted and found.difference is not None and found.difference > 0.3

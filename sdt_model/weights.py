@@ -1,0 +1,36 @@
+"""A trained model as files: safetensors and JSON, nothing that has to be unpickled."""
+
+import json
+
+from safetensors.torch import load, save
+
+from sdt_model.bundle import CARD, DESCRIPTION, METRICS, WEIGHTS, Bundle, card
+from sdt_model.model import SDT
+
+
+def new_network(bundle: Bundle) -> SDT:
+    """The network that a bundle describes, untrained."""
+    dims = {modality: source.dim for modality, source in bundle.features.items()}
+    return SDT(bundle.training.model, dims, len(bundle.emotions))
+
+
+def to_files(bundle: Bundle, network: SDT) -> dict[str, bytes]:
+    """The bundle's files by name; the description last, so that a bundle with one is whole."""
+    metrics = json.dumps(bundle.metrics, indent=1, sort_keys=True) + "\n"
+    return {
+        WEIGHTS: save({name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}),
+        METRICS: metrics.encode(),
+        CARD: card(bundle).encode(),
+        DESCRIPTION: (bundle.model_dump_json(indent=1) + "\n").encode(),
+    }
+
+
+def load_network(bundle: Bundle, weights: bytes) -> SDT:
+    """The trained network, ready to predict.
+
+    Raises:
+        RuntimeError: the weights are not those of the description.
+    """
+    network = new_network(bundle)
+    network.load_state_dict(load(weights))
+    return network.eval()
