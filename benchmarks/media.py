@@ -68,10 +68,9 @@ class Media:
     def workspace(self) -> Workspace:
         return Workspace(self.folder)
 
-    def tasks(self, run: str) -> list[Shard]:
+    def tasks(self, run: str) -> list[Shard[str]]:
         return [
-            Shard(number, f"{run}/{number}.parquet", {"utterances": f"utterances/{number}.parquet"})
-            for number in range(self.shards)
+            Shard(number, f"{run}/{number}.parquet", f"utterances/{number}.parquet") for number in range(self.shards)
         ]
 
     @property

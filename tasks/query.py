@@ -14,6 +14,7 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 
+from tasks.archive.facts import LabelFacts
 from tasks.archive.layout import archive_manifest_path, rejected_folder, utterances_folder
 from tasks.archive.schema import REJECTED, UTTERANCES, labels_schema
 from tasks.errors import WorkflowError
@@ -35,7 +36,7 @@ def scan_labels(workspace: Workspace, archive: str | None = None) -> pl.LazyFram
     """
     groups: dict[tuple[str, tuple[str, ...]], list[str]] = defaultdict(list)
     for path, manifest in _manifests(workspace, "labels", archive):
-        emotions = tuple(manifest.facts["emotions"])
+        emotions = LabelFacts.of(manifest).emotions
         groups[path.split("/")[1], emotions].extend(shard.path for shard in manifest.shards)
     parts = [
         _scan(workspace, paths, labels_schema(emotions), name, dated=True)

@@ -26,7 +26,7 @@ def _list_row(found: FeatureSet) -> Sequence[object]:
     rows = tuple(counts.get(name, "") for name in ("rows", "present", "failed"))
     more = [f"and {len(found.models) - _MOST_MODELS} more"] if len(found.models) > _MOST_MODELS else []
     models = ", ".join([*found.models[:_MOST_MODELS], *more])
-    what = archive, modality, _extractor(found), fingerprint, found.fact("dim") or ""
+    what = archive, modality, _extractor(found), fingerprint, found.facts.dim if found.facts else ""
     return *what, *rows, _size(found.bytes), found.state, models
 
 
@@ -59,7 +59,8 @@ def _values(found: Description) -> Sequence[object]:
     spread = (f"{values.mean:.4g}", f"{values.deviation:.4g}", values.dead) if values else ("", "", "")
     each = found.bytes // found.rows if found.rows else ""
     cost = (_seconds(found.cost.per_thousand), _seconds(found.cost.per_media_hour))
-    return found.features.place[1], _extractor(found.features), found.features.fact("dim"), *spread, each, *cost
+    dim = found.features.facts.dim if found.features.facts else ""
+    return found.features.place[1], _extractor(found.features), dim, *spread, each, *cost
 
 
 def _reasons(found: Description) -> list[Sequence[object]]:
@@ -83,8 +84,8 @@ def prune_page(removals: Sequence[Removal], removed: bool) -> str:
 
 
 def _extractor(found: FeatureSet) -> str:
-    half = found.fact("storage") == "float16"
-    return f"{found.fact('extractor') or ''}{', float16' if half else ''}"
+    facts = found.facts
+    return "" if facts is None else f"{facts.extractor}{', float16' if facts.storage == 'float16' else ''}"
 
 
 def _size(count: int) -> str:

@@ -12,9 +12,9 @@ from prefect.context import FlowRunContext
 
 from flows.reports.markdown import place, table, table_of_some, together
 from sdt_model.config import Modality
+from tasks.archive.facts import FeatureFacts, IngestFacts
 from tasks.config.date_range import UNDATED, Period
 from tasks.config.stages import RunSettings
-from tasks.features.precomputed import given_features
 from tasks.query import rejection_reasons
 from tasks.storage.manifest import Manifest
 from tasks.storage.workspace import Workspace
@@ -73,9 +73,10 @@ def ingest_page(config: RunSettings, manifest: Manifest) -> str:
             [[*(counts[name] for name in ("text", "audio", "video", "labelled")), len(manifest.shards)]],
         ),
     ]
-    if given := given_features(manifest):
-        rows = [(found.modality, found.dim) for found in given]
-        blocks.append(table((f"features of {manifest.facts['layout']}", "dimension"), rows))
+    facts = IngestFacts.of(manifest)
+    if facts.precomputed:
+        rows = [(features.modality, features.dim) for features in facts.precomputed]
+        blocks.append(table((f"features of {facts.layout}", "dimension"), rows))
     if counts["rejected"]:
         reasons = rejection_reasons(Workspace(config.workspace), config.archive)
         shown = list(reasons.items())[:_MOST_REASONS]
@@ -151,8 +152,8 @@ def demo_page(config: RunSettings, report: PipelineReport) -> str:
 def _features_row(modality: Modality, manifest: Manifest | None) -> Sequence[object]:
     if manifest is None:
         return modality, "none in the archive", "", "", "", ""
-    facts, counts = manifest.facts, manifest.counts
-    return modality, facts["extractor"], facts["dim"], counts["present"], counts["absent"], counts["failed"]
+    facts, counts = FeatureFacts.of(manifest), manifest.counts
+    return modality, facts.extractor, facts.dim, counts["present"], counts["absent"], counts["failed"]
 
 
 def _aside(features: Features) -> list[str]:

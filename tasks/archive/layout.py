@@ -4,6 +4,7 @@ import re
 from collections import Counter
 
 from sdt_model.config import Modality
+from tasks.archive.facts import UtteranceShardFacts
 from tasks.errors import WorkflowError
 from tasks.storage.manifest import MANIFEST, Manifest, ShardRecord, read_manifest
 from tasks.storage.workspace import Workspace, checked_name
@@ -79,7 +80,7 @@ def annotated_emotions(archive: Manifest, name: str) -> Counter[str]:
     Raises:
         WorkflowError: fewer than two emotions are, so that nothing can be trained.
     """
-    found: Counter[str] = sum((Counter(shard.facts["emotions"]) for shard in archive.shards), Counter())
+    found: Counter[str] = sum((Counter(UtteranceShardFacts.of(shard).emotions) for shard in archive.shards), Counter())
     if len(found) < 2:
         raise WorkflowError(
             f"archive {name!r} cannot be trained on: its annotated emotions are {sorted(found) or 'none'}\n"

@@ -23,7 +23,7 @@ from tasks.errors import StageFailed, StoreOut, WorkflowError
 from tasks.executor.capacity import in_words, room, working_nodes
 from tasks.executor.progress import EVERY_S, ProgressLines
 from tasks.executor.quarantine import Culprits, Watch
-from tasks.executor.shard import Shard, ShardFunction, describe_shard, run_shard
+from tasks.executor.shard import Payload, Shard, ShardFunction, describe_shard, run_shard
 from tasks.executor.shard_queue import Waiting
 from tasks.executor.watchdog import Report, report
 from tasks.storage.manifest import ShardRecord
@@ -37,8 +37,8 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 5.0, 60.0  # before a shard is tried again wh
 
 def fan_out(
     name: str,
-    shards: Sequence[Shard],
-    prepare: Callable[[], ShardFunction],
+    shards: Sequence[Shard[Payload]],
+    prepare: Callable[[], ShardFunction[Payload]],
     config: StageConfig,
     watch: Watch | None = None,
 ) -> dict[int, ShardRecord]:
@@ -53,18 +53,18 @@ def fan_out(
 class _Worker:
     """An actor: prepares once, when it first has a shard to compute, then does one shard after another."""
 
-    def __init__(self, workspace: Workspace, prepare: Callable[[], ShardFunction]) -> None:
+    def __init__(self, workspace: Workspace, prepare: Callable[[], ShardFunction[Any]]) -> None:
         # Ray tells other libraries in this way how many cores they have; tokenizers look here.
         os.environ.setdefault("RAYON_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "1"))
         self._workspace = workspace
         self._prepare = prepare
-        self._work: ShardFunction | None = None
+        self._work: ShardFunction[Any] | None = None
         self._node = ray.util.get_node_ip_address()
 
     def ready(self) -> None:
         """Answers once the worker runs."""
 
-    def do(self, shard: Shard, there: bool, how: Report | None, pause_s: float) -> tuple[ShardRecord, str]:
+    def do(self, shard: Shard[Any], there: bool, how: Report | None, pause_s: float) -> tuple[ShardRecord, str]:
         """The shard's record, and the address of the node."""
         time.sleep(pause_s)
         if there:
@@ -81,7 +81,7 @@ class _Worker:
 class _Attempt:
     """A shard that waits for a worker, or is with one."""
 
-    shard: Shard
+    shard: Shard[Any]
     earlier: int = 0
     """Attempts that failed."""
     pause_s: float = 0.0
@@ -99,8 +99,8 @@ class _FanOut:
     def __init__(
         self,
         name: str,
-        shards: Sequence[Shard],
-        prepare: Callable[[], ShardFunction],
+        shards: Sequence[Shard[Any]],
+        prepare: Callable[[], ShardFunction[Any]],
         config: StageConfig,
         watch: Watch | None,
     ) -> None:

@@ -4,18 +4,19 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Generic, TypeVar
 
 import pyarrow as pa
 
-from tasks.storage.manifest import ShardRecord
+from tasks.storage.manifest import ShardFacts, ShardRecord
 from tasks.storage.workspace import ROW_GROUP, Workspace
 
 _RECORD = b"sdt"  # key of the counts and facts in a shard file's Parquet metadata
+Payload = TypeVar("Payload")
 
 
 @dataclass(frozen=True)
-class Shard:
+class Shard(Generic[Payload]):
     """One unit of work: its number, the file it becomes, and what its function needs to know.
 
     In a watched stage ``aside`` holds the files that it must not open, and why. Shards of one ``source`` are done by
@@ -24,7 +25,7 @@ class Shard:
 
     index: int
     path: str
-    payload: dict[str, Any] = field(default_factory=dict)
+    payload: Payload = None  # type: ignore[assignment]  # of a stage whose function needs nothing more
     aside: dict[str, str] = field(default_factory=dict)
     source: str = ""
 
@@ -47,20 +48,20 @@ class ShardOutput:
 
     table: pa.Table | Stream
     counts: dict[str, int] = field(default_factory=dict)
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: ShardFacts = field(default_factory=ShardFacts)
     beside: dict[str, pa.Table] = field(default_factory=dict)
     row_group_size: int = ROW_GROUP
 
 
-ShardFunction = Callable[[Shard], ShardOutput]
+ShardFunction = Callable[[Shard[Payload]], ShardOutput]
 
 
-def run_shard(workspace: Workspace, shard: Shard, work: ShardFunction) -> ShardRecord:
+def run_shard(workspace: Workspace, shard: Shard[Payload], work: ShardFunction[Payload]) -> ShardRecord:
     """Compute one shard and publish it; the file is there whole, or not at all."""
     output = work(shard)
     for path, table in output.beside.items():
         workspace.write_table(path, table)
-    record = {_RECORD: json.dumps({"counts": output.counts, "facts": output.facts}, sort_keys=True).encode()}
+    record = {_RECORD: json.dumps({"counts": output.counts, "facts": output.facts.plain()}, sort_keys=True).encode()}
     if isinstance(output.table, Stream):
         stream = output.table
         workspace.write_tables(shard.path, stream.schema.with_metadata(record), stream.tables, stream.row_group_size)
@@ -69,7 +70,7 @@ def run_shard(workspace: Workspace, shard: Shard, work: ShardFunction) -> ShardR
     return describe_shard(workspace, shard)
 
 
-def describe_shard(workspace: Workspace, shard: Shard) -> ShardRecord:
+def describe_shard(workspace: Workspace, shard: Shard[Payload]) -> ShardRecord:
     """The record of a shard file that is there."""
     digest, size = hashlib.sha256(), 0
     with workspace.open(shard.path) as file:

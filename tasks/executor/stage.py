@@ -7,13 +7,13 @@ runs it.
 import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic
 
 from tasks.config.stages import StageConfig
 from tasks.executor.fan_out import fan_out
 from tasks.executor.quarantine import Watch
-from tasks.executor.shard import Shard, ShardFunction, shard_columns
-from tasks.storage.manifest import Manifest, read_manifest
+from tasks.executor.shard import Payload, Shard, ShardFunction, shard_columns
+from tasks.storage.manifest import Facts, Manifest, read_manifest
 from tasks.storage.workspace import Workspace
 
 log = logging.getLogger("sdt.stage")
@@ -22,19 +22,19 @@ _MOST_NAMES = 10  # in a message
 
 
 @dataclass(frozen=True)
-class Stage:
+class Stage(Generic[Payload]):
     """A stage ready to run. ``prepare`` is called once in each worker that has a shard to do: it loads the model."""
 
     name: str
     fingerprint: str
     manifest_path: str
-    shards: tuple[Shard, ...]
-    prepare: Callable[[], ShardFunction]
-    facts: dict[str, Any] = field(default_factory=dict)
+    shards: tuple[Shard[Payload], ...]
+    prepare: Callable[[], ShardFunction[Payload]]
+    facts: Facts = field(default_factory=Facts)
     watch: Watch | None = None
 
 
-def run_stage(stage: Stage, config: StageConfig) -> Manifest:
+def run_stage(stage: Stage[Any], config: StageConfig) -> Manifest:
     """Do the shards that are missing, then write the manifest.
 
     Raises:
@@ -52,7 +52,7 @@ def run_stage(stage: Stage, config: StageConfig) -> Manifest:
         fingerprint=stage.fingerprint,
         shards=tuple(records[shard.index] for shard in stage.shards),
         columns=columns,
-        facts=stage.facts,
+        facts=stage.facts.plain(),
     )
     manifest.write(workspace, stage.manifest_path)
     if aside := manifest.aside:

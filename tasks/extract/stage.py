@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 
 from sdt_model.config import Modality
-from tasks.archive.days import DAYS, found_by_day
+from tasks.archive.days import feature_days
+from tasks.archive.facts import DatedShardFacts, FeatureFacts, IngestFacts
 from tasks.archive.layout import features_folder, features_path, has_modality, read_archive, shard_number, timing_path
 from tasks.archive.schema import TIMING
 from tasks.config.stages import ExtractConfig
@@ -28,9 +29,9 @@ from tasks.extractors.base import Extracted, Extractor, ExtractorSpec
 from tasks.extractors.media.files import MediaRoot
 from tasks.extractors.registry import chosen_spec
 from tasks.features.content_keys import made_from
-from tasks.features.precomputed import chosen_given, given_manifest
+from tasks.features.precomputed import chosen_precomputed, precomputed_manifest
 from tasks.features.table import ROWS_A_GROUP, feature_rows
-from tasks.storage.manifest import ASIDE, MANIFEST, Aside, Manifest, fingerprint, read_manifest
+from tasks.storage.manifest import MANIFEST, Aside, Manifest, ShardFacts, fingerprint, read_manifest
 from tasks.storage.workspace import Workspace
 
 log = logging.getLogger("sdt.extract")
@@ -57,8 +58,8 @@ def extract(config: ExtractConfig, modality: Modality) -> Manifest | None:
     """
     workspace = Workspace(config.workspace)
     archive = read_archive(workspace, config.archive)
-    if (given := chosen_given(archive, config.archive, config.extractors, modality)) is not None:
-        return given_manifest(workspace, config.archive, given)
+    if (precomputed := chosen_precomputed(archive, config.archive, config.extractors, modality)) is not None:
+        return precomputed_manifest(workspace, config.archive, precomputed)
     spec = chosen_spec(modality, config.extractors, workspace)
     if not has_modality(archive, modality):
         log.info("extract-%s: archive %s has none, passed over", modality, config.archive)
@@ -73,10 +74,10 @@ def extract(config: ExtractConfig, modality: Modality) -> Manifest | None:
 
 def extract_stage(
     workspace: Workspace, config: ExtractConfig, archive: Manifest, spec: ExtractorSpec, before: Manifest | None
-) -> Stage:
+) -> Stage[str]:
     """What is to be done with the archive's shards, and what is there already; ``before`` is the last run's."""
     folder = features_folder(config.archive, spec.modality, spec.fingerprint)
-    media = MediaRoot(archive.facts["media_root"])
+    media = MediaRoot(IngestFacts.of(archive).media_root)
     aside = still_aside(workspace, f"{folder}/{MANIFEST}", before, media, config.retry_set_aside)
     counts = {len(archive.shards), len(before.shards) if before else len(archive.shards)}
     earlier = Earlier.among(workspace.files(folder), counts)
@@ -84,17 +85,17 @@ def extract_stage(
         name=f"extract-{spec.modality}",
         fingerprint=_identity(archive, spec),
         manifest_path=f"{folder}/{MANIFEST}",
-        shards=tuple(Shard(r.index, features_path(folder, r), {"utterances": r.path}) for r in archive.shards),
+        shards=tuple(Shard(r.index, features_path(folder, r), r.path) for r in archive.shards),
         prepare=partial(prepare, ExtractPlan(workspace, spec, media, earlier)),
-        facts={
-            "modality": spec.modality,
-            "extractor": spec.name,
-            "extractor_fingerprint": spec.fingerprint,
-            "dim": spec.dim,
-            "storage": spec.storage,
-            "licence": spec.licence,
-            "archive_fingerprint": archive.fingerprint,
-        },
+        facts=FeatureFacts(
+            modality=spec.modality,
+            extractor=spec.name,
+            extractor_fingerprint=spec.fingerprint,
+            dim=spec.dim,
+            storage=spec.storage,
+            licence=spec.licence,
+            archive_fingerprint=archive.fingerprint,
+        ),
         watch=Watch(config.hung_after_s, aside),
     )
 
@@ -114,14 +115,14 @@ def nothing_to_do(config: ExtractConfig, modality: Modality) -> bool:
     """
     workspace = Workspace(config.workspace)
     archive = read_archive(workspace, config.archive)
-    given = chosen_given(archive, config.archive, config.extractors, modality)
-    if given is not None or not has_modality(archive, modality):
+    precomputed = chosen_precomputed(archive, config.archive, config.extractors, modality)
+    if precomputed is not None or not has_modality(archive, modality):
         return True
     spec = chosen_spec(modality, config.extractors, workspace)
     found = read_manifest(workspace, f"{features_folder(config.archive, modality, spec.fingerprint)}/{MANIFEST}")
     if found is None or found.fingerprint != _identity(archive, spec):
         return False
-    return found.aside == _unchanged(found, MediaRoot(archive.facts["media_root"]), config.retry_set_aside)
+    return found.aside == _unchanged(found, MediaRoot(IngestFacts.of(archive).media_root), config.retry_set_aside)
 
 
 def _unchanged(found: Manifest | None, media: MediaRoot, retry: bool) -> dict[str, Aside]:
@@ -142,7 +143,7 @@ def still_aside(
     if again := (found.aside if found else {}).keys() - stay:
         workspace.remove(manifest)  # first: a manifest says that all its shards are there
         for shard in found.shards if found else ():
-            if again & shard.facts.get(ASIDE, {}).keys():
+            if again & ShardFacts.of(shard).aside.keys():
                 workspace.rename(shard.path, shard.path.replace(".parquet", "-before.parquet"))
     return {name: why.reason for name, why in stay.items()}
 
@@ -162,15 +163,15 @@ def _remove_superseded(workspace: Workspace, folder: str, manifest: Manifest, be
                     workspace.remove(gone)
 
 
-def prepare(plan: ExtractPlan) -> ShardFunction:
+def prepare(plan: ExtractPlan) -> ShardFunction[str]:
     """The function that does a shard; with the first row that has to be made the extractor is loaded."""
     return partial(extract_shard, plan, cache(plan.spec.load))
 
 
-def extract_shard(plan: ExtractPlan, load: Callable[[], Extractor], shard: Shard) -> ShardOutput:
-    """One feature shard: a row for every utterance, in their order."""
+def extract_shard(plan: ExtractPlan, load: Callable[[], Extractor], shard: Shard[str]) -> ShardOutput:
+    """One feature shard: a row for every utterance of the shard that the payload is the path of, in their order."""
     spec, media = plan.spec, plan.media
-    utterances = plan.workspace.read_table(shard.payload["utterances"])
+    utterances = plan.workspace.read_table(shard.payload)
     given = usable(utterances, spec.modality, shard.aside)
     keys = made_from(given.utterances, spec, media)
     found = Extracted.none(utterances.num_rows, spec.dim)
@@ -185,8 +186,9 @@ def extract_shard(plan: ExtractPlan, load: Callable[[], Extractor], shard: Shard
         found.put_all(missing, made)
     table, counts = feature_rows(utterances, given.answered(found), spec.dim, shard.path, keys, spec.storage)
     aside = {name: Aside(reason=shard.aside[name], version=media.version(name)) for name in sorted(given.aside)}
-    facts = {ASIDE: {name: why.model_dump() for name, why in aside.items()}} if aside else {}
-    return ShardOutput(table, counts, facts | {DAYS: found_by_day(utterances, table)}, beside, ROWS_A_GROUP)
+    facts = DatedShardFacts(days=feature_days(utterances, table))
+    facts = facts.model_copy(update={"aside": aside}) if aside else facts
+    return ShardOutput(table, counts, facts, beside, ROWS_A_GROUP)
 
 
 def _timing(seconds: float, made: Extracted) -> pa.Table:

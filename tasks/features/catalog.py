@@ -2,10 +2,9 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import Any
 
+from tasks.archive.facts import FeatureFacts, IngestFacts
 from tasks.archive.layout import archive_manifest_path, features_path, timing_path
-from tasks.features.precomputed import given_features
 from tasks.registry.models import bundles
 from tasks.storage.manifest import MANIFEST, Manifest, read_manifest
 from tasks.storage.workspace import Workspace, checked_name
@@ -41,9 +40,10 @@ class FeatureSet:
     def bytes(self) -> int:
         return sum(self.files.values())
 
-    def fact(self, name: str) -> Any:
-        """What the manifest says of them; None where it does not."""
-        return self.manifest.facts.get(name) if self.manifest else None
+    @property
+    def facts(self) -> FeatureFacts | None:
+        """What the manifest says of them; None where they are unfinished."""
+        return FeatureFacts.of(self.manifest) if self.manifest else None
 
     @property
     def state(self) -> str:
@@ -52,14 +52,13 @@ class FeatureSet:
             return "archive gone"
         if self.manifest is None:
             return "unfinished"
-        fits = self.archive is not None and self.fact("archive_fingerprint") == self.archive.fingerprint
-        return "current" if fits else "out of date"
+        return "current" if self.archive and self.manifest.is_of(self.archive) else "out of date"
 
     @property
-    def given(self) -> bool:
+    def precomputed(self) -> bool:
         """The archive came with them: no extractor makes them again."""
-        given = given_features(self.archive) if self.archive else []
-        return any(found.fingerprint == self.place[2] for found in given)
+        precomputed = IngestFacts.of(self.archive).precomputed if self.archive else ()
+        return any(features.fingerprint == self.place[2] for features in precomputed)
 
     @property
     def superseded(self) -> list[str]:

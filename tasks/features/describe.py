@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from sdt_model.moments import Moments
+from tasks.archive.facts import FeatureFacts
 from tasks.archive.layout import read_archive, timing_path
 from tasks.errors import WorkflowError
 from tasks.features.catalog import FeatureSet, feature_sets
@@ -82,7 +83,7 @@ def _describe(workspace: Workspace, features: FeatureSet) -> Description:
     manifest = features.manifest
     assert manifest is not None
     reasons: Counter[str] = Counter()
-    numbers = _Numbers(int(manifest.facts["dim"]))
+    numbers = _Numbers(FeatureFacts.of(manifest).dim)
     for shard in manifest.shards:
         with workspace.parquet(shard.path) as file:
             for group in range(file.num_row_groups):

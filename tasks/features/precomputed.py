@@ -5,9 +5,9 @@ manifest.
 """
 
 import logging
-from dataclasses import dataclass
 
 from sdt_model.config import Modality
+from tasks.archive.facts import IngestFacts, PrecomputedFeatures
 from tasks.archive.layout import features_folder
 from tasks.config.stages import ExtractorNames
 from tasks.errors import WorkflowError
@@ -19,57 +19,53 @@ log = logging.getLogger("sdt.given")
 GIVEN = "given"  # what they are called among the extractors
 
 
-@dataclass(frozen=True)
-class GivenFeatures:
-    """One modality's: the fingerprint that stands for an extractor's, and the length of a vector."""
+def chosen_precomputed(
+    archive: Manifest, name: str, extractors: ExtractorNames, modality: Modality
+) -> PrecomputedFeatures | None:
+    """A modality's features that the archive ``name`` came with, unless ``extractors`` names an extractor.
 
-    modality: Modality
-    fingerprint: str
-    dim: int
-
-
-def given_features(archive: Manifest) -> list[GivenFeatures]:
-    """All that the archive came with."""
-    return [GivenFeatures(**entry) for entry in archive.facts.get(GIVEN, [])]
-
-
-def chosen_given(archive: Manifest, name: str, extractors: ExtractorNames, modality: Modality) -> GivenFeatures | None:
-    """A modality's, unless there are none or ``extractors`` names an extractor.
+    Args:
+        archive: its manifest.
+        name: the archive's.
+        extractors: as configured.
+        modality: which.
 
     Raises:
         WorkflowError: they are asked for by name, and there are none.
     """
-    found = next((given for given in given_features(archive) if given.modality == modality), None)
+    precomputed = IngestFacts.of(archive).precomputed
+    features = next((features for features in precomputed if features.modality == modality), None)
     wanted = extractors.named(modality)
-    if wanted == GIVEN and found is None:
+    if wanted == GIVEN and features is None:
         raise WorkflowError(
             f"archive {name!r} came without {modality} features\n"
             f"  `{GIVEN}` stands for those that `sdt ingest sdt-pickle` brings; name an extractor that makes them"
         )
-    return found if wanted in (None, GIVEN) else None
+    return features if wanted in (None, GIVEN) else None
 
 
-def given_manifest(workspace: Workspace, name: str, given: GivenFeatures) -> Manifest:
-    """The manifest of such features, where an extractor has nothing to do.
+def precomputed_manifest(workspace: Workspace, name: str, features: PrecomputedFeatures) -> Manifest:
+    """The manifest of features that an archive came with, where an extractor has nothing to do.
 
     Raises:
         WorkflowError: they were removed since.
     """
-    found = read_manifest(workspace, manifest_path(name, given))
-    if found is None:
+    manifest = read_manifest(workspace, manifest_path(name, features))
+    if manifest is None:
         raise WorkflowError(
-            f"archive {name!r} came with {given.modality} features, and they were removed\n"
+            f"archive {name!r} came with {features.modality} features, and they were removed\n"
             "  bring them back with the `sdt ingest` that made the archive"
         )
-    log.info("extract-%s: nothing to do, archive %s came with its features", given.modality, name)
-    return found
+    log.info("extract-%s: nothing to do, archive %s came with its features", features.modality, name)
+    return manifest
 
 
-def all_there(workspace: Workspace, name: str, archive: Manifest) -> bool:
-    """Whether the features that the archive came with still are."""
-    return all(workspace.exists(manifest_path(name, given)) for given in given_features(archive))
+def all_present(workspace: Workspace, name: str, archive: Manifest) -> bool:
+    """Whether the features that the archive came with are still in the workspace."""
+    precomputed = IngestFacts.of(archive).precomputed
+    return all(workspace.exists(manifest_path(name, features)) for features in precomputed)
 
 
-def manifest_path(archive: str, given: GivenFeatures) -> str:
-    """Where the manifest of such features lies."""
-    return f"{features_folder(archive, given.modality, given.fingerprint)}/{MANIFEST}"
+def manifest_path(archive: str, features: PrecomputedFeatures) -> str:
+    """Where the manifest of features that an archive came with lies."""
+    return f"{features_folder(archive, features.modality, features.fingerprint)}/{MANIFEST}"

@@ -50,7 +50,7 @@ def _removal(found: FeatureSet, named: bool, unused: bool) -> Removal | None:
         return _whole(found, f"named, and taken by {', '.join(found.models)}" if found.models else "named")
     if found.gone:
         return _whole(found, "the archive is gone")
-    if unused and not found.models and not found.given:
+    if unused and not found.models and not found.precomputed:
         return _whole(found, "no model takes them")
     files = tuple(found.superseded)
     size = sum(found.files[path] for path in files)

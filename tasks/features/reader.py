@@ -81,7 +81,7 @@ def feature_folders(
         if manifest is None and not has_modality(archive, modality):
             folders.append(FeatureFolder(modality, source.dim, None))
             found.append(None)
-        elif manifest is None or manifest.facts["archive_fingerprint"] != archive.fingerprint:
+        elif manifest is None or not manifest.is_of(archive):
             others = {path.split("/")[3] for path in workspace.files(f"features/{name}/{modality}")}
             raise WorkflowError(
                 f"model {bundle.model_id} takes {modality} features of {source.extractor} ({source.fingerprint}), "

@@ -88,7 +88,7 @@ def _teacher(
     extractor = f"finetuned:{config.teacher}"
     spec = chosen_spec("text", ExtractorNames(text=extractor), workspace)
     manifest = complete_features(workspace, config.archive, "text", spec.fingerprint)
-    if manifest is None or manifest.facts["archive_fingerprint"] != archive.fingerprint:
+    if manifest is None or not manifest.is_of(archive):
         raise WorkflowError(
             f"archive {config.archive!r} has no complete text features of its teacher, {extractor}\n"
             f"  make them with: sdt extract {config.archive} --set extractors.text={extractor}"

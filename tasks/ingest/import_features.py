@@ -6,8 +6,9 @@ belong to; `features` lays each utterance shard's.
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sdt_model.config import MODALITIES, Modality
+from tasks.archive.facts import FeatureFacts, PrecomputedFeatures
 from tasks.archive.layout import features_folder, features_path
 from tasks.archive.schema import KEY, UTTERANCES
 from tasks.archive.sharding import shard_of
@@ -23,14 +25,32 @@ from tasks.config.stages import StageConfig
 from tasks.executor.fan_out import fan_out
 from tasks.executor.shard import Shard, ShardFunction, ShardOutput, Stream, shard_columns
 from tasks.extractors.base import Extracted
-from tasks.features.precomputed import GIVEN, GivenFeatures, manifest_path
+from tasks.features.precomputed import GIVEN, manifest_path
 from tasks.features.table import ROWS_A_GROUP, feature_rows
 from tasks.sources.base import FeatureSource, SourceFeatures, SourceFile
-from tasks.storage.manifest import Manifest, ShardRecord, fingerprint
+from tasks.storage.manifest import Manifest, ShardFacts, ShardRecord, fingerprint
 from tasks.storage.workspace import Workspace
 
 CODE_VERSION = 1
 NOT_FINITE = "a value that is not finite"
+Payload = TypeVar("Payload")
+
+
+class SourceFeatureFacts(ShardFacts):
+    """Of the shard that holds a source file's features."""
+
+    layout: str
+    """What the file is, as a person would call it."""
+    dims: dict[Modality, int]
+    """The modalities, and the length of their vectors."""
+
+
+@dataclass(frozen=True)
+class ImportTask:
+    """One modality's features of one utterance shard."""
+
+    utterances: ShardRecord
+    features: PrecomputedFeatures
 
 
 @dataclass(frozen=True)
@@ -57,46 +77,47 @@ class GivenPlan:
     def ready(self) -> str:
         return f"{self.scratch}/given.parquet"
 
-    def given(self, modality: Modality, dim: int) -> GivenFeatures:
-        return GivenFeatures(modality, fingerprint(CODE_VERSION, GIVEN, modality, self.content), dim)
+    def features(self, modality: Modality, dim: int) -> PrecomputedFeatures:
+        identity = fingerprint(CODE_VERSION, GIVEN, modality, self.content)
+        return PrecomputedFeatures(modality=modality, fingerprint=identity, dim=dim)
 
 
 def lay_features(
     plan: GivenPlan, file: SourceFile, utterances: Sequence[ShardRecord], config: StageConfig
 ) -> dict[str, object]:
-    """Write the file's features of the utterances; return the facts that the archive's manifest keeps of them.
+    """Write the file's features of the utterances; return what the archive's facts say of them.
 
     Raises:
         StageFailed: the file cannot be read, or what it holds does not fit together.
     """
-    scan = [Shard(0, plan.ready, {"file": file})]
-    facts = fan_out("given", scan, partial(_prepare, scan_given, plan), config)[0].facts
-    features = [plan.given(modality, facts["dims"][modality]) for modality in MODALITIES if modality in facts["dims"]]
+    scan = [Shard(0, plan.ready, file)]
+    facts = SourceFeatureFacts.of(fan_out("given", scan, partial(_prepare, scan_given, plan), config)[0])
+    features = [plan.features(modality, facts.dims[modality]) for modality in MODALITIES if modality in facts.dims]
     count = len(utterances)
     shards = [
-        Shard(place * count + i, _path(plan, given, record), {"utterances": record, "given": given})
-        for place, given in enumerate(features)
+        Shard(place * count + i, _path(plan, one, record), ImportTask(record, one))
+        for place, one in enumerate(features)
         for i, record in enumerate(utterances)
     ]
     records = fan_out("features", shards, partial(_prepare, lay_shard, plan), config)
-    for place, given in enumerate(features):
+    for place, one in enumerate(features):
         done = [records[place * count + i].model_copy(update={"index": i}) for i in range(count)]
-        manifest = _manifest(plan, given, facts["layout"], utterances, done)
-        manifest.write(plan.workspace, manifest_path(plan.archive, given))
-    return {GIVEN: [asdict(given) for given in features], "layout": facts["layout"]}
+        manifest = _manifest(plan, one, facts.layout, utterances, done)
+        manifest.write(plan.workspace, manifest_path(plan.archive, one))
+    return {"precomputed": tuple(features), "layout": facts.layout}
 
 
-def _path(plan: GivenPlan, given: GivenFeatures, record: ShardRecord) -> str:
-    return features_path(features_folder(plan.archive, given.modality, given.fingerprint), record)
+def _path(plan: GivenPlan, features: PrecomputedFeatures, record: ShardRecord) -> str:
+    return features_path(features_folder(plan.archive, features.modality, features.fingerprint), record)
 
 
-def _prepare(work: Callable[[GivenPlan, Shard], ShardOutput], plan: GivenPlan) -> ShardFunction:
+def _prepare(work: Callable[[GivenPlan, Shard[Payload]], ShardOutput], plan: GivenPlan) -> ShardFunction[Payload]:
     return partial(work, plan)
 
 
 def _manifest(
     plan: GivenPlan,
-    given: GivenFeatures,
+    features: PrecomputedFeatures,
     layout: str,
     utterances: Sequence[ShardRecord],
     done: Sequence[ShardRecord],
@@ -104,28 +125,28 @@ def _manifest(
     """What an extractor's features have, too."""
     made_from = [record.sha256 for record in utterances]
     return Manifest(
-        stage=f"extract-{given.modality}",
-        fingerprint=fingerprint(CODE_VERSION, given.fingerprint, plan.identity, made_from),
+        stage=f"extract-{features.modality}",
+        fingerprint=fingerprint(CODE_VERSION, features.fingerprint, plan.identity, made_from),
         shards=tuple(done),
         columns=shard_columns(plan.workspace, done[0].path),
-        facts={
-            "modality": given.modality,
-            "extractor": GIVEN,
-            "extractor_fingerprint": given.fingerprint,
-            "dim": given.dim,
-            "storage": "float32",
-            "licence": f"its publishers' ({layout})",
-            "archive_fingerprint": plan.identity,
-        },
+        facts=FeatureFacts(
+            modality=features.modality,
+            extractor=GIVEN,
+            extractor_fingerprint=features.fingerprint,
+            dim=features.dim,
+            storage="float32",
+            licence=f"its publishers' ({layout})",
+            archive_fingerprint=plan.identity,
+        ).plain(),
     )
 
 
-def scan_given(plan: GivenPlan, shard: Shard) -> ShardOutput:
+def scan_given(plan: GivenPlan, shard: Shard[SourceFile]) -> ShardOutput:
     """The file's vectors, a row group for each utterance shard: the key, ``bucket``, a column for each modality."""
-    given = plan.source.features(shard.payload["file"])
+    given = plan.source.features(shard.payload)
     vectors = [pa.field(modality, pa.list_(pa.float32(), dim)) for modality, dim in given.dims.items()]
     schema = pa.schema([*(UTTERANCES.field(name) for name in KEY), pa.field("bucket", pa.int32()), *vectors])
-    facts = {"layout": given.layout, "dims": given.dims}
+    facts = SourceFeatureFacts(layout=given.layout, dims=given.dims)
     return ShardOutput(Stream(schema, _tables(given, schema, plan.shards), row_group_size=65_536), facts=facts)
 
 
@@ -147,25 +168,27 @@ def _table(given: SourceFeatures, schema: pa.Schema, place: int, name: str) -> p
     return pa.table(columns, schema=schema)
 
 
-def lay_shard(plan: GivenPlan, shard: Shard) -> ShardOutput:
+def lay_shard(plan: GivenPlan, shard: Shard[ImportTask]) -> ShardOutput:
     """One feature shard: the vectors of an utterance shard's rows, in their order."""
-    given: GivenFeatures = shard.payload["given"]
-    record: ShardRecord = shard.payload["utterances"]
+    record, features = shard.payload.utterances, shard.payload.features
     utterances = plan.workspace.read_table(record.path, list(KEY))
-    values = _values(plan, given, record.index, utterances)
+    values = _values(plan, features, record.index, utterances)
     finite = np.logical_and.reduce(np.isfinite(values), axis=1)
     made = Extracted(values, finite, [None if fine else NOT_FINITE for fine in finite])
-    table, counts = feature_rows(utterances, made, given.dim, shard.path)
+    table, counts = feature_rows(utterances, made, features.dim, shard.path)
     return ShardOutput(table, counts, row_group_size=ROWS_A_GROUP)
 
 
-def _values(plan: GivenPlan, given: GivenFeatures, place: int, utterances: pa.Table) -> npt.NDArray[np.float32]:
+def _values(
+    plan: GivenPlan, features: PrecomputedFeatures, bucket: int, utterances: pa.Table
+) -> npt.NDArray[np.float32]:
     """The vectors (N, C) of an utterance shard's rows."""
     with plan.workspace.dataset(plan.ready) as ready:
-        there = ready.to_table([*KEY, given.modality], filter=pc.field("bucket") == place)
-    numbered = pl.DataFrame(pl.from_arrow(there.select(list(KEY)))).with_row_index("number")
-    asked = pl.DataFrame(pl.from_arrow(utterances))
-    order = asked.join(numbered, on=KEY, how="left", maintain_order="left", validate="1:1")["number"]
-    column = there.column(given.modality).combine_chunks()
-    values: npt.NDArray[np.float32] = column.flatten().to_numpy().reshape(-1, given.dim)[order.to_numpy()]
+        vectors = ready.to_table([*KEY, features.modality], filter=pc.field("bucket") == bucket)
+    # Where each utterance's vector stands among those of the bucket: the file has them by conversation.
+    numbered = pl.DataFrame(pl.from_arrow(vectors.select(list(KEY)))).with_row_index("number")
+    rows = pl.DataFrame(pl.from_arrow(utterances))
+    order = rows.join(numbered, on=KEY, how="left", maintain_order="left", validate="1:1")["number"]
+    column = vectors.column(features.modality).combine_chunks()
+    values: npt.NDArray[np.float32] = column.flatten().to_numpy().reshape(-1, features.dim)[order.to_numpy()]
     return values

@@ -4,21 +4,22 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.archive.days import DAYS, said_by_day
+from tasks.archive.days import utterance_days
+from tasks.archive.facts import UtteranceShardFacts
 from tasks.archive.layout import rejected_folder, utterances_folder
 from tasks.archive.schema import KEY, REJECTED, UTTERANCES, conform
 from tasks.executor.shard import Shard, ShardOutput
 from tasks.ingest.scan import SCANNED_ROWS, IngestPlan
 
 
-def collect_shard(plan: IngestPlan, parts: int, shard: Shard) -> ShardOutput:
+def collect_shard(plan: IngestPlan, parts: int, shard: Shard[None]) -> ShardOutput:
     """One utterance shard: its rows from every scanned file, sorted by the key, each key once."""
     rows = pl.DataFrame(pl.from_arrow(_scanned(plan, parts, shard.index)))
     rows = _reject_duplicates(rows)
     accepted = rows.filter(pl.col("reason").is_null()).sort(KEY)
     rejected = rows.filter(pl.col("reason").is_not_null()).sort("order", "row")
     table = conform(_shaped(accepted, UTTERANCES), UTTERANCES, shard.path)
-    beside = {}
+    beside: dict[str, pa.Table] = {}
     if len(rejected):
         path = shard.path.replace(utterances_folder(plan.archive, ""), rejected_folder(plan.archive, ""))
         beside[path] = conform(_shaped(rejected, REJECTED), REJECTED, path)
@@ -62,11 +63,11 @@ def _counts(accepted: pl.DataFrame, rejected: pl.DataFrame) -> dict[str, int]:
     }
 
 
-def _facts(accepted: pl.DataFrame) -> dict[str, object]:
+def _facts(accepted: pl.DataFrame) -> UtteranceShardFacts:
     emotions = accepted["emotion"].drop_nulls().value_counts().sort("emotion")
-    return {
-        "conversations": accepted["conversation_id"].n_unique(),
-        DAYS: said_by_day(accepted),
-        "emotions": dict(emotions.iter_rows()),
-        "splits": accepted["split"].unique().sort().to_list(),
-    }
+    return UtteranceShardFacts(
+        conversations=accepted["conversation_id"].n_unique(),
+        days=utterance_days(accepted),
+        emotions=dict(emotions.iter_rows()),
+        splits=tuple(accepted["split"].unique().sort()),
+    )

@@ -24,12 +24,14 @@ _CHUNK_ROWS = 4 * BATCH_ROWS  # scanned rows ordered by shard at a time
 # Small source files are scanned together, and of a large source no more than so many parts are made: every shard opens
 # each of them.
 _SCAN_FILES, _SCAN_BYTES, _SCAN_PARTS = 64, 32 * 2**20, 256
+FileGroup = list[tuple[int, SourceFile]]
+"""Source files that are scanned by one task, each with its place among all."""
 SCANNED_ROWS = SCANNED.append(pa.field("order", pa.int32()))  # the source file's place among all
 
 
 @dataclass(frozen=True)
 class IngestPlan:
-    """What every worker is told."""
+    """What every worker needs to know."""
 
     workspace: Workspace
     kind: SourceKind
@@ -83,11 +85,11 @@ def _content(file: SourceFile) -> str:
     return digest.hexdigest()
 
 
-def scan_groups(files: list[SourceFile]) -> list[list[tuple[int, SourceFile]]]:
-    """Files that are scanned by one task, each with its place among all."""
+def scan_groups(files: list[SourceFile]) -> list[FileGroup]:
+    """Share the files out among tasks: many small ones, or one large one, to each."""
     most_files = max(_SCAN_FILES, math.ceil(len(files) / _SCAN_PARTS))
     most_bytes = max(_SCAN_BYTES, math.ceil(2 * sum(file.size for file in files) / _SCAN_PARTS))  # half full at least
-    groups: list[list[tuple[int, SourceFile]]] = []
+    groups: list[FileGroup] = []
     size = 0
     for place, file in enumerate(files):
         if not groups or len(groups[-1]) == most_files or size + file.size > most_bytes:
@@ -98,14 +100,14 @@ def scan_groups(files: list[SourceFile]) -> list[list[tuple[int, SourceFile]]]:
     return groups
 
 
-def scan_files(plan: IngestPlan, shard: Shard) -> ShardOutput:
+def scan_files(plan: IngestPlan, shard: Shard[FileGroup]) -> ShardOutput:
     """Type source files' rows: schema `SCANNED_ROWS`, each chunk ordered by bucket, many row groups a chunk."""
-    chunks = _chunks(_typed_files(plan, shard.payload["files"]))
+    chunks = _chunks(_typed_files(plan, shard.payload))
     # A row group holds about one bucket of a chunk, so that reading a shard passes over most of the file.
     return ShardOutput(Stream(SCANNED_ROWS, chunks, row_group_size=max(1024, _CHUNK_ROWS // plan.shards)))
 
 
-def _typed_files(plan: IngestPlan, files: list[tuple[int, SourceFile]]) -> Iterator[pa.Table]:
+def _typed_files(plan: IngestPlan, files: FileGroup) -> Iterator[pa.Table]:
     way_in = source(plan.kind, plan.columns)
     for place, file in files:
         with answering(file.url):

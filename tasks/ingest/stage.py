@@ -9,16 +9,17 @@ from functools import partial
 
 from fsspec.implementations.local import LocalFileSystem
 
+from tasks.archive.facts import IngestFacts
 from tasks.archive.layout import archive_manifest_path, utterances_folder
 from tasks.config.stages import IngestConfig
 from tasks.errors import WorkflowError
 from tasks.executor.fan_out import fan_out
 from tasks.executor.shard import Shard, ShardFunction, shard_columns
 from tasks.executor.stage import Stage, run_stage
-from tasks.features.precomputed import all_there
+from tasks.features.precomputed import all_present
 from tasks.ingest.import_features import GivenPlan, lay_features
 from tasks.ingest.merge import collect_shard
-from tasks.ingest.scan import IngestPlan, plan_ingest, scan_files, scan_groups
+from tasks.ingest.scan import FileGroup, IngestPlan, plan_ingest, scan_files, scan_groups
 from tasks.sources.base import FeatureSource, SourceFile
 from tasks.sources.registry import source
 from tasks.storage.filesystem import answering, open_url
@@ -41,7 +42,7 @@ def ingest(config: IngestConfig) -> Manifest:
         plan = plan_ingest(workspace, config, files)
     path = archive_manifest_path(config.archive)
     found = read_manifest(workspace, path)
-    if found is not None and found.fingerprint == plan.identity and all_there(workspace, config.archive, found):
+    if found is not None and found.fingerprint == plan.identity and all_present(workspace, config.archive, found):
         log.info("ingest: nothing to do, %d shards and %d rows are there", len(found.shards), found.rows)
     else:
         found = _ingest(plan, files, config)
@@ -63,26 +64,23 @@ def _ingest(plan: IngestPlan, files: list[SourceFile], config: IngestConfig) -> 
         name="scan",
         fingerprint=plan.identity,
         manifest_path=f"{plan.scan_folder}/{MANIFEST}",
-        shards=tuple(Shard(i, plan.part_path(i), {"files": group}) for i, group in enumerate(groups)),
+        shards=tuple(Shard(i, plan.part_path(i), group) for i, group in enumerate(groups)),
         prepare=partial(_prepare_scan, plan),
     )
     scanned = run_stage(scan, config)
     folder = utterances_folder(plan.archive, plan.identity)
-    shards = [Shard(i, f"{folder}/part-{i:05d}.parquet") for i in range(plan.shards)]
+    shards = [Shard[None](i, f"{folder}/part-{i:05d}.parquet") for i in range(plan.shards)]
     records = fan_out("ingest", shards, partial(_prepare_shard, plan, len(groups)), config)
     way_in = source(plan.kind)
-    given = _lay_features(plan, way_in, files, records, config) if isinstance(way_in, FeatureSource) else {}
+    facts = IngestFacts(kind=plan.kind, media_root=_media_root(config), sources=tuple(file.name for file in files))
+    if isinstance(way_in, FeatureSource):
+        facts = facts.model_copy(update=_lay_features(plan, way_in, files, records, config))
     manifest = Manifest(
         stage="ingest",
         fingerprint=plan.identity,
         shards=tuple(records[shard.index] for shard in shards),
         columns=shard_columns(plan.workspace, shards[0].path),
-        facts={
-            "kind": plan.kind,
-            "media_root": _media_root(config),
-            "sources": [file.name for file in files],
-            **given,
-        },
+        facts=facts.plain(),
     )
     _check(scanned.rows, manifest)
     return manifest
@@ -109,9 +107,9 @@ def _check(rows: int, manifest: Manifest) -> None:
         )
 
 
-def _prepare_scan(plan: IngestPlan) -> ShardFunction:
+def _prepare_scan(plan: IngestPlan) -> ShardFunction[FileGroup]:
     return partial(scan_files, plan)
 
 
-def _prepare_shard(plan: IngestPlan, parts: int) -> ShardFunction:
+def _prepare_shard(plan: IngestPlan, parts: int) -> ShardFunction[None]:
     return partial(collect_shard, plan, parts)

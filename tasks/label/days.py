@@ -1,18 +1,18 @@
 """Which days of an archive to label: what each holds, and whose labels are out of date."""
 
 import logging
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from tasks.archive.days import DAYS, DayContent, checked_days, days_of
+from tasks.archive.days import check_days_noted, days_of
+from tasks.archive.facts import DatedShardFacts, DayContent, LabelFacts
 from tasks.config.date_range import UNDATED
 from tasks.config.stages import LabelConfig
 from tasks.errors import WorkflowError
 from tasks.storage.manifest import Manifest, ShardRecord, fingerprint
 
 log = logging.getLogger("sdt.label")
-
-CONTENT = "content"  # in the facts of a day's manifest: the day that its labels were made from
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,17 @@ def archive_days(archive: Manifest, name: str, features: Iterable[Manifest | Non
     Raises:
         WorkflowError: the archive was ingested before days were noted.
     """
-    checked_days(name, archive.shards)
-    said = days_of(archive.shards)
-    found = [days_of(manifest.shards) if manifest else {} for manifest in features]
+    check_days_noted(name, archive.shards)
+    utterances = days_of(archive.shards)
+    vectors = [days_of(manifest.shards) if manifest else {} for manifest in features]
+    shards: dict[str, list[ShardRecord]] = defaultdict(list)
+    for shard in archive.shards:
+        for day in DatedShardFacts.of(shard).days or ():
+            shards[day].append(shard)
     days = {}
-    for day in sorted(said, key=lambda day: (day == UNDATED, day)):
-        content = fingerprint(said[day].content, [of.get(day, DayContent()).content for of in found])
-        shards = tuple(shard for shard in archive.shards if day in shard.facts[DAYS])
-        days[day] = Day(day, said[day].rows, content, shards)
+    for day in sorted(utterances, key=lambda day: (day == UNDATED, day)):
+        content = fingerprint(utterances[day].content, [of.get(day, DayContent()).content for of in vectors])
+        days[day] = Day(day, utterances[day].rows, content, tuple(shards[day]))
     return days
 
 
@@ -52,16 +55,16 @@ def check_dated(archive: Manifest, name: str) -> None:
     Raises:
         WorkflowError: that is the whole archive.
     """
-    found = days_of(archive.shards)
-    if UNDATED not in found:
+    days = days_of(archive.shards)
+    if UNDATED not in days:
         return
-    said = f"archive {name!r} has {found[UNDATED].rows} utterances in conversations without a time (`occurred_at`)"
-    if len(found) == 1:
+    message = f"archive {name!r} has {days[UNDATED].rows} utterances in conversations without a time (`occurred_at`)"
+    if len(days) == 1:
         raise WorkflowError(
-            f"{said}, and no others: there is no day to label\n"
+            f"{message}, and no others: there is no day to label\n"
             f"  label them with: sdt label {name}; or bring them in as a table with times"
         )
-    log.warning("label: %s: no night labels them; sdt label %s does", said, name)
+    log.warning("label: %s: no night labels them; sdt label %s does", message, name)
 
 
 def chosen_days(config: LabelConfig, days: Mapping[str, Day], labelled: Mapping[str, Manifest]) -> list[Day]:
@@ -79,11 +82,11 @@ def out_of_date(day: Day | None, manifest: Manifest | None) -> str | None:
         return "it has no conversations any more"
     if manifest is None:
         return "never labelled"
-    return None if manifest.facts.get(CONTENT) == day.content else "its conversations changed"
+    return None if LabelFacts.of(manifest).content == day.content else "its conversations changed"
 
 
 def all_out_of_date(days: Mapping[str, Day], labelled: Mapping[str, Manifest]) -> dict[str, str]:
     """The days whose labels are not those of their conversations, and why."""
     names = sorted({*days, *labelled}, key=lambda day: (day == UNDATED, day))
-    found = {name: out_of_date(days.get(name), labelled.get(name)) for name in names}
-    return {name: why for name, why in found.items() if why}
+    reasons = {name: out_of_date(days.get(name), labelled.get(name)) for name in names}
+    return {name: why for name, why in reasons.items() if why}

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from sdt_model.bundle import Bundle
 from sdt_model.config import Frozen
+from tasks.archive.facts import LabelFacts
 from tasks.config.date_range import UNDATED, Period
 from tasks.label.rows import emotion_counts
 from tasks.storage.manifest import Manifest
@@ -49,7 +50,7 @@ def drifts(
     earlier = [
         emotion_counts(labelled[day].counts)
         for day in sorted(labelled.keys() - {UNDATED}, reverse=True)
-        if period.since and day < period.since.isoformat() and set(labelled[day].facts["emotions"]) == known
+        if period.since and day < period.since.isoformat() and set(LabelFacts.of(labelled[day]).emotions) == known
     ][:_NIGHTS]
     nights: Counter[str] = sum(earlier, Counter())
     others = {"what the model was trained on": bundle.annotated, f"the {len(earlier)} days before": nights}

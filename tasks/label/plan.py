@@ -16,8 +16,25 @@ CODE_VERSION = 4
 
 
 @dataclass(frozen=True)
+class LabelTask:
+    """One day of one utterance shard.
+
+    Attributes:
+        utterances: the shard.
+        day: the labels depend on this day alone.
+        days: all that are labelled of this shard, so that it is read once.
+        run_id: of the day, for its rows.
+    """
+
+    utterances: ShardRecord
+    day: str
+    days: frozenset[str]
+    run_id: str
+
+
+@dataclass(frozen=True)
 class LabelPlan:
-    """What every worker is told."""
+    """What every worker needs to know."""
 
     workspace: Workspace
     archive: str
@@ -35,7 +52,7 @@ class LabelPlan:
         return manifest is not None and manifest.fingerprint == self.run_id(day)
 
 
-def shards_by_day(plan: LabelPlan, days: Sequence[Day]) -> dict[str, list[Shard]]:
+def shards_by_day(plan: LabelPlan, days: Sequence[Day]) -> dict[str, list[Shard[LabelTask]]]:
     """A shard for each day and utterance shard that holds some of it; those of one utterance shard follow another."""
     wanted: dict[str, set[str]] = defaultdict(set)
     records: dict[str, ShardRecord] = {}
@@ -45,14 +62,14 @@ def shards_by_day(plan: LabelPlan, days: Sequence[Day]) -> dict[str, list[Shard]
             # There are as many tasks as days and shards, and what a shard's record says of its days would be in each.
             records.setdefault(record.path, record.model_copy(update={"facts": {}, "counts": {}}))
     named = {path: frozenset(names) for path, names in wanted.items()}
-    shards: dict[str, list[Shard]] = {}
+    shards: dict[str, list[Shard[LabelTask]]] = {}
     index = 0
     for day in days:
         run_id = plan.run_id(day)
         shards[day.name] = []
         for record in day.shards:
-            told = {"utterances": records[record.path], "day": day.name, "days": named[record.path], "run_id": run_id}
+            task = LabelTask(records[record.path], day.name, named[record.path], run_id)
             path = label_path(plan.archive, day.name, record.index, run_id)
-            shards[day.name].append(Shard(index, path, told, source=record.path))
+            shards[day.name].append(Shard(index, path, task, source=record.path))
             index += 1
     return shards

@@ -13,15 +13,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from tasks.archive.facts import LabelFacts
 from tasks.archive.layout import read_archive
 from tasks.config.stages import LabelConfig
 from tasks.errors import WorkflowError
 from tasks.executor.fan_out import fan_out
 from tasks.executor.shard import Shard, ShardFunction, shard_columns
 from tasks.features.reader import feature_folders
-from tasks.label.days import CONTENT, Day, all_out_of_date, archive_days, chosen_days
+from tasks.label.days import Day, all_out_of_date, archive_days, chosen_days
 from tasks.label.layout import clear_day, day_folder, day_manifest, label_files, labelled_days
-from tasks.label.plan import LabelPlan, shards_by_day
+from tasks.label.plan import LabelPlan, LabelTask, shards_by_day
 from tasks.label.report import LabelReport, label_report
 from tasks.registry.models import find_bundle
 from tasks.storage.lease import Lease, labels_of, lease
@@ -123,13 +124,15 @@ def _label_days(plan: LabelPlan, config: LabelConfig, days: list[Day], held: Lea
     return manifests
 
 
-def _prepare(plan: LabelPlan) -> ShardFunction:
+def _prepare(plan: LabelPlan) -> ShardFunction[LabelTask]:
     from tasks.label.worker import prepare  # torch takes seconds to import: the workers need it, the driver does not
 
     return prepare(plan)
 
 
-def _finish_day(plan: LabelPlan, day: Day, shards: list[Shard], records: Mapping[int, ShardRecord]) -> Manifest:
+def _finish_day(
+    plan: LabelPlan, day: Day, shards: list[Shard[LabelTask]], records: Mapping[int, ShardRecord]
+) -> Manifest:
     """Make a day's new labels the current ones, in one step, then remove those they replace.
 
     Raises:
@@ -141,13 +144,13 @@ def _finish_day(plan: LabelPlan, day: Day, shards: list[Shard], records: Mapping
         fingerprint=plan.run_id(day),
         shards=tuple(records[shard.index] for shard in shards),
         columns=shard_columns(plan.workspace, shards[0].path),
-        facts={
-            "archive": plan.archive,
-            "day": day.name,
-            CONTENT: day.content,
-            "model_id": bundle.model_id,
-            "emotions": list(bundle.emotions),
-        },
+        facts=LabelFacts(
+            archive=plan.archive,
+            day=day.name,
+            content=day.content,
+            model_id=bundle.model_id,
+            emotions=bundle.emotions,
+        ).plain(),
     )
     if manifest.rows != day.rows:
         raise WorkflowError(

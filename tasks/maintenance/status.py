@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from sdt_model.bundle import Bundle
+from tasks.archive.facts import LabelFacts
 from tasks.archive.layout import archive_names, has_modality, read_archive
 from tasks.errors import WorkflowError
 from tasks.features.reader import complete_features
@@ -63,7 +64,7 @@ def _status(workspace: Workspace, name: str, bundle: Bundle | None) -> ArchiveSt
 
 def _by_others(labelled: dict[str, Manifest], bundle: Bundle, behind: dict[str, str]) -> dict[str, str]:
     """Days with labels that are those of their conversations, and not of this model."""
-    made_by = {day: manifest.facts["model_id"] for day, manifest in labelled.items() if day not in behind}
+    made_by = {day: LabelFacts.of(manifest).model_id for day, manifest in labelled.items() if day not in behind}
     return {day: f"labelled by {model}" for day, model in made_by.items() if model != bundle.model_id}
 
 
@@ -79,7 +80,7 @@ def _features(
         manifests.append(found)
         if found is None and not has_modality(archive, modality):
             states[modality] = "none in the archive"
-        elif found is not None and found.facts["archive_fingerprint"] == archive.fingerprint:
+        elif found is not None and found.is_of(archive):
             states[modality] = "there"
         else:
             states[modality] = "missing" if found is None else "out of date"

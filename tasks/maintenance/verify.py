@@ -15,7 +15,8 @@ import polars as pl
 import pyarrow as pa
 
 from sdt_model.config import Frozen
-from tasks.archive.days import DayContent, conversation_days, days_of
+from tasks.archive.days import conversation_days, days_of
+from tasks.archive.facts import DayContent
 from tasks.archive.layout import read_archive
 from tasks.archive.schema import KEY
 from tasks.archive.sharding import shard_of
@@ -114,7 +115,7 @@ def _features(workspace: Workspace, name: str, archive: Manifest, notes: list[st
     for path in workspace.files(f"features/{name}"):
         if not path.endswith(f"/{MANIFEST}") or (manifest := read_manifest(workspace, path)) is None:
             continue
-        current = manifest.facts.get("archive_fingerprint") == archive.fingerprint
+        current = manifest.is_of(archive)
         if not current:
             notes.append(f"{path.rsplit('/', 1)[0]} was made of the archive as it was before: sdt extract {name}")
         for record in manifest.shards:
@@ -147,7 +148,7 @@ def _wrong(workspace: Workspace, check: _Check) -> list[str]:
     """What is wrong with a file; empty where nothing is."""
     expected = check.record
     try:
-        found = describe_shard(workspace, Shard(expected.index, expected.path))
+        found = describe_shard(workspace, Shard[None](expected.index, expected.path))
         columns = shard_columns(workspace, expected.path)
         keys = pl.DataFrame(pl.from_arrow(workspace.read_table(expected.path, list(KEY))))
     except FileNotFoundError:

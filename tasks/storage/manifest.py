@@ -5,14 +5,13 @@ It holds nothing that depends on the clock or on who ran it, so a second run of 
 
 import hashlib
 import json
-from typing import Any
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
 from tasks.storage.workspace import Workspace
 
 MANIFEST = "_manifest.json"
-ASIDE = "aside"  # in a shard's facts: the files that it was made without
 
 
 def fingerprint(*parts: object) -> str:
@@ -25,6 +24,24 @@ def _plain(value: object) -> object:
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     raise TypeError(f"{type(value).__name__} has no place in a fingerprint")
+
+
+class Facts(BaseModel):
+    """What a stage notes for the stages after it; a JSON object in a manifest, or in a shard's record.
+
+    A subclass names the fields. Those that a later version adds are passed over when an earlier one reads them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", validate_by_name=True, use_attribute_docstrings=True)
+
+    @classmethod
+    def of(cls, source: "Manifest | ShardRecord") -> Self:
+        """Read the facts of a manifest or of a shard. Raises: pydantic.ValidationError: one is missing."""
+        return cls.model_validate(source.facts)
+
+    def plain(self) -> dict[str, object]:
+        """The JSON object: the fields that were set."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
 class ShardRecord(BaseModel):
@@ -41,8 +58,8 @@ class ShardRecord(BaseModel):
     sha256: str
     counts: dict[str, int] = {}
     """What the stage counted in this shard, e.g. rows rejected."""
-    facts: dict[str, Any] = {}
-    """What later stages want to know of it without opening it, e.g. the days it holds."""
+    facts: dict[str, object] = {}
+    """What later stages want to know of it without opening it; read them with `Facts.of`."""
 
 
 class Aside(BaseModel):
@@ -55,6 +72,13 @@ class Aside(BaseModel):
     """Changes with the file's content."""
 
 
+class ShardFacts(Facts):
+    """Facts that the shards of any stage may have."""
+
+    aside: dict[str, Aside] = {}
+    """The files that the shard was made without, by name."""
+
+
 class Manifest(BaseModel):
     """What a stage finished: its shards in order, and the fingerprint of all that went into them."""
 
@@ -65,8 +89,8 @@ class Manifest(BaseModel):
     shards: tuple[ShardRecord, ...]
     columns: dict[str, str]
     """Name and Arrow type of each column of the shards."""
-    facts: dict[str, Any] = {}
-    """What later stages need to know: media root, extractor, dimension, model."""
+    facts: dict[str, object] = {}
+    """What later stages need to know: media root, extractor, dimension, model; read them with `Facts.of`."""
 
     @property
     def rows(self) -> int:
@@ -84,8 +108,12 @@ class Manifest(BaseModel):
     @property
     def aside(self) -> dict[str, Aside]:
         """The files that were set aside, by name."""
-        found = {name: why for shard in self.shards for name, why in shard.facts.get(ASIDE, {}).items()}
-        return {name: Aside.model_validate(found[name]) for name in sorted(found)}
+        files = {name: why for shard in self.shards for name, why in ShardFacts.of(shard).aside.items()}
+        return {name: files[name] for name in sorted(files)}
+
+    def is_of(self, archive: "Manifest") -> bool:
+        """Whether this was made of the archive as it is now, and not of an earlier state of it."""
+        return self.facts.get("archive_fingerprint") == archive.fingerprint
 
     def write(self, workspace: Workspace, path: str) -> None:
         workspace.write_json(path, self.model_dump(mode="json"))

@@ -73,8 +73,18 @@ class Scored:
 
 
 @dataclass(frozen=True)
+class ScoreTask:
+    """One model to score with each of some subsets of modalities; ``fingerprint``: of all that its scores depend on."""
+
+    fingerprint: str
+    bundle: Bundle
+    folders: tuple[FeatureFolder, ...]
+    subsets: tuple[Subset, ...]
+
+
+@dataclass(frozen=True)
 class ScoringPlan:
-    """What every worker is told."""
+    """What every worker needs to know."""
 
     workspace: Workspace
     archive: str
@@ -100,27 +110,27 @@ def score_models(
         wanted = subsets or (tuple(bundle.features),)
         of = fingerprint(CODE_VERSION, archive.fingerprint, made_from, plan.rule, split, bundle.model_id, wanted)
         path = f"evaluations/{config.archive}/scores/{bundle.model_id}-{of}.parquet"
-        shards.append(Shard(index, path, {"fingerprint": of, "bundle": bundle, "folders": folders, "subsets": wanted}))
+        shards.append(Shard(index, path, ScoreTask(of, bundle, folders, wanted)))
     fan_out("score", shards, partial(prepare, plan), _stage(config))
     return [_read(workspace, shard) for shard in shards]
 
 
-def prepare(plan: ScoringPlan) -> ShardFunction:
+def prepare(plan: ScoringPlan) -> ShardFunction[ScoreTask]:
     """The function that scores a model."""
     return partial(score, plan)
 
 
-def score(plan: ScoringPlan, shard: Shard) -> ShardOutput:
+def score(plan: ScoringPlan, shard: Shard[ScoreTask]) -> ShardOutput:
     """One row for each subset of modalities and held-out conversation: a flat confusion matrix of each head, and
     how many utterances of each emotion have nothing of the subset."""
-    bundle: Bundle = shard.payload["bundle"]
+    bundle = shard.payload.bundle
     network = read_network(plan.workspace, bundle)
     if torch.cuda.is_available():
         network.cuda()
     with tempfile.TemporaryDirectory(prefix="sdt-score-") as scratch:
-        held_out = _held_out(plan, bundle, shard.payload["folders"], Path(scratch))
+        held_out = _held_out(plan, bundle, shard.payload.folders, Path(scratch))
         folded = FoldedSDT(network)
-        tables = [_scored(folded, held_out, subset) for subset in shard.payload["subsets"]]
+        tables = [_scored(folded, held_out, subset) for subset in shard.payload.subsets]
     return ShardOutput(pa.concat_tables(tables))
 
 
@@ -160,15 +170,15 @@ def _lists(counts: Ints, size: int) -> pa.Array:
     return pa.FixedSizeListArray.from_arrays(pa.array(counts.ravel(), pa.int64()), size)
 
 
-def _read(workspace: Workspace, shard: Shard) -> Scored:
-    table, bundle = workspace.read_table(shard.path), shard.payload["bundle"]
+def _read(workspace: Workspace, shard: Shard[ScoreTask]) -> Scored:
+    table, bundle = workspace.read_table(shard.path), shard.payload.bundle
     subset, classes = np.array(table["subset"].to_pylist()), len(bundle.emotions)
     flat = {name: table[name].combine_chunks().flatten().to_numpy() for name in ("fused", *bundle.features, MISSED)}
     missed = flat.pop(MISSED).reshape(-1, classes)
     heads = {name: counts.reshape(-1, classes, classes) for name, counts in flat.items()}
-    rows = {wanted: subset == "+".join(wanted) for wanted in shard.payload["subsets"]}
+    rows = {wanted: subset == "+".join(wanted) for wanted in shard.payload.subsets}
     return Scored(
-        shard.payload["fingerprint"],
+        shard.payload.fingerprint,
         {wanted: {name: counts[its] for name, counts in heads.items()} for wanted, its in rows.items()},
         {wanted: missed[its] for wanted, its in rows.items()},
     )

@@ -19,6 +19,7 @@ from sdt_model.config import Frozen, Modality
 from sdt_model.conversations import Conversations, Floats
 from sdt_model.moments import Moments
 from sdt_model.trainer import Splits
+from tasks.archive.facts import UtteranceShardFacts
 from tasks.errors import WorkflowError
 from tasks.features.reader import FeatureFolder, ShardFeatures, read_shard
 from tasks.storage.manifest import Manifest
@@ -51,7 +52,7 @@ class SplitRule(Frozen):
 
 def split_rule(archive: Manifest, dev_fraction: float, test_fraction: float) -> SplitRule:
     """The rule for an archive, from the splits that its ingest found."""
-    found = {split for shard in archive.shards for split in shard.facts["splits"]}
+    found = {split for shard in archive.shards for split in UtteranceShardFacts.of(shard).splits}
     names = {NAMES.get(split.lower()) for split in found if split is not None}
     # Those without a split may bring dev conversations, or none that is annotated: train gives its share in any case.
     return SplitRule(

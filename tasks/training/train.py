@@ -11,7 +11,7 @@ from tasks.archive.layout import annotated_emotions, features_folder, read_archi
 from tasks.config.training import TrainConfig, Training
 from tasks.errors import WorkflowError
 from tasks.extractors.registry import chosen_spec
-from tasks.features.precomputed import GIVEN, chosen_given
+from tasks.features.precomputed import GIVEN, chosen_precomputed
 from tasks.features.reader import complete_features
 from tasks.registry.models import RUNS, read_bundle, write_bundle
 from tasks.storage.lease import lease, making_of
@@ -128,7 +128,7 @@ def _sources(
         manifest = complete_features(workspace, config.archive, modality, source.fingerprint)
         if manifest is None and config.modalities is None:
             continue
-        if manifest is None or manifest.facts["archive_fingerprint"] != archive.fingerprint:
+        if manifest is None or not manifest.is_of(archive):
             raise WorkflowError(
                 f"archive {config.archive!r} has no complete {modality} features of {source.extractor} "
                 f"({source.fingerprint})\n  make them with: sdt extract {config.archive}"
@@ -142,9 +142,9 @@ def _sources(
 
 
 def _source(workspace: Workspace, archive: Manifest, config: Training, modality: Modality) -> FeatureSource:
-    given = chosen_given(archive, config.archive, config.extractors, modality)
-    if given is not None:
-        return FeatureSource(extractor=GIVEN, fingerprint=given.fingerprint, dim=given.dim)
+    precomputed = chosen_precomputed(archive, config.archive, config.extractors, modality)
+    if precomputed is not None:
+        return FeatureSource(extractor=GIVEN, fingerprint=precomputed.fingerprint, dim=precomputed.dim)
     spec = chosen_spec(modality, config.extractors, workspace)
     return FeatureSource(extractor=spec.name, fingerprint=spec.fingerprint, dim=spec.dim, storage=spec.storage)
 

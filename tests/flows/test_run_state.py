@@ -10,7 +10,7 @@ import pytest
 from prefect.states import State
 
 from flows.run_state import WITH_FAULTS, ended
-from tasks.storage.manifest import ASIDE, Aside, Manifest, ShardRecord
+from tasks.storage.manifest import Aside, Manifest, ShardFacts, ShardRecord
 from tasks.storage.workspace import Workspace
 from tests.fixtures.command import environment, with_database
 from tests.tasks.executor.test_quarantine import HANG_S, settings, write
@@ -61,8 +61,8 @@ def sdt_extract(workspace: Workspace) -> Ended:
 
 
 def manifest(*aside: str) -> Manifest:
-    facts = {ASIDE: {name: Aside(reason="its decoder crashed", version="1").model_dump() for name in aside}}
-    record = ShardRecord(index=0, path="x.parquet", rows=1, bytes=1, sha256="0" * 64, facts=facts)
+    facts = ShardFacts(aside={name: Aside(reason="its decoder crashed", version="1") for name in aside})
+    record = ShardRecord(index=0, path="x.parquet", rows=1, bytes=1, sha256="0" * 64, facts=facts.plain())
     return Manifest(stage="extract-audio", fingerprint="f", shards=(record,), columns={})
 
 

@@ -8,6 +8,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from tasks.archive.facts import LabelFacts
 from tasks.archive.layout import archive_manifest_path, rejected_folder, utterances_folder
 from tasks.archive.schema import REJECTED, labels_schema
 from tasks.errors import WorkflowError
@@ -27,8 +28,8 @@ def labels(workspace: Workspace, archive: str = "made", emotions: tuple[str, ...
         output = ShardOutput(pa.Table.from_pylist(rows, schema=labels_schema(emotions)))
         folder = f"labels/{archive}/date={day}"
         record = run_shard(workspace, Shard(0, f"{folder}/part-00000-run.parquet"), lambda _, output=output: output)
-        facts = {"archive": archive, "day": None if "__" in day else day, "emotions": list(emotions)}
-        manifest = Manifest(stage="label", fingerprint="run", shards=(record,), columns={}, facts=facts)
+        facts = LabelFacts(archive=archive, day=day, model_id="m", emotions=emotions)
+        manifest = Manifest(stage="label", fingerprint="run", shards=(record,), columns={}, facts=facts.plain())
         manifest.write(workspace, f"{folder}/{MANIFEST}")
 
 

@@ -1,4 +1,5 @@
 from flows.reports.features import describe_page, list_page, prune_page
+from tasks.archive.facts import FeatureFacts
 from tasks.features.catalog import FeatureSet
 from tasks.features.describe import Cost, Description, Values
 from tasks.features.prune import Removal
@@ -6,8 +7,11 @@ from tasks.storage.manifest import Manifest, ShardRecord
 
 COUNTS = {"rows": 4000, "present": 3000, "failed": 600, "absent": 400}
 SHARD = ShardRecord(index=0, path="p", rows=4000, bytes=8_000_000, sha256="0", counts=COUNTS)
-FACTS = {"extractor": "logmel", "dim": 231, "storage": "float16", "archive_fingerprint": "1"}
-MANIFEST = Manifest(stage="extract-audio", fingerprint="1", shards=(SHARD,), columns={}, facts=FACTS)
+FACTS = FeatureFacts(
+    modality="audio", extractor="logmel", extractor_fingerprint="0123", dim=231, storage="float16",
+    archive_fingerprint="1",
+)  # fmt: skip
+MANIFEST = Manifest(stage="extract-audio", fingerprint="1", shards=(SHARD,), columns={}, facts=FACTS.plain())
 
 
 def features(manifest: Manifest | None = MANIFEST, models: tuple[str, ...] = ()) -> FeatureSet:

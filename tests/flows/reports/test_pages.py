@@ -11,6 +11,7 @@ from flows.reports.pages import (
     label_page,
     train_page,
 )
+from tasks.archive.facts import FeatureFacts
 from tasks.archive.layout import read_archive
 from tasks.config.date_range import UNDATED, Period
 from tasks.config.stages import RunSettings
@@ -69,7 +70,9 @@ def test_extract_says_what_is_there_for_each_modality(workspace: Workspace) -> N
     shard = ShardRecord(
         index=0, path="p", rows=9, bytes=1, sha256="0", counts={"rows": 9, "present": 5, "absent": 3, "failed": 1}
     )
-    facts = {"extractor": "minilm", "dim": 384}
+    facts = FeatureFacts(
+        modality="text", extractor="minilm", extractor_fingerprint="f", dim=384, archive_fingerprint="f"
+    ).plain()
     text = Manifest(stage="extract-text", fingerprint="f", shards=(shard,), columns={}, facts=facts)
     rows = cells(extract_page(settings(workspace), {"text": text, "visual": None}))
     assert ["text", "minilm", "384", "5", "3", "1"] in rows

@@ -6,7 +6,8 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from tasks.archive.days import DAYS, checked_days, conversation_days, days_of, found_by_day, said_by_day
+from tasks.archive.days import check_days_noted, conversation_days, days_of, feature_days, utterance_days
+from tasks.archive.facts import DatedShardFacts, DayContent
 from tasks.archive.schema import UTTERANCES, features_schema
 from tasks.config.date_range import UNDATED
 from tasks.errors import WorkflowError
@@ -25,18 +26,19 @@ def utterances(**changed: object) -> pa.Table:
     return pa.Table.from_pylist([rows[0] | changed, *rows[1:]], schema=UTTERANCES)
 
 
-def said(table: pa.Table) -> dict:
-    return said_by_day(pl.DataFrame(pl.from_arrow(table)))
+def said(table: pa.Table) -> dict[str, DayContent]:
+    return utterance_days(pl.DataFrame(pl.from_arrow(table)))
 
 
-def record(facts: dict) -> ShardRecord:
-    return ShardRecord(index=0, path="p", rows=1, bytes=1, sha256="0", facts={DAYS: facts})
+def record(days: dict[str, DayContent]) -> ShardRecord:
+    facts = DatedShardFacts(days=days)
+    return ShardRecord(index=0, path="p", rows=1, bytes=1, sha256="0", facts=facts.plain())
 
 
 def test_a_conversation_belongs_to_the_day_of_its_earliest_utterance() -> None:
     days = conversation_days(pl.DataFrame(pl.from_arrow(utterances())))
     assert days.to_list() == ["2026-03-01", "2026-03-01", "2026-03-02", UNDATED]
-    assert {day: noted["rows"] for day, noted in said(utterances()).items()} == {
+    assert {day: noted.rows for day, noted in said(utterances()).items()} == {
         "2026-03-01": 2, "2026-03-02": 1, UNDATED: 1,
     }  # fmt: skip
 
@@ -57,18 +59,18 @@ def test_a_day_is_the_same_however_it_is_shared_out() -> None:
     assert days_of([record(said(table))]) == days_of([record(part) for part in parts])
 
 
-def found(vectors: list, reasons: list, files: str = "1234") -> dict:
+def found(vectors: list, reasons: list, files: str = "1234") -> dict[str, DayContent]:
     """The fact of features of which ``files`` are the versions of what they were made from."""
     columns = utterances().select(["conversation_id", "turn"]).to_pydict()
     columns |= {"vector": vectors, "reason": reasons, "made_from": [file.encode() * 16 for file in files]}
-    return found_by_day(utterances(), pa.table(columns, schema=features_schema(2)))
+    return feature_days(utterances(), pa.table(columns, schema=features_schema(2)))
 
 
 def test_which_utterances_have_a_vector_and_why_others_have_none() -> None:
     nothing, half = [None] * 4, [None, "no such file", None, None]
     assert found(nothing, nothing) == {}, "where there is nothing to say, it is as if the modality were not there"
     first = found([[0, 1], None, [0, 1], None], half)
-    assert found([[5, 6], None, [7, 8], None], half) == first and first["2026-03-01"]["rows"] == 2
+    assert found([[5, 6], None, [7, 8], None], half) == first and first["2026-03-01"].rows == 2
     mended = found([[0, 1], [0, 1], [0, 1], None], nothing)
     assert {day for day in first if first[day] != mended[day]} == {"2026-03-01"}
 
@@ -82,4 +84,4 @@ def test_a_file_whose_content_changed_shows_in_its_day_alone() -> None:
 def test_an_archive_of_an_earlier_version_is_refused() -> None:
     old = record({}).model_copy(update={"facts": {"dates": ["2026-03-01"]}})
     with pytest.raises(WorkflowError, match=r"'calls' was ingested by an earlier version.*\n.*sdt ingest"):
-        checked_days("calls", [old])
+        check_days_noted("calls", [old])

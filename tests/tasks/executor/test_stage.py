@@ -18,6 +18,7 @@ from tasks.executor.fan_out import fan_out
 from tasks.executor.shard import Shard, ShardFunction, ShardOutput
 from tasks.executor.stage import Stage, run_stage
 from tasks.registry.encoders import minilm_folder
+from tasks.storage.manifest import ShardFacts
 from tasks.storage.workspace import Workspace
 
 pytestmark = pytest.mark.usefixtures("ray_session")
@@ -25,12 +26,16 @@ pytestmark = pytest.mark.usefixtures("ray_session")
 MANIFEST = "out/_manifest.json"
 
 
-def count(calls: Path, shard: Shard) -> ShardOutput:
+class Last(ShardFacts):
+    last: int
+
+
+def count(calls: Path, shard: Shard[str]) -> ShardOutput:
     """Note the call, then make three rows; misbehave where the payload says so."""
     with (calls / f"{shard.index}").open("a") as file:
         file.write("x")
     attempt = len((calls / f"{shard.index}").read_text())
-    how = shard.payload.get("how", "")
+    how = shard.payload
     if how == "die once" and attempt == 1:
         os.kill(os.getpid(), signal.SIGKILL)
     if how == "fail twice" and attempt < 3:
@@ -41,7 +46,7 @@ def count(calls: Path, shard: Shard) -> ShardOutput:
         raise StoreOut("s3://bucket/x: the store does not answer")
     if how == "bad input":
         raise WorkflowError("row 3 is broken")
-    return ShardOutput(pa.table({"n": [shard.index] * 3}), {"seen": 3}, {"last": shard.index})
+    return ShardOutput(pa.table({"n": [shard.index] * 3}), {"seen": 3}, Last(last=shard.index))
 
 
 def prepare(calls: Path) -> ShardFunction:
@@ -57,7 +62,7 @@ def calls(tmp_path: Path) -> Path:
 @pytest.fixture
 def run(workspace: Workspace, calls: Path) -> Callable[..., object]:
     def run(how: dict[int, str] | None = None, shards: int = 5, fingerprint: str = "f", **more: object) -> object:
-        units = tuple(Shard(i, f"out/part-{i}.parquet", {"how": (how or {}).get(i, "")}) for i in range(shards))
+        units = tuple(Shard(i, f"out/part-{i}.parquet", (how or {}).get(i, "")) for i in range(shards))
         stage = Stage("count", fingerprint, MANIFEST, units, partial(prepare, calls))
         config = {"workspace": workspace.url, "archive": "a", "retries": 2} | more
         return run_stage(stage, StageConfig.model_validate(config))
@@ -73,7 +78,7 @@ def test_every_shard_once_and_the_manifest_says_what_was_made(run: Callable, wor
     manifest = run()
     assert called(calls) == dict.fromkeys(range(5), 1)
     assert manifest.rows == 15 and manifest.counts == {"seen": 15} and manifest.columns == {"n": "int64"}
-    assert [shard.facts["last"] for shard in manifest.shards] == [0, 1, 2, 3, 4]
+    assert [Last.of(shard).last for shard in manifest.shards] == [0, 1, 2, 3, 4]
     assert workspace.exists(MANIFEST)
 
 

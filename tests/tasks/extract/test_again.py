@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from sdt_model.config import Modality
+from tasks.archive.facts import FeatureFacts, IngestFacts
 from tasks.archive.layout import archive_manifest_path, features_folder, read_archive, timing_path, utterances_folder
 from tasks.archive.sharding import shard_of
 from tasks.config.stages import ExtractConfig, ExtractorNames, Storage
@@ -86,7 +87,7 @@ class Bench:
             shard = Shard(k, f"{utterances_folder('a', 'laid')}/part-{k:05d}.parquet")
             records.append(run_shard(self.workspace, shard, lambda _, output=output: output))
         identity = fingerprint([record.sha256 for record in records])
-        facts = {"media_root": str(self.folder)}
+        facts = IngestFacts(media_root=str(self.folder)).plain()
         Manifest(stage="ingest", fingerprint=identity, shards=tuple(records), columns={}, facts=facts).write(
             self.workspace, archive_manifest_path("a")
         )
@@ -110,7 +111,7 @@ class Bench:
         )
         columns = shard_columns(self.workspace, records[0].path)
         manifest = Manifest(
-            stage=stage.name, fingerprint=stage.fingerprint, shards=records, columns=columns, facts=stage.facts
+            stage=stage.name, fingerprint=stage.fingerprint, shards=records, columns=columns, facts=stage.facts.plain()
         )
         manifest.write(self.workspace, stage.manifest_path)
         return manifest
@@ -239,8 +240,8 @@ def test_half_precision_is_another_folder_and_refuses_what_it_cannot_hold(bench:
                   {"conversation_id": "c1", "turn": 9, "text": "so 65521"}])  # fmt: skip
     full, half = bench.extract(), bench.extract(storage="float16")
     folders = {manifest.shards[0].path.rsplit("/", 1)[0] for manifest in (full, half)}
-    assert len(folders) == 2 and half.facts["storage"] == "float16" and full.counts["failed"] == 0
-    assert "halffloat" in half.columns["vector"] and half.facts["extractor"] == full.facts["extractor"]
+    assert len(folders) == 2 and FeatureFacts.of(half).storage == "float16" and full.counts["failed"] == 0
+    assert "halffloat" in half.columns["vector"] and FeatureFacts.of(half).extractor == FeatureFacts.of(full).extractor
     rounded = {"c1.8": [65504, 1], "c1.9": None}
     assert bench.vectors(half) == bench.vectors(full) | rounded
     reasons = [bench.workspace.read_table(shard.path)["reason"].to_pylist() for shard in half.shards]

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from sdt_model.config import MODALITIES, Modality
+from tasks.archive.facts import FeatureFacts, IngestFacts
 from tasks.archive.layout import features_folder, read_archive
 from tasks.archive.schema import features_schema
 from tasks.config.stages import ExtractConfig, ExtractorNames, IngestConfig, Resources
@@ -87,8 +88,9 @@ def test_one_row_for_every_utterance_in_their_order(done: Done, modality: Modali
         assert features.select(["conversation_id", "turn"]).equals(utterances.select(["conversation_id", "turn"]))
         assert made.path.endswith(f"part-{of.index:05d}-{of.sha256[:12]}.parquet")
     spec = extractor_spec(modality, ExtractorNames().of(modality))
-    assert manifest.facts["extractor"] == spec.name and manifest.facts["dim"] == dim == spec.dim
-    assert manifest.facts["archive_fingerprint"] == archive.fingerprint
+    facts = FeatureFacts.of(manifest)
+    assert facts.extractor == spec.name and facts.dim == dim == spec.dim
+    assert manifest.is_of(archive)
 
 
 @pytest.mark.parametrize("modality", MODALITIES)
@@ -113,7 +115,7 @@ def test_a_vector_is_that_of_its_own_utterance(done: Done, modality: Modality) -
     workspace, manifests = done
     shard = max(read_archive(workspace, "a").shards, key=lambda shard: shard.rows)
     utterances = workspace.read_table(shard.path)
-    media = MediaRoot(read_archive(workspace, "a").facts["media_root"])
+    media = MediaRoot(IngestFacts.of(read_archive(workspace, "a")).media_root)
     features = workspace.read_table(manifests[modality].shards[shard.index].path)["vector"].to_pylist()
     extractor = extractor_spec(modality, ExtractorNames().of(modality)).load()
     for row in (0, 3, len(features) - 1):

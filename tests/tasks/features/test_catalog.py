@@ -22,10 +22,10 @@ def test_every_archive_s_features_with_what_takes_them(workspace: Workspace) -> 
     found = by_modality(workspace, "made")
     assert found.keys() == set(MODALITIES) and {one.state for one in found.values()} == {"current"}
     assert found["text"].models == ("sdt-one", "sdt-two") and found["audio"].models == ("sdt-one",)
-    assert found["visual"].models == () and found["text"].fact("extractor") == "minilm"
+    assert found["visual"].models == () and found["text"].facts.extractor == "minilm"
     assert found["text"].place == ("made", "text", bundle.features["text"].fingerprint)
     assert found["text"].bytes == sum(workspace.sizes(found["text"].folder).values()) > 0
-    assert not found["text"].superseded and not found["text"].given
+    assert not found["text"].superseded and not found["text"].precomputed
 
 
 def test_the_state_follows_the_archive_and_the_manifest(workspace: Workspace) -> None:

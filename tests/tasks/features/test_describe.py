@@ -2,6 +2,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from tasks.archive.facts import FeatureFacts
 from tasks.archive.layout import features_folder, features_path, timing_path
 from tasks.archive.schema import TIMING
 from tasks.errors import WorkflowError
@@ -34,8 +35,11 @@ def test_the_numbers_are_those_of_all_vectors_together(workspace: Workspace, sto
         path = features_path(folder, record)
         records.append(run_shard(workspace, Shard(record.index, path), lambda _, output=output: output))
         vectors.append(np.array(table["vector"].drop_null().to_pylist(), np.float64))
-    facts = {"archive_fingerprint": archive.fingerprint, "extractor": "x", "dim": dim, "storage": storage}
-    Manifest(stage="extract-audio", fingerprint="1", shards=tuple(records), columns={}, facts=facts).write(
+    facts = FeatureFacts(
+        modality="audio", extractor="x", extractor_fingerprint="f" * 16, dim=dim, storage=storage,
+        archive_fingerprint=archive.fingerprint,
+    )  # fmt: skip
+    Manifest(stage="extract-audio", fingerprint="1", shards=tuple(records), columns={}, facts=facts.plain()).write(
         workspace, f"{folder}/{MANIFEST}"
     )
     for record, noted in zip(records, ((10.0, 50, 60.0), (5.0, 50, None)), strict=False):

@@ -1,46 +1,43 @@
-from dataclasses import asdict
-
 import pytest
 
+from tasks.archive.facts import IngestFacts, PrecomputedFeatures
 from tasks.config.stages import ExtractorNames
 from tasks.errors import WorkflowError
 from tasks.features.precomputed import (
     GIVEN,
-    GivenFeatures,
-    all_there,
-    chosen_given,
-    given_features,
-    given_manifest,
+    all_present,
+    chosen_precomputed,
     manifest_path,
+    precomputed_manifest,
 )
 from tasks.storage.manifest import Manifest
 from tasks.storage.workspace import Workspace
 
-TEXT = GivenFeatures("text", "0123456789abcdef", 12)
-PLAIN = Manifest(stage="ingest", fingerprint="f", shards=(), columns={})
-ARCHIVE = PLAIN.model_copy(update={"facts": {GIVEN: [asdict(TEXT)]}})
+TEXT = PrecomputedFeatures(modality="text", fingerprint="0123456789abcdef", dim=12)
+FACTS = IngestFacts(media_root="m")
+PLAIN = Manifest(stage="ingest", fingerprint="f", shards=(), columns={}, facts=FACTS.plain())
+ARCHIVE = PLAIN.model_copy(update={"facts": FACTS.model_copy(update={"precomputed": (TEXT,)}).plain()})
 
 
 def test_they_are_meant_unless_an_extractor_is_named() -> None:
-    assert given_features(ARCHIVE) == [TEXT] and given_features(PLAIN) == []
     for names, expected in (
         (ExtractorNames(), TEXT),
         (ExtractorNames(text=GIVEN), TEXT),
         (ExtractorNames(text="minilm"), None),
     ):
-        assert chosen_given(ARCHIVE, "a", names, "text") == expected
-    assert chosen_given(ARCHIVE, "a", ExtractorNames(), "audio") is None
-    assert chosen_given(PLAIN, "a", ExtractorNames(), "text") is None
+        assert chosen_precomputed(ARCHIVE, "a", names, "text") == expected
+    assert chosen_precomputed(ARCHIVE, "a", ExtractorNames(), "audio") is None
+    assert chosen_precomputed(PLAIN, "a", ExtractorNames(), "text") is None
 
 
 def test_asked_for_where_there_are_none() -> None:
     with pytest.raises(WorkflowError, match="archive 'a' came without audio features"):
-        chosen_given(ARCHIVE, "a", ExtractorNames(audio=GIVEN), "audio")
+        chosen_precomputed(ARCHIVE, "a", ExtractorNames(audio=GIVEN), "audio")
 
 
 def test_removed_ones_are_missed(workspace: Workspace) -> None:
-    assert all_there(workspace, "a", PLAIN) and not all_there(workspace, "a", ARCHIVE)
+    assert all_present(workspace, "a", PLAIN) and not all_present(workspace, "a", ARCHIVE)
     with pytest.raises(WorkflowError, match="came with text features, and they were removed"):
-        given_manifest(workspace, "a", TEXT)
+        precomputed_manifest(workspace, "a", TEXT)
     PLAIN.write(workspace, manifest_path("a", TEXT))
-    assert all_there(workspace, "a", ARCHIVE) and given_manifest(workspace, "a", TEXT) == PLAIN
+    assert all_present(workspace, "a", ARCHIVE) and precomputed_manifest(workspace, "a", TEXT) == PLAIN

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from sdt_model.text_encoder.trainer import Finetuner
+from tasks.archive.facts import FeatureFacts
 from tasks.archive.layout import features_folder, read_archive
 from tasks.config.stages import ExtractConfig, ExtractorNames, LabelConfig
 from tasks.config.training import FinetuneConfig, TrainConfig
@@ -57,7 +58,7 @@ def test_folds_with_context_then_extract_train_and_label(workspace: Workspace, t
 
     extractors = ExtractorNames(text=f"finetuned:{report.encoder_id}")
     made = extract(ExtractConfig(workspace=workspace.url, archive="spoken", extractors=extractors, workers=1), "text")
-    assert made is not None and made.facts["dim"] == 16 + 3
+    assert made is not None and FeatureFacts.of(made).dim == 16 + 3
     shards = [pl.read_parquet(workspace.path(shard.path)) for shard in made.shards]
     vectors = pl.concat(shards)["vector"]
     assert 0 < vectors.null_count() < len(vectors) / 5

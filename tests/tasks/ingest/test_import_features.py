@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from sdt_model.config import MODALITIES
+from tasks.archive.facts import FeatureFacts, IngestFacts
 from tasks.archive.layout import read_archive
 from tasks.archive.schema import features_schema
 from tasks.config.stages import ExtractConfig, ExtractorNames, IngestConfig, LabelConfig
@@ -41,10 +42,10 @@ def test_each_utterance_has_its_own_vectors(workspace: Workspace, tmp_path: Path
     place = {str(key): key for key in expected["labels"]}
     utterances = pl.concat([pl.read_parquet(workspace.path(shard.path)) for shard in archive.shards])
     assert archive.rows == len(utterances) == sum(map(len, expected["labels"].values()))
-    assert archive.counts["rejected"] == 0 and archive.facts["layout"] == name
+    assert archive.counts["rejected"] == 0 and IngestFacts.of(archive).layout == name
     for modality in ("text",) if name.startswith("COSMIC") else MODALITIES:
         manifest = extract(ExtractConfig(workspace=workspace.url, archive="paper"), modality)
-        assert manifest is not None and manifest.facts["extractor"] == "given"
+        assert manifest is not None and FeatureFacts.of(manifest).extractor == "given"
         assert manifest.counts == {"rows": archive.rows, "present": archive.rows, "failed": 0, "absent": 0}
         for made_of, of in zip(manifest.shards, archive.shards, strict=True):
             table = workspace.read_table(made_of.path)
@@ -77,9 +78,10 @@ def test_other_vectors_are_other_features(workspace: Workspace, tmp_path: Path) 
     first = bring(workspace, write(tmp_path / "features.pkl", name))
     louder = {key: [2 * row for row in rows] for key, rows in fields(name)["audio"].items()}
     second = bring(workspace, write(tmp_path / "features.pkl", name, audio=louder))
-    assert {g["fingerprint"] for g in first.facts["given"]}.isdisjoint(g["fingerprint"] for g in second.facts["given"])
+    before, after = ([one.fingerprint for one in IngestFacts.of(manifest).precomputed] for manifest in (first, second))
+    assert set(before).isdisjoint(after)
     sources = plan_training(workspace, TrainConfig(workspace=workspace.url, archive="paper")).bundle.features
-    assert [sources[m].fingerprint for m in MODALITIES] == [given["fingerprint"] for given in second.facts["given"]]
+    assert [sources[m].fingerprint for m in MODALITIES] == after
 
 
 def test_no_number_is_a_reason_and_no_words_are_none_against_it(workspace: Workspace, tmp_path: Path) -> None:
@@ -117,7 +119,7 @@ def test_an_extractor_that_is_named_makes_its_own(workspace: Workspace, tmp_path
     config = TrainConfig(workspace=workspace.url, archive="paper", extractors=names)
     assert set(plan_training(workspace, config).bundle.features) == {"audio", "visual"}
     text = extract(ExtractConfig(workspace=workspace.url, archive="paper", extractors=names), "text")
-    assert text is not None and text.facts["extractor"] == "minilm"
+    assert text is not None and FeatureFacts.of(text).extractor == "minilm"
     found = plan_training(workspace, config).bundle.features
     assert {m: source.extractor for m, source in found.items()} == {
         "text": "minilm",

@@ -32,7 +32,7 @@ def test_rows_in_are_rows_accepted_and_rejected_and_keys_are_unique(
     workspace = Workspace(str(tmp_path / str(abs(hash(str(records) + str(shards))))))
     plan = IngestPlan(workspace, "table", "a", None, shards, "f", "f")
     file = SourceFile(str(source), "x.jsonl", 1)
-    part = Shard(0, plan.part_path(0), {"files": [(0, file)]})
+    part = Shard(0, plan.part_path(0), [(0, file)])
     scanned = run_shard(workspace, part, lambda shard: scan_files(plan, shard))
     assert scanned.rows == len(records)
     outputs = [collect_shard(plan, 1, Shard(i, f"archives/a/utterances/f/part-{i}.parquet")) for i in range(shards)]

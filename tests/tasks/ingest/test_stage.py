@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from tasks.archive.facts import UtteranceShardFacts
 from tasks.archive.layout import archive_manifest_path
 from tasks.config.stages import IngestConfig
 from tasks.errors import WorkflowError
@@ -53,7 +54,7 @@ def test_whole_conversations_sorted_and_nothing_lost(workspace: Workspace, tmp_p
     for shard in shards:
         assert shard.equals(shard.sort("conversation_id", "turn"))
     assert manifest.counts["accepted"] == 150 and manifest.counts["rejected"] == 0
-    assert set().union(*(shard.facts["days"] for shard in manifest.shards)) == {
+    assert set().union(*(UtteranceShardFacts.of(shard).days or {} for shard in manifest.shards)) == {
         "2026-03-01",
         "2026-03-02",
         "2026-03-03",
@@ -120,7 +121,11 @@ def test_a_source_of_another_format_fails_before_anything_is_written(workspace: 
 def test_meld(workspace: Workspace, tmp_path: Path) -> None:
     manifest = run(workspace, release(tmp_path), kind="meld")
     assert manifest.rows == 12 and manifest.counts["labelled"] == 12
-    assert {split for shard in manifest.shards for split in shard.facts["splits"]} == {"train", "dev", "test"}
+    assert {split for shard in manifest.shards for split in UtteranceShardFacts.of(shard).splits} == {
+        "train",
+        "dev",
+        "test",
+    }
 
 
 @ray
@@ -129,4 +134,4 @@ def test_meld(workspace: Workspace, tmp_path: Path) -> None:
 def test_the_whole_of_meld(workspace: Workspace) -> None:
     manifest = run(workspace, MELD, kind="meld")
     assert manifest.counts["accepted"] == 13_708 and manifest.counts["rejected"] == 0
-    assert sum(shard.facts["conversations"] for shard in manifest.shards) == 1_432
+    assert sum(UtteranceShardFacts.of(shard).conversations for shard in manifest.shards) == 1_432

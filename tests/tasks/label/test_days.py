@@ -2,10 +2,11 @@
 
 import pytest
 
+from tasks.archive.facts import LabelFacts
 from tasks.config.date_range import UNDATED
 from tasks.config.stages import LabelConfig
 from tasks.errors import WorkflowError
-from tasks.label.days import CONTENT, all_out_of_date, archive_days, check_dated, chosen_days
+from tasks.label.days import all_out_of_date, archive_days, check_dated, chosen_days
 from tasks.storage.manifest import Manifest, ShardRecord
 
 FIRST, SECOND, THIRD = "2026-03-01", "2026-03-02", "2026-03-03"
@@ -27,7 +28,8 @@ ARCHIVE = manifest({FIRST: "1", UNDATED: "5"}, {FIRST: "2", SECOND: "3"})
 
 
 def labels(content: str) -> Manifest:
-    return Manifest(stage="label", fingerprint="f", shards=(), columns={}, facts={CONTENT: content})
+    facts = LabelFacts(archive="a", day=FIRST, content=content, model_id="m", emotions=("joy",))
+    return Manifest(stage="label", fingerprint="f", shards=(), columns={}, facts=facts.plain())
 
 
 def test_a_day_is_what_all_shards_hold_of_it() -> None:

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tasks.archive.facts import LabelFacts
 from tasks.config.date_range import UNDATED, Period
 from tasks.label.drift import Drift, drifts, stability_index
 from tasks.storage.manifest import Manifest, ShardRecord
@@ -29,7 +30,8 @@ def day(emotions: tuple[str, ...], **counts: int) -> Manifest:
     record = ShardRecord(
         index=0, path="p", rows=1, bytes=1, sha256="0", counts={f"emotion.{name}": n for name, n in counts.items()}
     )
-    return Manifest(stage="label", fingerprint="f", shards=(record,), columns={}, facts={"emotions": list(emotions)})
+    facts = LabelFacts(archive="a", day="2026-03-01", model_id="m", emotions=emotions)
+    return Manifest(stage="label", fingerprint="f", shards=(record,), columns={}, facts=facts.plain())
 
 
 def test_against_training_and_the_seven_days_before() -> None:

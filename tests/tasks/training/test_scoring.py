@@ -9,6 +9,7 @@ import pytest
 from sdt_model.ablations import Subset
 from sdt_model.metrics.scores import conversation_confusions
 from sdt_model.predict import predict
+from tasks.archive.facts import UtteranceShardFacts
 from tasks.archive.layout import features_folder, read_archive
 from tasks.config.training import TrainConfig
 from tasks.errors import StageFailed
@@ -65,7 +66,9 @@ def test_every_model_is_scored_once(workspace: Workspace) -> None:
 
 def test_without_a_test_split_there_is_nothing_to_score(workspace: Workspace) -> None:
     made.archive(workspace, conversations=9)  # as few as have no conversation marked test
-    assert "test" not in {s for shard in read_archive(workspace, "made").shards for s in shard.facts["splits"]}
+    assert "test" not in {
+        s for shard in read_archive(workspace, "made").shards for s in UtteranceShardFacts.of(shard).splits
+    }
     config = TrainConfig(workspace=workspace.url, archive="made")
     with pytest.raises(StageFailed, match="no annotated conversation in its test split"):
         score_models([model(workspace)], config)

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdt_model.config import MODALITIES
+from tasks.archive.facts import UtteranceShardFacts
 from tasks.archive.layout import features_folder
 from tasks.errors import WorkflowError
 from tasks.features.reader import FeatureFolder
@@ -105,7 +106,8 @@ def test_names_of_splits() -> None:
     ],
 )
 def test_dev_is_taken_from_train_only_where_nothing_is_marked_dev(found: list, expected: bool) -> None:
-    shard = {"index": 0, "path": "p", "rows": 0, "bytes": 0, "sha256": "", "facts": {"splits": found}}
+    facts = UtteranceShardFacts(conversations=0, emotions={}, splits=tuple(found))
+    shard = {"index": 0, "path": "p", "rows": 0, "bytes": 0, "sha256": "", "facts": facts.plain()}
     archive = Manifest(stage="ingest", fingerprint="f", shards=(shard,), columns={})
     rule = split_rule(archive, 0.1, 0.1)
     assert rule.dev_from_train == expected
