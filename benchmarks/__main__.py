@@ -12,7 +12,7 @@ from rich.table import Table
 from benchmarks.speed import Row, row, table
 from benchmarks.workers import rate
 from sdt_model.ops.malloc import keep_freed_memory
-from sdt_model.ops.precision import half_products
+from sdt_model.ops.precision import uses_bf16_matmul
 
 # What is measured at which width, on how many dialogues a batch.
 CURVES = [
@@ -38,7 +38,7 @@ def main() -> None:
     keep_freed_memory()  # as training workers do; the baseline has the good of it too
     rows: list[Row] = []
     for what, width, sizes in CURVES:
-        if what == "train in bfloat16" and not half_products(torch.device("cpu"), "auto", width):
+        if what == "train in bfloat16" and not uses_bf16_matmul(torch.device("cpu"), "auto", width):
             continue
         for size in sizes:
             rows.append(row(what, size, width, given.steps))

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from sdt_model.metrics.counter import ConfusionCount
-from sdt_model.text_encoder.encoder import TextEncoder, Words, load_encoder
+from sdt_model.text_encoder.encoder import TextEncoder, Tokenizer, load_encoder
+from sdt_model.text_encoder.inputs import batches_by_tokens, pack_windows
 from sdt_model.text_encoder.trainer import Texts
-from sdt_model.text_encoder.windows import batches_by_tokens, pack_windows
 from tasks.archive.layout import read_archive
 from tasks.config.stages import Resources
 from tasks.config.training import FinetuneConfig
@@ -26,7 +26,7 @@ SPLITS, SCORES = ("dev", "test"), ("weighted_f1", "macro_f1", "accuracy")
 BATCH_TOKENS = FinetuneConfig.model_fields["batch_tokens"].default
 
 
-def splits_of(workspace: Workspace, found: EncoderDescription, words: Words) -> dict[str, Texts]:
+def splits_of(workspace: Workspace, found: EncoderDescription, words: Tokenizer) -> dict[str, Texts]:
     """The texts that none of the folds has seen."""
     config = FinetuneConfig(
         workspace=workspace.url,
@@ -67,7 +67,7 @@ def main() -> None:
     workspace = Workspace(given.workspace)
     found = find_encoder(workspace, given.encoder)
     with local_folder(workspace, encoder_folder(given.encoder)) as folder:
-        words = Words(folder / "0")
+        words = Tokenizer(folder / "0")
         texts = splits_of(workspace, found, words)
         folds = [load_encoder(folder / str(fold), len(found.emotions)) for fold in range(found.folds)]
     for split, its in texts.items():

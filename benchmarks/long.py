@@ -17,7 +17,7 @@ from rich.table import Table
 from benchmarks.speed import peak_memory_mib, training_config
 from benchmarks.workload import CLASSES, DIMS
 from sdt_model.conversations import Conversations
-from sdt_model.inference import FoldedSDT
+from sdt_model.inference import InferenceSDT
 from sdt_model.model import SDT
 from sdt_model.predict import predict
 from tasks.config.stages import LabelConfig
@@ -37,7 +37,7 @@ def score(turns: int, width: int) -> tuple[float, float]:
         label=np.full(turns, -1),
         offset=np.array([0, turns]),
     )
-    network = FoldedSDT(SDT(training_config(width).model, DIMS, CLASSES))
+    network = InferenceSDT(SDT(training_config(width).model, DIMS, CLASSES))
     budget = LabelConfig.model_fields["batch_utterances"].default
     begin = time.perf_counter()
     found = predict(network, data, budget)

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import torch
 
-from sdt_model.config import MODALITIES, RECIPES, Modality, TrainingConfig
+from sdt_model.config import MODALITIES, Modality, TrainingConfig
+from sdt_model.recipes import RECIPES
 from sdt_model.trainer import Trainer
 from tasks.config.stages import Resources
 from tasks.config.training import TrainConfig

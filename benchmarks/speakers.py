@@ -13,8 +13,8 @@ import numpy as np
 import polars as pl
 
 from benchmarks.modalities import trained
-from sdt_model.config import RECIPES
 from sdt_model.conversations import Ints
+from sdt_model.recipes import RECIPES
 from sdt_model.trainer import Trainer
 from tasks.archive.layout import read_archive
 from tasks.config.training import TrainConfig

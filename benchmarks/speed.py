@@ -31,7 +31,7 @@ from sdt_model.config import (
     TrainingConfig,
 )
 from sdt_model.conversations import Conversations
-from sdt_model.inference import FoldedSDT
+from sdt_model.inference import InferenceSDT
 from sdt_model.model import SDT
 from sdt_model.objective import Objective
 from sdt_model.ops.malloc import keep_freed_memory
@@ -163,7 +163,7 @@ def padded_training(data: Conversations, width: int) -> Run:
 
 def our_inference(data: Conversations, width: int) -> Run:
     """Our forward pass as labelling runs it."""
-    network = FoldedSDT(SDT(training_config(width).model, DIMS, CLASSES))
+    network = InferenceSDT(SDT(training_config(width).model, DIMS, CLASSES))
 
     @torch.inference_mode()
     def run(chosen: list[int]) -> None:

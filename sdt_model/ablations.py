@@ -43,7 +43,7 @@ def subsets_of(modalities: Subset) -> tuple[Subset, ...]:
     return tuple(subset for size in range(1, len(ordered) + 1) for subset in combinations(ordered, size))
 
 
-def not_there(wanted: Iterable[str], there: Collection[str]) -> str | None:
+def unknown_variants(wanted: Iterable[str], there: Collection[str]) -> str | None:
     """What to say of names that are none of the variants there are; None: all are."""
     if unknown := sorted(set(wanted) - set(there)):
         return f"there is no variant {', '.join(map(repr, unknown))}; there are: {', '.join(there)}"

@@ -17,12 +17,12 @@ from torch.nn import functional as F
 from sdt_model.batch import Batch
 from sdt_model.config import Modality, ModelConfig
 from sdt_model.model import NORM_EPS, SDT, Output
-from sdt_model.ops.stacked_linear import Linears
+from sdt_model.ops.stacked_linear import StackedLinear
 
 _STEP = 64  # positions are looked up in steps of as many: their values do not depend on what was asked for before
 
 
-class FoldedSDT(nn.Module):
+class InferenceSDT(nn.Module):
     """Scores as the network that it is made of has them in evaluation; it does not learn.
 
     Attributes:
@@ -108,7 +108,7 @@ class FoldedSDT(nn.Module):
         return _AfterInputs(of, rows, weight, bias, self.network.position)
 
 
-def _biases(linears: Linears) -> Tensor:
+def _biases(linears: StackedLinear) -> Tensor:
     assert linears.bias is not None
     return linears.bias
 

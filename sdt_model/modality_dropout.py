@@ -7,7 +7,7 @@ import numpy as np
 from sdt_model.conversations import Bools
 
 
-def without_some(there: Bools, probability: float, chance: np.random.Generator) -> Bools:
+def drop_modalities(there: Bools, probability: float, chance: np.random.Generator) -> Bools:
     """What a conversation is left with, (M, N), of the modalities that its utterances have, ``there``, (M, N).
 
     With this probability the conversation is cut down to one of the smaller subsets, all of which are as likely, and

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from sdt_model.batch import Batch
 from sdt_model.config import MODALITIES, Modality, ModelConfig
 from sdt_model.ops.dropout import dropout
-from sdt_model.ops.stacked_linear import Linears
+from sdt_model.ops.stacked_linear import StackedLinear
 
 NORM_EPS = 1e-6  # of the layer norm within the feed-forward, as published
 
@@ -48,11 +48,11 @@ class Transformers(nn.Module):
         self.heads = config.heads
         self.dropout = config.dropout
         width = config.hidden
-        self.query, self.key_value = Linears(pairs, width, width), Linears(pairs, width, 2 * width)
-        self.attended = Linears(pairs, width, width)
+        self.query, self.key_value = StackedLinear(pairs, width, width), StackedLinear(pairs, width, 2 * width)
+        self.attended = StackedLinear(pairs, width, width)
         self.norm_weight = nn.Parameter(torch.ones(pairs, 1, width))
         self.norm_bias = nn.Parameter(torch.zeros(pairs, 1, width))
-        self.inner, self.outer = Linears(pairs, width, width), Linears(pairs, width, width)
+        self.inner, self.outer = StackedLinear(pairs, width, width), StackedLinear(pairs, width, width)
 
     def forward(self, source: Tensor, target: Tensor, seen: Tensor | None, batch: Batch) -> Tensor:
         """(P, N, H), (P, N, H), which sources can be seen (P, N) or None for all -> (P, N, H)."""
@@ -120,10 +120,10 @@ class SDT(nn.Module):
             raise ValueError(f"a model of {self.modalities[0]} alone has no transformers from one modality to another")
         self.transformers = Transformers(config, len(pairs))
         learned = config.unimodal_gates == "learned"
-        self.unimodal_gate = Linears(len(pairs), width, width, bias=False) if learned else None
-        self.reduce = Linears(count, len(pairs) // count * width, width)
+        self.unimodal_gate = StackedLinear(len(pairs), width, width, bias=False) if learned else None
+        self.reduce = StackedLinear(count, len(pairs) // count * width, width)
         self.multimodal_gate = nn.Linear(width, width, bias=False) if config.multimodal_gate == "learned" else None
-        self.students = Linears(count, width, classes)
+        self.students = StackedLinear(count, width, classes)
         self.teacher = nn.Linear(width, classes)
         self.register_buffer("target_of", torch.tensor([target for target, _ in pairs]), persistent=False)
         self.register_buffer("source_of", torch.tensor([source for _, source in pairs]), persistent=False)
@@ -163,11 +163,11 @@ class SDT(nn.Module):
             teacher = torch.where(alone.unsqueeze(-1), own, teacher)
         return Output(students.float(), teacher.float(), weights.float())
 
-    def halve_products(self) -> None:
-        """Have the wide products of training in bfloat16, on a processor that has it."""
+    def use_bf16_matmul(self) -> None:
+        """Train with wide products in bfloat16, on a processor that multiplies it itself."""
         for module in self.modules():
-            if isinstance(module, Linears):
-                module.halved = module is not self.students
+            if isinstance(module, StackedLinear):
+                module.bf16 = module is not self.students
 
     def compile_parts(self, backend: str = "inductor") -> None:
         """Have the parts compiled that do not care which conversations are in a batch; attention stays as it is."""

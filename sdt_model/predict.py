@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from sdt_model.conversations import Conversations, Floats
-from sdt_model.inference import FoldedSDT
+from sdt_model.inference import InferenceSDT
 from sdt_model.model import SDT, Output
 from sdt_model.sampling import scoring_batches
 
@@ -28,7 +28,7 @@ class Predictions:
 
 @torch.inference_mode()
 def predict(
-    model: SDT | FoldedSDT, conversations: Conversations, batch_utterances: int, temperature: float = 1.0
+    model: SDT | InferenceSDT, conversations: Conversations, batch_utterances: int, temperature: float = 1.0
 ) -> Predictions:
     """Score every utterance; a conversation's scores do not depend on the others.
 

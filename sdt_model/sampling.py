@@ -67,7 +67,7 @@ def _filled(order: list[int], lengths: Ints, utterances: int, fewest: int) -> It
         yield batch
 
 
-class Windows(NamedTuple):
+class Stretches(NamedTuple):
     """Stretches of utterances that fit the model, and which part of each is kept.
 
     Attributes:
@@ -81,7 +81,7 @@ class Windows(NamedTuple):
     kept_to: Ints
 
 
-def windows(offset: Ints, size: int) -> Windows:
+def window_stretches(offset: Ints, size: int) -> Stretches:
     """Whole conversations where they fit, else overlapping windows, each kept up to the middle of the overlap.
 
     Neighbours overlap by half a window or more, so that every kept utterance has a quarter of a window on either side,
@@ -95,7 +95,7 @@ def windows(offset: Ints, size: int) -> Windows:
         begins.append(starts)
         firsts.append([begin, *((left + size + right) // 2 for left, right in pairwise(starts)), end])
     begin = np.array([start for starts in begins for start in starts], np.int64)
-    return Windows(
+    return Stretches(
         begin=begin,
         end=np.minimum(begin + size, np.repeat(offset[1:], [len(starts) for starts in begins])),
         kept_from=np.array([first for of in firsts for first in of[:-1]], np.int64),
@@ -110,7 +110,7 @@ def scoring_batches(
 
     With each batch (N,) which of its utterances are kept; every utterance is kept once.
     """
-    found = windows(conversations.offset, size)
+    found = window_stretches(conversations.offset, size)
     for chosen in islice(budget_batches(found.end - found.begin, utterances), rank, None, workers):
         shortest_first = chosen[::-1]
         begin, end, kept_from, kept_to = (part[shortest_first] for part in found)

@@ -18,10 +18,10 @@ from sdt_model.batch import pack
 from sdt_model.config import TrainingConfig
 from sdt_model.conversations import Conversations
 from sdt_model.metrics.counter import ConfusionCount
-from sdt_model.modality_dropout import without_some
+from sdt_model.modality_dropout import drop_modalities
 from sdt_model.model import SDT, Output
 from sdt_model.objective import Objective
-from sdt_model.ops.precision import half_products, training_precision
+from sdt_model.ops.precision import training_precision, uses_bf16_matmul
 from sdt_model.optimizers import build_optimizer
 from sdt_model.sampling import cut, scoring_batches, training_batches
 from sdt_model.training_state import OPTIMIZER, optimizer_tensors, pack_state, restore_optimizer, unpack_state
@@ -57,8 +57,8 @@ class Trainer:
         self.rank = distributed.get_rank() if spread else 0
         self.workers = distributed.get_world_size() if spread else 1
         optim = config.optim
-        if half_products(self.device, optim.precision, config.model.hidden):
-            plain.halve_products()
+        if uses_bf16_matmul(self.device, optim.precision, config.model.hidden):
+            plain.use_bf16_matmul()
         self.optimizer = build_optimizer(plain.parameters(), optim)
         self._chance = np.random.default_rng(optim.seed)
         self._thinned = self.data.train
@@ -142,7 +142,7 @@ class Trainer:
             for number in conversations:
                 rows = slice(self.data.train.offset[number], self.data.train.offset[number + 1])
                 there = self.data.train.present[:, rows]
-                self._thinned.present[:, rows] = without_some(there, chance, self._chance)
+                self._thinned.present[:, rows] = drop_modalities(there, chance, self._chance)
         return self._thinned
 
     def _summed(self, values: Tensor) -> Tensor:

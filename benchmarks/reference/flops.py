@@ -22,7 +22,7 @@ def forward_flops(config: ModelConfig, dims: Mapping[Modality, int], classes: in
 
 
 def folded_flops(config: ModelConfig, dims: Mapping[Modality, int], classes: int, lengths: Sequence[int]) -> int:
-    """One forward pass of `FoldedSDT`, as labelling runs it: fewer, where features are narrower than the network."""
+    """One forward pass of `InferenceSDT`, as labelling runs it: fewer, where features are narrower than the network."""
     rows, width, count = sum(lengths), config.hidden, len(dims)
     read = [dim + config.speakers + 1 for dim in dims.values()]
     saved = sum(3 * count * rows * width * (width - size) for size in read if size < width)  # query, key and value

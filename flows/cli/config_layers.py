@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from sdt_model.config import recipe
+from sdt_model.recipes import recipe
 from tasks.errors import WorkflowError
 
 Layer = Mapping[str, Any]

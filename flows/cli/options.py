@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sdt_model.config import RECIPES
+from sdt_model.recipes import RECIPES
 from tasks.config.sources import KIND_HELP
 
 ArchiveArgument = Annotated[str, typer.Argument(metavar="NAME", help="Archive in the workspace.")]

@@ -13,7 +13,7 @@ from prefect.context import FlowRunContext
 from flows.reports.markdown import place, table, table_of_some, together
 from sdt_model.config import Modality
 from tasks.archive.facts import FeatureFacts, IngestFacts
-from tasks.config.date_range import UNDATED, Period
+from tasks.config.date_range import UNDATED, DateRange
 from tasks.config.stages import RunSettings
 from tasks.query import rejection_reasons
 from tasks.storage.manifest import Manifest
@@ -168,7 +168,7 @@ def _aside(features: Features) -> list[str]:
 
 def _days(report: "LabelReport") -> list[str]:
     """What became of each day, where not all of them were asked for."""
-    if report.period == Period():
+    if report.period == DateRange():
         return []
     rows = [(_day(day), count, "" if day in report.made else "was there") for day, count in report.days.items()]
     return [table_of_some(("day", "utterances", "labels"), rows, _MOST_DAYS, latest=True)]

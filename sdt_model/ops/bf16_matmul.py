@@ -21,28 +21,30 @@ _FEW = 192
 _TILES = {torch.bfloat16: 32, torch.float32: 16}
 
 
-def half_product(x: Tensor, weight: Tensor) -> Tensor:
-    """(P, N, in) @ (P, in, out) -> (P, N, out), all float32."""
-    product = _FewRows if x.shape[1] <= _FEW else _HalfProduct
-    found: Tensor = product.apply(x, weight)  # type: ignore[no-untyped-call]
-    return found
+def bf16_matmul(x: Tensor, weight: Tensor) -> Tensor:
+    """Multiply (P, N, in) by (P, in, out) to (P, N, out): float32 in and out, factors rounded to bfloat16."""
+    function = _FewRows if x.shape[1] <= _FEW else _ManyRows
+    product: Tensor = function.apply(x, weight)  # type: ignore[no-untyped-call]
+    return product
 
 
 class _FewRows(torch.autograd.Function):
+    """The library rounds the factors of every product while it reads them."""
+
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
-        whole = _whole(x, torch.float32)
-        ctx.save_for_backward(whole, weight)
+        padded = _padded(x, torch.float32)
+        ctx.save_for_backward(padded, weight)
         with _rounding():
-            return torch.bmm(whole, weight)[:, : x.shape[1]]
+            return torch.bmm(padded, weight)[:, : x.shape[1]]
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
         x, weight = ctx.saved_tensors
         (gradient,) = gradients
-        whole = _whole(gradient, torch.float32)
+        padded = _padded(gradient, torch.float32)
         with _rounding():
-            return torch.bmm(whole, weight.mT)[:, : gradient.shape[1]], torch.bmm(x.mT, whole)
+            return torch.bmm(padded, weight.mT)[:, : gradient.shape[1]], torch.bmm(x.mT, padded)
 
 
 @contextmanager
@@ -57,10 +59,12 @@ def _rounding() -> Iterator[None]:
         settings.fp32_precision = before
 
 
-class _HalfProduct(torch.autograd.Function):
+class _ManyRows(torch.autograd.Function):
+    """Factors are rounded once, and the backward pass uses them again."""
+
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
-        rounded = _whole(x, torch.bfloat16), weight.bfloat16()
+        rounded = _padded(x, torch.bfloat16), weight.bfloat16()
         ctx.save_for_backward(*rounded)
         return torch.bmm(*rounded)[:, : x.shape[1]].float()
 
@@ -68,18 +72,18 @@ class _HalfProduct(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
         x, weight = ctx.saved_tensors
         (gradient,) = gradients
-        rounded = _whole(gradient, torch.bfloat16)
+        rounded = _padded(gradient, torch.bfloat16)
         of_x = torch.bmm(rounded, weight.mT)[:, : gradient.shape[1]].float()
         # The library multiplies by columns slowly enough that to copy them into rows first pays.
         return of_x, torch.bmm(x.mT.contiguous(), rounded).float()
 
 
-def _whole(x: Tensor, kind: torch.dtype) -> Tensor:
+def _padded(x: Tensor, kind: torch.dtype) -> Tensor:
     """(P, N, C) as ``kind``, with rows of zeros up to a whole number of tiles."""
     rows = x.shape[1]
     if not (lacking := -rows % _TILES[kind]):
         return x.to(kind)
-    whole = x.new_empty(x.shape[0], rows + lacking, x.shape[2], dtype=kind)
-    whole[:, :rows] = x
-    whole[:, rows:] = 0
-    return whole
+    padded = x.new_empty(x.shape[0], rows + lacking, x.shape[2], dtype=kind)
+    padded[:, :rows] = x
+    padded[:, rows:] = 0
+    return padded

@@ -23,7 +23,7 @@ def training_precision(device: torch.device, asked: Precision) -> torch.autocast
     return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
 
 
-def half_products(device: torch.device, asked: Precision, width: int) -> bool:
+def uses_bf16_matmul(device: torch.device, asked: Precision, width: int) -> bool:
     """Whether a network of this width trains with `sdt_model.ops.bf16_matmul`, as its processor has AMX.
 
     Not by autocast: that would round activations as well, and the processor's library would make and keep a kernel for

@@ -5,17 +5,17 @@ import math
 import torch
 from torch import Tensor, nn
 
-from sdt_model.ops.bf16_matmul import half_product
+from sdt_model.ops.bf16_matmul import bf16_matmul
 
 
-class Linears(nn.Module):
+class StackedLinear(nn.Module):
     """``count`` linear maps side by side: (count, N, in) -> (count, N, out), initialised as ``nn.Linear`` is.
 
     Attributes:
-        halved: whether products are in bfloat16 in training, on a processor that has it.
+        bf16: whether products are in bfloat16 in training, on a processor that has it.
     """
 
-    halved = False
+    bf16 = False
 
     def __init__(self, count: int, inputs: int, outputs: int, bias: bool = True) -> None:
         super().__init__()
@@ -24,7 +24,7 @@ class Linears(nn.Module):
         self.bias = nn.Parameter(torch.empty(count, 1, outputs).uniform_(-bound, bound)) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.halved and self.training and not torch.compiler.is_compiling():
-            found = half_product(x, self.weight)
-            return found if self.bias is None else found + self.bias
+        if self.bf16 and self.training and not torch.compiler.is_compiling():
+            product = bf16_matmul(x, self.weight)
+            return product if self.bias is None else product + self.bias
         return torch.bmm(x, self.weight) if self.bias is None else torch.baddbmm(self.bias, x, self.weight)

@@ -9,7 +9,8 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer
 from transformers.utils import logging as library_logging
 
 from sdt_model.ops.dropout import Dropout
-from sdt_model.text_encoder.windows import Special, WindowBatch
+from sdt_model.text_encoder.inputs import TokenBatch
+from sdt_model.text_encoder.windows import SpecialTokens
 
 HEAD = "head.safetensors"
 # What checkpoints of other tasks leave out, and nothing here reads: the pooler, and the mask that training draws.
@@ -35,7 +36,7 @@ class TextEncoder(nn.Module):
         """Length of `vectors`' rows."""
         return self.head.in_features + self.head.out_features
 
-    def forward(self, batch: WindowBatch) -> tuple[Tensor, Tensor]:
+    def forward(self, batch: TokenBatch) -> tuple[Tensor, Tensor]:
         """Pooled states (U, C) and scores (U, K) of the batch's utterances."""
         states = self.body(input_ids=batch.tokens, attention_mask=batch.mask).last_hidden_state  # (B, T, C)
         own = states.flatten(0, 1)[batch.places]
@@ -55,7 +56,7 @@ class TextEncoder(nn.Module):
                 if type(child) is nn.Dropout:
                     setattr(module, name, Dropout(child.p))
 
-    def vectors(self, batch: WindowBatch) -> Tensor:
+    def vectors(self, batch: TokenBatch) -> Tensor:
         """Features (U, C + K): the pooled state, and the scores, which are what fine-tuning taught it."""
         return torch.cat(self(batch), dim=1)
 
@@ -119,7 +120,7 @@ def load_encoder(folder: Path, classes: int) -> TextEncoder:
     return encoder.eval()
 
 
-class Words:
+class Tokenizer:
     """The encoder's tokenizer, as far as windows need it."""
 
     def __init__(self, folder: Path) -> None:
@@ -130,7 +131,7 @@ class Words:
         end = tokenizer.eos_token_id if tokenizer.sep_token_id is None else tokenizer.sep_token_id
         if None in (begin, end, tokenizer.pad_token_id):
             raise ValueError("the encoder's tokenizer has no token for the beginning, the end or padding")
-        self._tokenizer, self.special = tokenizer, Special(int(begin), int(end), int(tokenizer.pad_token_id))
+        self._tokenizer, self.special = tokenizer, SpecialTokens(int(begin), int(end), int(tokenizer.pad_token_id))
 
     def tokens(self, texts: list[str], most: int) -> list[list[int]]:
         """Token ids of each text without special ones, at most ``most``."""

@@ -16,7 +16,8 @@ from sdt_model.config import Frozen, Precision
 from sdt_model.metrics.counter import ConfusionCount
 from sdt_model.ops.precision import prepare_precision, training_precision
 from sdt_model.text_encoder.encoder import TextEncoder
-from sdt_model.text_encoder.windows import Window, batches_by_tokens, pack_windows
+from sdt_model.text_encoder.inputs import batches_by_tokens, pack_windows
+from sdt_model.text_encoder.windows import Window
 from sdt_model.trainer import NonFiniteLoss
 from sdt_model.training_state import OPTIMIZER, optimizer_tensors, pack_state, restore_optimizer, unpack_state
 

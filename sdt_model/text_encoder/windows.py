@@ -1,20 +1,12 @@
-"""What a text encoder reads at once: an utterance alone, or a stretch of its conversation.
+"""Token windows: what a text encoder reads at once, an utterance alone or a stretch of its conversation.
 
 With context the turns of a conversation follow one another in windows of at most so many tokens, and every token is
 read once: the encoder sees what was said before and after, and costs about what it costs without context. A window
 begins with turns that the one before has read out already, so that its first utterance has a past as well.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
-from itertools import groupby
-from typing import TypeVar
-
-import numpy as np
-import torch
-from torch import Tensor
-
-Item = TypeVar("Item")
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -33,49 +25,26 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Special:
-    """The tokens around an utterance, and the one that fills a shorter sequence up."""
+class SpecialTokens:
+    """The tokens around an utterance, and the one that pads a shorter sequence."""
 
     begin: int
     end: int
     padding: int
 
 
-@dataclass(frozen=True)
-class WindowBatch:
-    """Windows side by side: B sequences of T tokens, with U utterances to read out.
-
-    Attributes:
-        tokens: (B, T) token ids.
-        mask: (B, T) 1 where there is a token, 0 where there is padding.
-        places: (P,) which of the B*T tokens belong to an utterance.
-        owners: (P,) and to which of the U.
-        rows: the U utterances' numbers.
-    """
-
-    tokens: Tensor
-    mask: Tensor
-    places: Tensor
-    owners: Tensor
-    rows: list[int]
-
-    def to(self, device: torch.device) -> "WindowBatch":
-        return replace(
-            self,
-            tokens=self.tokens.to(device),
-            mask=self.mask.to(device),
-            places=self.places.to(device),
-            owners=self.owners.to(device),
-        )
-
-
-def windows(
-    turns: list[list[int]], rows: list[int], context: int, most_tokens: int, special: Special
+def token_windows(
+    turns: list[list[int]], rows: list[int], context: int, most_tokens: int, special: SpecialTokens
 ) -> Iterator[Window]:
-    """Windows over one conversation; ``turns``: each utterance's token ids, in order, ``rows``: their numbers.
+    """Cut one conversation into windows. A turn that is too long is cut at its end.
 
-    With a ``context`` of 0 each utterance stands alone. Otherwise a window takes turns as long as they fit, after at
-    most ``context`` earlier ones, which may fill half of it. A turn that is too long is cut at its end.
+    Args:
+        turns: each utterance's token ids, in order.
+        rows: the utterances' numbers, one for each turn.
+        context: 0: each utterance stands alone. Otherwise a window takes turns as long as they fit, after at most so
+            many earlier ones, which may fill half of it.
+        most_tokens: most tokens of a window, special ones included.
+        special: the tokens that begin a window and end a turn.
     """
     ended = [[*turn[: most_tokens - 2], special.end] for turn in turns]
     first = 0
@@ -94,49 +63,3 @@ def windows(
             last += 1
         yield Window(tokens, spans, rows[first:last])
         first = last
-
-
-def pack_windows(chosen: list[Window], padding: int) -> WindowBatch:
-    """Pad windows to one length, and note whose the tokens are."""
-    width = max(len(window.tokens) for window in chosen)
-    tokens = np.full((len(chosen), width), padding, np.int64)
-    mask = np.zeros((len(chosen), width), np.int64)
-    places: list[int] = []
-    owners: list[int] = []
-    rows: list[int] = []
-    for index, window in enumerate(chosen):
-        tokens[index, : len(window.tokens)] = window.tokens
-        mask[index, : len(window.tokens)] = 1
-        for row, (begin, end) in zip(window.rows, window.spans, strict=True):
-            places += range(index * width + begin, index * width + end)
-            owners += [len(rows)] * (end - begin)
-            rows.append(row)
-    arrays = (torch.from_numpy(tokens), torch.from_numpy(mask), torch.tensor(places), torch.tensor(owners))
-    return WindowBatch(*arrays, rows)
-
-
-def batches_by_tokens(chosen: list[Window], most_tokens: int) -> Iterator[list[Window]]:
-    """Windows of like length together, as `batches_by_length` takes them."""
-    return batches_by_length(chosen, lambda window: len(window.tokens), most_tokens)
-
-
-def batches_by_length(chosen: Iterable[Item], length: Callable[[Item], int], most: int) -> Iterator[list[Item]]:
-    """Sequences of like length together: at most ``most``, a longer one alone; at most a quarter is padding."""
-    batch: list[Item] = []
-    filled = 0
-    for sequence in sorted(chosen, key=length):
-        padded = (len(batch) + 1) * length(sequence)
-        filled += length(sequence)
-        if batch and (padded > most or filled < 0.75 * padded):
-            yield batch
-            batch, filled = [], length(sequence)
-        batch.append(sequence)
-    if batch:
-        yield batch
-
-
-def batches_of_one_length(lengths: list[int], most: int) -> Iterator[list[int]]:
-    """Numbers of the sequences, those of one length together: at most ``most``, a longer one alone; no padding."""
-    for length, alike in groupby(sorted(range(len(lengths)), key=lengths.__getitem__), key=lengths.__getitem__):
-        rows, room = list(alike), max(1, most // max(1, length))
-        yield from (rows[begin : begin + room] for begin in range(0, len(rows), room))

@@ -7,19 +7,19 @@ from sdt_model.config import Frozen
 UNDATED = "__HIVE_DEFAULT_PARTITION__"  # what Hive calls the partition of a null
 
 
-class Period(Frozen):
+class DateRange(Frozen):
     """Days from ``since`` to ``until``, both included; without either it is every day, and what has no date too."""
 
     since: date | None = None
     until: date | None = None
 
-    def holds(self, day: str) -> bool:
+    def contains(self, day: str) -> bool:
         if self.since is None and self.until is None:
             return True
         first, last = self._ends
         return day != UNDATED and first <= day <= last
 
-    def overlaps(self, other: "Period") -> bool:
+    def overlaps(self, other: "DateRange") -> bool:
         first, last = self._ends
         others_first, others_last = other._ends
         return first <= others_last and others_first <= last

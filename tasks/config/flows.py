@@ -5,7 +5,7 @@ from typing import Literal, TypeVar
 
 from pydantic import Field, model_validator
 
-from sdt_model.config import demo
+from sdt_model.recipes import demo
 from tasks.config.stages import (
     ExtractConfig,
     IngestConfig,

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from sdt_model.config import Frozen, Modality
-from tasks.config.date_range import Period
+from tasks.config.date_range import DateRange
 from tasks.config.sources import KIND_HELP, SourceKind
 
 
@@ -184,15 +184,15 @@ class LabelConfig(Labelling, StageConfig):
         return self
 
     @property
-    def period(self) -> Period:
+    def period(self) -> DateRange:
         """The days to label."""
-        return Period(since=self.since, until=self.until)
+        return DateRange(since=self.since, until=self.until)
 
     @property
-    def reach(self) -> Period:
+    def reach(self) -> DateRange:
         """The days to label and those to look back to."""
         back = datetime.timedelta(days=self.look_back)
-        return Period(since=self.since and self.since - back, until=self.until)
+        return DateRange(since=self.since and self.since - back, until=self.until)
 
 
 class VerifyConfig(RunSettings):

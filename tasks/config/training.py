@@ -4,11 +4,10 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, NonNegativeInt, field_validator, model_validator
 
-from sdt_model.ablations import VARIANTS, not_there
-from sdt_model.config import MODALITIES, Frozen, Modality, Precision, TrainingConfig, recipe
+from sdt_model.ablations import VARIANTS, unknown_variants
+from sdt_model.config import MODALITIES, Frozen, Modality, Precision, TrainingConfig
+from sdt_model.recipes import RecipeName, recipe
 from tasks.config.stages import ExtractorNames, Leasing, Resources, RunSettings
-
-RecipeName = Literal["meld", "meld-text", "iemocap", "demo"]
 
 
 def _named(value: object) -> object:
@@ -172,6 +171,6 @@ class AblateConfig(RepeatConfig):
     @field_validator("variants")
     @classmethod
     def _known(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        if said := not_there(names or (), VARIANTS):
+        if said := unknown_variants(names or (), VARIANTS):
             raise ValueError(said)
         return names

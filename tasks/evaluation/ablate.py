@@ -6,7 +6,7 @@ Beside the variants stands what one trained model says at inference when modalit
 import logging
 from collections.abc import Iterator
 
-from sdt_model.ablations import FULL, Subset, Variant, not_there, subsets_of, variants
+from sdt_model.ablations import FULL, Subset, Variant, subsets_of, unknown_variants, variants
 from sdt_model.config import Frozen, Modality
 from sdt_model.conversations import Ints
 from sdt_model.metrics.scores import Interval, bootstrap, interval, weighted_f1
@@ -104,7 +104,7 @@ def ablate(config: AblateConfig, run: str = "") -> AblationReport:
 
 def _chosen(there: dict[str, Variant], config: AblateConfig) -> dict[str, Variant]:
     wanted = config.variants if config.variants is not None else tuple(there)
-    if said := not_there(wanted, there):
+    if said := unknown_variants(wanted, there):
         raise WorkflowError(said)
     return {name: variant for name, variant in there.items() if name == FULL or name in wanted}
 

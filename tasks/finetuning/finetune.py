@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from sdt_model.config import Frozen
-from sdt_model.text_encoder.encoder import Words
+from sdt_model.text_encoder.encoder import Tokenizer
 from tasks.archive.layout import read_archive
 from tasks.config.training import FinetuneConfig
 from tasks.finetuning.plan import RUNS, check_length, encoder_name, placed, plan_finetuning
@@ -136,7 +136,7 @@ def _fold(making: _Run, held: Lease, fold: int) -> dict[str, float]:
     scores["hidden"] = float(encoder.head.in_features)
     with tempfile.TemporaryDirectory(prefix="sdt-encoder-") as scratch, local_folder(workspace, plan.base) as base:
         encoder.save(Path(scratch))
-        Words(base).save(Path(scratch))
+        Tokenizer(base).save(Path(scratch))
         held.check()
         put_folder(workspace, folder, Path(scratch), list(base_files(Path(scratch))))
     workspace.write_json(f"{folder}/{_SCORES}", scores)

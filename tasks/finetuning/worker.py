@@ -14,9 +14,9 @@ from ray.train.torch import get_device
 
 from sdt_model.config import Frozen
 from sdt_model.ops.malloc import keep_freed_memory
-from sdt_model.text_encoder.encoder import TextEncoder, Words, load_body
+from sdt_model.text_encoder.encoder import TextEncoder, Tokenizer, load_body
 from sdt_model.text_encoder.trainer import FinetuneOptim, Finetuner, Texts
-from sdt_model.text_encoder.windows import Window, windows
+from sdt_model.text_encoder.windows import Window, token_windows
 from tasks.archive.layout import read_archive
 from tasks.errors import WorkflowError
 from tasks.extractors.text.conversation import conversation_texts
@@ -81,14 +81,14 @@ def build_finetuner(plan: FinetunePlan, device: torch.device) -> Finetuner:
     """This worker's fine-tuner, with every split's windows."""
     workspace = Workspace(plan.workspace)
     with local_folder(workspace, plan.base) as folder:
-        words = Words(folder)
+        words = Tokenizer(folder)
         splits = gather_texts(workspace, plan, words)
         torch.manual_seed(plan.optim.seed)
         encoder = TextEncoder(load_body(folder), len(plan.emotions), plan.optim.dropout)
     return Finetuner(encoder, splits, plan.optim, words.special.padding, device)
 
 
-def gather_texts(workspace: Workspace, plan: FinetunePlan, words: Words) -> dict[str, Texts]:
+def gather_texts(workspace: Workspace, plan: FinetunePlan, words: Tokenizer) -> dict[str, Texts]:
     """Windows of the annotated conversations by split; the training ones without the plan's fold.
 
     Raises:
@@ -113,7 +113,7 @@ def gather_texts(workspace: Workspace, plan: FinetunePlan, words: Words) -> dict
             spoken, texts = conversation_texts(turns["speaker"].to_list(), turns["text"].to_list(), plan.context)
             rows = [len(labels[name]) + index for index in spoken]
             ids = words.tokens(texts, plan.max_tokens)
-            found[name] += windows(ids, rows, plan.context, plan.max_tokens, words.special)
+            found[name] += token_windows(ids, rows, plan.context, plan.max_tokens, words.special)
             labels[name] += emotions
             if name == "train" and says is not None:
                 taught.append(says[turns["row"].to_numpy()])

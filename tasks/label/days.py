@@ -72,7 +72,7 @@ def chosen_days(config: LabelConfig, days: Mapping[str, Day], labelled: Mapping[
     return [
         day
         for name, day in days.items()
-        if config.period.holds(name) or (config.reach.holds(name) and out_of_date(day, labelled.get(name)))
+        if config.period.contains(name) or (config.reach.contains(name) and out_of_date(day, labelled.get(name)))
     ]
 
 

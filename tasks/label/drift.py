@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from sdt_model.bundle import Bundle
 from sdt_model.config import Frozen
 from tasks.archive.facts import LabelFacts
-from tasks.config.date_range import UNDATED, Period
+from tasks.config.date_range import UNDATED, DateRange
 from tasks.label.rows import emotion_counts
 from tasks.storage.manifest import Manifest
 
@@ -43,7 +43,7 @@ def stability_index(expected: Mapping[str, int], found: Mapping[str, int]) -> fl
 
 
 def drifts(
-    bundle: Bundle, period: Period, emotions: Mapping[str, int], labelled: Mapping[str, Manifest]
+    bundle: Bundle, period: DateRange, emotions: Mapping[str, int], labelled: Mapping[str, Manifest]
 ) -> tuple[Drift, ...]:
     """Of a period's labels to what the model was trained on, and to the last seven labelled days before the period."""
     known = set(bundle.emotions)

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from sdt_model.bundle import Bundle
 from sdt_model.config import Frozen
-from tasks.config.date_range import Period
+from tasks.config.date_range import DateRange
 from tasks.config.stages import LabelConfig
 from tasks.label.days import Day
 from tasks.label.drift import Drift, drifts
@@ -32,7 +32,7 @@ class LabelReport(Frozen):
     """The model that labelled."""
     folder: str
     """Where the labels are, relative to the workspace."""
-    period: Period
+    period: DateRange
     """The days that were asked for."""
     days: dict[str, int]
     """Label rows of each day that was asked for, or looked back to and out of date."""

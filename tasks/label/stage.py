@@ -106,7 +106,7 @@ def _superseded(
     config: LabelConfig, days: Mapping[str, Day], files: Mapping[str, list[str]], labelled: Mapping[str, Manifest]
 ) -> dict[str, Manifest | None]:
     """The days whose folders hold files that are to go, and the manifest whose files stay; None: all of them go."""
-    within = [name for name in files if config.reach.holds(name)]
+    within = [name for name in files if config.reach.contains(name)]
     gone: dict[str, Manifest | None] = {name: None for name in within if name not in days}
     # More files than a manifest names: a run died before it had tidied up.
     untidy = {n: labelled[n] for n in within if n in labelled and len(files[n]) > len(labelled[n].shards) + 1}

@@ -4,7 +4,7 @@ from functools import partial
 
 import torch
 
-from sdt_model.inference import FoldedSDT
+from sdt_model.inference import InferenceSDT
 from sdt_model.ops.malloc import keep_freed_memory
 from sdt_model.predict import predict
 from tasks.archive.schema import conform, labels_schema
@@ -23,10 +23,12 @@ def prepare(plan: LabelPlan) -> ShardFunction[LabelTask]:
     network = read_network(plan.workspace, plan.bundle)
     if torch.cuda.is_available():
         network.cuda()
-    return partial(label_shard, plan, FoldedSDT(network), DayReader(plan.workspace, plan.folders, plan.bundle.emotions))
+    return partial(
+        label_shard, plan, InferenceSDT(network), DayReader(plan.workspace, plan.folders, plan.bundle.emotions)
+    )
 
 
-def label_shard(plan: LabelPlan, network: FoldedSDT, reader: DayReader, shard: Shard[LabelTask]) -> ShardOutput:
+def label_shard(plan: LabelPlan, network: InferenceSDT, reader: DayReader, shard: Shard[LabelTask]) -> ShardOutput:
     """Label the conversations of one day in one utterance shard."""
     task = shard.payload
     features = reader.read(task.utterances, task.day, task.days)

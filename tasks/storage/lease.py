@@ -24,7 +24,7 @@ from datetime import UTC, datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict
 
-from tasks.config.date_range import Period
+from tasks.config.date_range import DateRange
 from tasks.errors import WorkflowError
 from tasks.storage.workspace import Workspace
 
@@ -47,14 +47,14 @@ class Held:
     stage: str
     what: str
     folder: str
-    period: Period | None = None
+    period: DateRange | None = None
 
-    def of(self, period: Period) -> str:
+    def of(self, period: DateRange) -> str:
         """These days of it, in a sentence."""
         return self.what if self.period is None else f"{self.what}, {period}"
 
 
-def labels_of(archive: str, period: Period) -> Held:
+def labels_of(archive: str, period: DateRange) -> Held:
     """Days of an archive's labels."""
     return Held("label", f"labels of archive {archive!r}", f"leases/{archive}", period)
 
@@ -70,7 +70,7 @@ class Note(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     holder: str
-    period: Period
+    period: DateRange
     taken: datetime | None
     """None while it is only asked for."""
     expires: datetime
@@ -100,7 +100,7 @@ class Lease:
 
     def __init__(self, workspace: Workspace, held: Held, seconds: float, run: str) -> None:
         self._workspace, self._held, self._seconds = workspace, held, seconds
-        self._period = held.period or Period()
+        self._period = held.period or DateRange()
         machine, process = socket.gethostname(), os.getpid()
         self._holder = f"{machine}, process {process}" + (f", run {run}" if run else "")
         self._path = f"{held.folder}/{machine}-{process}-{secrets.token_hex(4)}.json"

@@ -17,7 +17,7 @@ import torch
 from sdt_model.ablations import Subset
 from sdt_model.bundle import Bundle
 from sdt_model.conversations import Conversations, Ints
-from sdt_model.inference import FoldedSDT
+from sdt_model.inference import InferenceSDT
 from sdt_model.metrics.scores import conversation_confusions
 from sdt_model.predict import predict
 from sdt_model.trainer import EVALUATION_UTTERANCES
@@ -129,7 +129,7 @@ def score(plan: ScoringPlan, shard: Shard[ScoreTask]) -> ShardOutput:
         network.cuda()
     with tempfile.TemporaryDirectory(prefix="sdt-score-") as scratch:
         held_out = _held_out(plan, bundle, shard.payload.folders, Path(scratch))
-        folded = FoldedSDT(network)
+        folded = InferenceSDT(network)
         tables = [_scored(folded, held_out, subset) for subset in shard.payload.subsets]
     return ShardOutput(pa.concat_tables(tables))
 
@@ -146,7 +146,7 @@ def _held_out(plan: ScoringPlan, bundle: Bundle, folders: tuple[FeatureFolder, .
     return found
 
 
-def _scored(network: FoldedSDT, held_out: Conversations, subset: Subset) -> pa.Table:
+def _scored(network: InferenceSDT, held_out: Conversations, subset: Subset) -> pa.Table:
     kept = np.array([name in subset for name in network.modalities])
     masked = replace(
         held_out, present=held_out.present & kept[:, None]

@@ -9,8 +9,8 @@ import torch
 from sklearn.metrics import accuracy_score, f1_score
 
 from benchmarks import encoders
-from sdt_model.text_encoder.encoder import Words, load_encoder
-from sdt_model.text_encoder.windows import pack_windows
+from sdt_model.text_encoder.encoder import Tokenizer, load_encoder
+from sdt_model.text_encoder.inputs import pack_windows
 from tasks.storage.workspace import Workspace
 from tests.fixtures.encoders import WORDS, spoken_archive, tiny_encoder, written_encoders
 
@@ -31,7 +31,7 @@ def test_scores_are_those_of_what_has_a_text(
     encoders.main()
     shown = capsys.readouterr().out.splitlines()
     folder = Path(workspace.path("encoders/e"))
-    words = Words(folder / "0")
+    words = Tokenizer(folder / "0")
     folds = [load_encoder(folder / str(fold), len(EMOTIONS)) for fold in range(found.folds)]
     expected = []
     for split, texts in encoders.splits_of(workspace, found, words).items():

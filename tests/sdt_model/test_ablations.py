@@ -1,5 +1,5 @@
 from sdt_model.ablations import FULL, subsets_of, variants
-from sdt_model.config import meld
+from sdt_model.recipes import meld
 from tests.fixtures import archives as made
 
 

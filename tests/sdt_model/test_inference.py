@@ -3,7 +3,7 @@ import torch
 
 from sdt_model.batch import Batch, pack
 from sdt_model.config import MODALITIES, Modality, ModelConfig
-from sdt_model.inference import FoldedSDT
+from sdt_model.inference import InferenceSDT
 from sdt_model.model import SDT
 from tests.fixtures import conversations as made
 from tests.fixtures import published
@@ -11,12 +11,12 @@ from tests.sdt_model.test_model import scores
 from tests.sdt_model.test_parity import expected, packed
 
 
-def both(network: SDT, batch: Batch) -> FoldedSDT:
+def both(network: SDT, batch: Batch) -> InferenceSDT:
     """Fold the network, and hold the scores against its own."""
     for name, parameter in network.named_parameters():  # else a norm's scale and shift would change nothing
         if name.startswith("transformers.norm_"):
             torch.nn.init.uniform_(parameter, 0.5, 2.0)
-    folded = FoldedSDT(network)
+    folded = InferenceSDT(network)
     found = folded(batch)
     with torch.inference_mode():
         plain = network.eval()(batch)
@@ -56,7 +56,7 @@ def test_features_as_wide_as_the_network_are_left_alone() -> None:
 
 
 def test_it_has_the_published_scores() -> None:
-    found = FoldedSDT(published.model())(packed()[1])
+    found = InferenceSDT(published.model())(packed()[1])
     for name, logits in zip((*MODALITIES, "fused"), (*found.students, found.teacher), strict=True):
         torch.testing.assert_close(logits.log_softmax(-1), expected(f"output.log_prob.{name}"), atol=1e-5, rtol=0)
 
@@ -65,14 +65,14 @@ def test_scores_do_not_depend_on_what_was_scored_before() -> None:
     network = SDT(ModelConfig(hidden=64, heads=4), made.DIMS, 3)
     data = made.conversations([5, 200])
     short, long = pack(data, [0]), pack(data, [1])
-    fresh, used = FoldedSDT(network), FoldedSDT(network)
+    fresh, used = InferenceSDT(network), InferenceSDT(network)
     used(short)
     assert torch.equal(fresh(long).teacher, used(long).teacher)
-    assert torch.equal(FoldedSDT(network)(short).teacher, used(short).teacher)
+    assert torch.equal(InferenceSDT(network)(short).teacher, used(short).teacher)
 
 
 def test_scores_do_not_depend_on_neighbours_in_the_batch() -> None:
-    folded = FoldedSDT(SDT(ModelConfig(hidden=64, heads=4), made.DIMS, 3))
+    folded = InferenceSDT(SDT(ModelConfig(hidden=64, heads=4), made.DIMS, 3))
     data = made.conversations([5, 1, 5, 9, 12], present=0.7)
     together = scores(folded, data, [0, 1, 2, 3, 4]).teacher
     for i in range(5):

@@ -6,14 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from sdt_model.modality_dropout import without_some
+from sdt_model.modality_dropout import drop_modalities
 
 
 @given(
     arrays(bool, st.tuples(st.integers(1, 4), st.integers(1, 8))), st.floats(0, 1, exclude_max=True), st.integers(0, 99)
 )
 def test_it_gives_nothing_and_leaves_something(there: np.ndarray, probability: float, seed: int) -> None:
-    left = without_some(there, probability, np.random.default_rng(seed))
+    left = drop_modalities(there, probability, np.random.default_rng(seed))
     assert left.shape == there.shape and left.dtype == bool
     assert not (left & ~there).any()
     assert (left.any(axis=0) == there.any(axis=0)).all()
@@ -22,7 +22,7 @@ def test_it_gives_nothing_and_leaves_something(there: np.ndarray, probability: f
 def test_every_smaller_subset_of_a_conversation_is_as_likely() -> None:
     chance = np.random.default_rng(0)
     there = np.ones((3, 1), bool)
-    seen = Counter(tuple(without_some(there, 0.5, chance)[:, 0].tolist()) for _ in range(8000))
+    seen = Counter(tuple(drop_modalities(there, 0.5, chance)[:, 0].tolist()) for _ in range(8000))
     assert len(seen) == 7
     # Of conversation and utterance neither is cut in a quarter. The single ones are what two draws leave most often.
     assert seen[True, True, True] / 8000 == pytest.approx(0.25, abs=0.02)
@@ -33,7 +33,7 @@ def test_every_smaller_subset_of_a_conversation_is_as_likely() -> None:
 
 def test_a_conversation_loses_a_modality_as_a_whole_and_an_utterance_by_itself() -> None:
     chance = np.random.default_rng(0)
-    found = [without_some(np.ones((3, 6), bool), 0.3, chance) for _ in range(300)]
+    found = [drop_modalities(np.ones((3, 6), bool), 0.3, chance) for _ in range(300)]
     whole = [(~left.any(axis=1)).any() for left in found]
     mixed = [len({tuple(column) for column in left.T}) > 1 for left in found]
     assert 0.2 < np.mean(whole) < 0.45 and np.mean(mixed) > 0.5
@@ -41,4 +41,4 @@ def test_a_conversation_loses_a_modality_as_a_whole_and_an_utterance_by_itself()
 
 def test_one_modality_is_never_lost() -> None:
     there = np.array([[True, False, True]])
-    assert (without_some(there, 0.9, np.random.default_rng(0)) == there).all()
+    assert (drop_modalities(there, 0.9, np.random.default_rng(0)) == there).all()

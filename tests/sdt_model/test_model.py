@@ -7,7 +7,7 @@ import torch
 from sdt_model.batch import pack
 from sdt_model.config import MODALITIES, ModelConfig
 from sdt_model.conversations import Conversations
-from sdt_model.inference import FoldedSDT
+from sdt_model.inference import InferenceSDT
 from sdt_model.model import SDT, Output
 from tests.fixtures import conversations as made
 
@@ -19,7 +19,7 @@ def network(**config: object) -> SDT:
     return SDT(ModelConfig(**{"hidden": 16, "heads": 2, "dropout": 0.0, "speakers": 4, **config}), made.DIMS, 3).eval()
 
 
-def scores(model: SDT | FoldedSDT, data: Conversations, chosen: list[int]) -> Output:
+def scores(model: SDT | InferenceSDT, data: Conversations, chosen: list[int]) -> Output:
     """In the order of the data."""
     batch = pack(data, chosen)
     order = torch.from_numpy(np.argsort(batch.rows))

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdt_model.config import OptimConfig
-from sdt_model.sampling import budget_batches, cut, scoring_batches, training_batches, windows
+from sdt_model.sampling import budget_batches, cut, scoring_batches, training_batches, window_stretches
 from tests.fixtures import conversations as made
 
 lengths = st.lists(st.integers(1, 40), min_size=1, max_size=60).map(np.array)
@@ -52,7 +52,7 @@ def test_a_budget_is_kept_unless_one_conversation_exceeds_it(lengths: np.ndarray
 @given(lengths, st.integers(2, 30))
 def test_windows_keep_every_utterance_once_and_never_without_context(lengths: np.ndarray, size: int) -> None:
     offset = np.concatenate([[0], np.cumsum(lengths)])
-    found = windows(offset, size)
+    found = window_stretches(offset, size)
     assert (found.end - found.begin <= size).all()
     kept = [row for first, last in zip(found.kept_from, found.kept_to, strict=True) for row in range(first, last)]
     assert kept == list(range(lengths.sum()))
@@ -64,7 +64,7 @@ def test_windows_keep_every_utterance_once_and_never_without_context(lengths: np
 
 
 def test_a_conversation_that_fits_is_one_window() -> None:
-    assert [part.tolist() for part in windows(np.array([0, 8, 9]), 8)] == [[0, 8], [8, 9], [0, 8], [8, 9]]
+    assert [part.tolist() for part in window_stretches(np.array([0, 8, 9]), 8)] == [[0, 8], [8, 9], [0, 8], [8, 9]]
 
 
 @pytest.mark.parametrize("workers", [1, 3])

@@ -24,7 +24,7 @@ def trainer(config: TrainingConfig, present: float = 1.0) -> Trainer:
 def test_it_learns(half: bool) -> None:
     run = trainer(made.training(dropout=0.1), present=0.8)
     if half:
-        run.plain.halve_products()
+        run.plain.use_bf16_matmul()
     before = run.evaluate(run.data.dev, "dev")["dev_weighted_f1"]
     losses = [run.epoch(number)["loss"] for number in range(12)]
     assert losses[-1] < 0.5 * losses[0]
@@ -37,7 +37,7 @@ def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(average: float
     whole, first = trainer(config), trainer(config)
     second = trainer(made.training(dropout=0.4, seed=5, average=average))
     for run in (whole, first, second) if half else ():
-        run.plain.halve_products()
+        run.plain.use_bf16_matmul()
     for number in range(4):
         whole.epoch(number)
     for number in range(2):

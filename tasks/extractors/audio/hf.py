@@ -10,7 +10,7 @@ import pyarrow as pa
 from torch import Tensor
 from transformers import AutoFeatureExtractor
 
-from sdt_model.text_encoder.windows import batches_by_length
+from sdt_model.text_encoder.inputs import batches_by_length
 from tasks.extractors.base import Extracted, Extractor
 from tasks.extractors.hf.options import AudioOptions
 from tasks.extractors.hf.runner import Running, empty_moments, pooled

@@ -103,9 +103,13 @@ def _prepares(modality: Modality, folder: Path) -> None:
     """See that what prepares the encoder's input lies beside it."""
     from transformers import AutoFeatureExtractor, AutoImageProcessor
 
-    from sdt_model.text_encoder.encoder import Words
+    from sdt_model.text_encoder.encoder import Tokenizer
 
-    load = {"text": Words, "audio": AutoFeatureExtractor.from_pretrained, "visual": AutoImageProcessor.from_pretrained}
+    load = {
+        "text": Tokenizer,
+        "audio": AutoFeatureExtractor.from_pretrained,
+        "visual": AutoImageProcessor.from_pretrained,
+    }
     load[modality](folder)
 
 

@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from sdt_model.text_encoder.encoder import TextEncoder, Words, load_encoder
-from sdt_model.text_encoder.windows import Window, batches_by_tokens, pack_windows, windows
+from sdt_model.text_encoder.encoder import TextEncoder, Tokenizer, load_encoder
+from sdt_model.text_encoder.inputs import batches_by_tokens, pack_windows
+from sdt_model.text_encoder.windows import Window, token_windows
 from tasks.extractors.base import Extracted, Extractor
 from tasks.extractors.media.files import MediaRoot
 from tasks.extractors.text.conversation import conversation_texts
@@ -37,7 +38,7 @@ class Finetuned:
         self._description, self._seen = description, seen
         classes = len(description.emotions)
         folders = [folder / str(fold) for fold in range(description.folds)]
-        self._words = Words(folders[0])
+        self._words = Tokenizer(folders[0])
         self._encoders = [load_encoder(path, classes).to(self._device) for path in folders]
 
     def __call__(self, utterances: pa.Table, media: MediaRoot) -> Extracted:  # noqa: ARG002
@@ -69,7 +70,7 @@ class Finetuned:
         context, most = self._description.context, self._description.max_tokens
         spoken, texts = conversation_texts(turns["speaker"].to_pylist(), turns["text"].to_pylist(), context)
         ids = self._words.tokens(texts, most)
-        return list(windows(ids, [rows[index] for index in spoken], context, most, self._words.special))
+        return list(token_windows(ids, [rows[index] for index in spoken], context, most, self._words.special))
 
     @torch.inference_mode()
     def _encode(self, encoder: TextEncoder, batch: list[Window]) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from transformers import AutoTokenizer
 
-from sdt_model.text_encoder.windows import batches_by_length
+from sdt_model.text_encoder.inputs import batches_by_length
 from tasks.extractors.base import Extracted, Extractor
 from tasks.extractors.hf.options import TextOptions
 from tasks.extractors.hf.runner import Running

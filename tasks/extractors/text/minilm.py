@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import AutoTokenizer
 
 from sdt_model.text_encoder.encoder import load_body
-from sdt_model.text_encoder.windows import batches_of_one_length
+from sdt_model.text_encoder.inputs import batches_of_one_length
 from tasks.extractors.base import Extracted, Extractor
 from tasks.extractors.media.files import MediaRoot
 from tasks.extractors.text.dedup import encode_distinct

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from sdt_model.text_encoder.windows import batches_of_one_length
+from sdt_model.text_encoder.inputs import batches_of_one_length
 
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 # OpenVINO tells Google of its import through that package, unless it cannot be imported.

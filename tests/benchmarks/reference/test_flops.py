@@ -13,7 +13,7 @@ from benchmarks.workload import CLASSES, DIMS, conversations
 from sdt_model.batch import pack
 from sdt_model.config import ModelConfig
 from sdt_model.conversations import Conversations
-from sdt_model.inference import FoldedSDT
+from sdt_model.inference import InferenceSDT
 from sdt_model.model import SDT
 
 CHOSEN = [0, 1, 2, 3, 4]
@@ -67,7 +67,7 @@ def test_a_training_step(data: Conversations, lengths: list[int]) -> None:
 @pytest.mark.parametrize("width", [256, 512])  # of the three inputs none is narrower, and two are
 def test_labelling(width: int, data: Conversations, lengths: list[int]) -> None:
     config = training_config(width).model
-    network = FoldedSDT(SDT(config, DIMS, CLASSES))
+    network = InferenceSDT(SDT(config, DIMS, CLASSES))
     batch = pack(data, CHOSEN)
     network(batch)  # the first time it works out what positions become
     with counter() as counted:

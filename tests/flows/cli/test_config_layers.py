@@ -14,7 +14,8 @@ from flows.cli.config_layers import (
     options_layer,
     recipe_layer,
 )
-from sdt_model.config import OptimConfig, demo, iemocap
+from sdt_model.config import OptimConfig
+from sdt_model.recipes import demo, iemocap
 from tasks.config.flows import DemoConfig, NightlyConfig, PipelineConfig
 from tasks.config.stages import ExtractConfig, IngestConfig, LabelConfig
 from tasks.config.training import AblateConfig, EvaluateConfig, TrainConfig

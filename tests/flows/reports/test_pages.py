@@ -13,7 +13,7 @@ from flows.reports.pages import (
 )
 from tasks.archive.facts import FeatureFacts
 from tasks.archive.layout import read_archive
-from tasks.config.date_range import UNDATED, Period
+from tasks.config.date_range import UNDATED, DateRange
 from tasks.config.stages import RunSettings
 from tasks.finetuning.finetune import FinetuneReport
 from tasks.label.report import LabelReport
@@ -32,7 +32,8 @@ MODEL = TrainReport(
 )  # fmt: skip
 LABELS = LabelReport(
     rows=2000, ok=1500, degraded=400, failed=100, emotions={"anger": 475, "joy": 1425}, model_id="sdt-made-1",
-    folder="labels/made", period=Period(), days={"2026-03-01": 1500, UNDATED: 500}, made=("2026-03-01",), outdated={},
+    folder="labels/made", period=DateRange(), days={"2026-03-01": 1500, UNDATED: 500}, made=("2026-03-01",),
+    outdated={},
 )  # fmt: skip
 
 
@@ -95,7 +96,10 @@ def test_label_shows_status_and_distribution(workspace: Workspace) -> None:
 
 
 def test_label_of_some_days_says_what_became_of_each(workspace: Workspace) -> None:
-    days = {"period": Period(since=date(2026, 3, 1)), "outdated": {"2026-02-27": "never labelled", UNDATED: "why not"}}
+    days = {
+        "period": DateRange(since=date(2026, 3, 1)),
+        "outdated": {"2026-02-27": "never labelled", UNDATED: "why not"},
+    }
     page = label_page(settings(workspace), LABELS.model_copy(update=days))
     rows = cells(page)
     assert ["2026-03-01", "1,500", ""] in rows and ["undated", "500", "was there"] in rows
@@ -104,7 +108,7 @@ def test_label_of_some_days_says_what_became_of_each(workspace: Workspace) -> No
 
 
 def test_label_of_a_day_without_conversations_says_so(workspace: Workspace) -> None:
-    day = Period(since=date(2026, 3, 5), until=date(2026, 3, 5))
+    day = DateRange(since=date(2026, 3, 5), until=date(2026, 3, 5))
     nothing = {"rows": 0, "ok": 0, "degraded": 0, "failed": 0, "days": {}, "made": (), "period": day}
     page = label_page(settings(workspace), LABELS.model_copy(update=nothing | {"outdated": {"2026-03-01": "changed"}}))
     assert "No conversations on 2026-03-05." in page

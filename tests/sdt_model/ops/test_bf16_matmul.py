@@ -3,8 +3,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdt_model.ops.bf16_matmul import half_product
-from sdt_model.ops.precision import half_products
+from sdt_model.ops.bf16_matmul import bf16_matmul
+from sdt_model.ops.precision import uses_bf16_matmul
 
 
 def factors_and_values(
@@ -14,7 +14,7 @@ def factors_and_values(
     torch.manual_seed(0)
     x, weight = torch.randn(pairs, rows, inputs), torch.randn(pairs, inputs, outputs)
     x.requires_grad_(), weight.requires_grad_()
-    found = half_product(x, weight)
+    found = bf16_matmul(x, weight)
     gradient = torch.randn_like(found)
     found.backward(gradient)
     return (x.detach(), weight.detach(), gradient), (found.detach(), x.grad, weight.grad)
@@ -48,9 +48,9 @@ def test_rows_do_not_depend_on_how_many_there_are(rows: int) -> None:
     torch.manual_seed(0)
     x, weight = torch.randn(2, 224, 16), torch.randn(2, 16, 8)
     # A processor without units for it does not round the factors of few rows: those are compared with few.
-    among_others = x if rows > 192 or half_products(torch.device("cpu"), "auto", 512) else x[:, :192]
+    among_others = x if rows > 192 or uses_bf16_matmul(torch.device("cpu"), "auto", 512) else x[:, :192]
     torch.testing.assert_close(
-        half_product(x[:, :rows], weight), half_product(among_others, weight)[:, :rows], rtol=2**-7, atol=1e-6
+        bf16_matmul(x[:, :rows], weight), bf16_matmul(among_others, weight)[:, :rows], rtol=2**-7, atol=1e-6
     )
 
 
@@ -59,7 +59,7 @@ def test_other_products_of_the_process_stay_exact() -> None:
     settings = torch.backends.mkldnn.matmul
     before = settings.fp32_precision
     x, weight = torch.randn(1, 4, 8, requires_grad=True), torch.randn(1, 8, 8)
-    half_product(x, weight).sum().backward()
+    bf16_matmul(x, weight).sum().backward()
     with pytest.raises(RuntimeError, match="size"):
-        half_product(x, weight[:, :3])
+        bf16_matmul(x, weight[:, :3])
     assert settings.fp32_precision == before

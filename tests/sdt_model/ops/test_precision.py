@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from sdt_model.config import Precision
-from sdt_model.ops.precision import half_products, prepare_precision, training_precision
+from sdt_model.ops.precision import prepare_precision, training_precision, uses_bf16_matmul
 from tests.fixtures import conversations as made
 from tests.sdt_model.test_model import network, scores
 
@@ -39,8 +39,8 @@ def test_products_are_halved_where_a_processor_has_units_for_it_and_it_pays(
     asked: Precision, has: bool, width: int, expected: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": has})
-    assert half_products(torch.device("cpu"), asked, width) == expected
-    assert not half_products(torch.device("meta"), asked, width)
+    assert uses_bf16_matmul(torch.device("cpu"), asked, width) == expected
+    assert not uses_bf16_matmul(torch.device("meta"), asked, width)
 
 
 @pytest.mark.parametrize("lengths", [[3, 5, 5], [60, 70, 70]])
@@ -48,10 +48,10 @@ def test_training_steps_with_halved_products_are_close_and_scores_are_exact(leng
     """The factors of few utterances are rounded by a processor that has units for it, those of over 192 by any."""
     data, model = made.conversations(lengths), network()
     exact = scores(model, data, [0, 1, 2])
-    model.halve_products()
+    model.use_bf16_matmul()
     assert torch.equal(scores(model, data, [0, 1, 2]).teacher, exact.teacher)
     rough = scores(model.train(), data, [0, 1, 2])
     difference = (rough.teacher.softmax(-1) - exact.teacher.softmax(-1)).abs().max()
     assert difference < 0.02
-    if sum(lengths) > 192 or half_products(torch.device("cpu"), "auto", 512):
+    if sum(lengths) > 192 or uses_bf16_matmul(torch.device("cpu"), "auto", 512):
         assert difference > 0

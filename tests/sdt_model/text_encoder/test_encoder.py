@@ -18,7 +18,8 @@ from transformers import (
 )
 
 from sdt_model.text_encoder.encoder import TextEncoder, blank_body, load_body, positions
-from sdt_model.text_encoder.windows import Window, pack_windows
+from sdt_model.text_encoder.inputs import pack_windows
+from sdt_model.text_encoder.windows import Window
 
 NARROW: dict[str, Any] = {
     "vocab_size": 20, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32,

@@ -1,20 +1,19 @@
-"""Windows: every utterance is read exactly once, within the limit, and alone where there is no context."""
+"""Token windows: every utterance is read exactly once, within the limit, and alone where there is no context."""
 
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdt_model.text_encoder.windows import Special, batches_by_tokens, batches_of_one_length, pack_windows, windows
+from sdt_model.text_encoder.windows import SpecialTokens, token_windows
 
-SPECIAL = Special(begin=1, end=2, padding=0)
+SPECIAL = SpecialTokens(begin=1, end=2, padding=0)
 
 
 @given(st.lists(st.integers(0, 30), max_size=20), st.integers(0, 4), st.integers(8, 40))
 def test_every_utterance_is_read_once_whole_or_cut_at_its_end(lengths: list[int], context: int, most: int) -> None:
     turns = [[100 + index] * length for index, length in enumerate(lengths)]
-    found = list(windows(turns, list(range(len(turns))), context, most, SPECIAL))
-    assert [row for window in found for row in window.rows] == list(range(len(turns)))
-    for window in found:
+    cut = list(token_windows(turns, list(range(len(turns))), context, most, SPECIAL))
+    assert [row for window in cut for row in window.rows] == list(range(len(turns)))
+    for window in cut:
         assert len(window.tokens) <= most and window.tokens[0] == 1
         assert context or len(window.rows) == 1
         for row, (begin, end) in zip(window.rows, window.spans, strict=True):
@@ -23,36 +22,6 @@ def test_every_utterance_is_read_once_whole_or_cut_at_its_end(lengths: list[int]
 
 def test_a_window_begins_with_turns_of_the_one_before() -> None:
     turns = [[10 + index] * 3 for index in range(5)]
-    first, second = windows(turns, list(range(5)), context=1, most_tokens=13, special=SPECIAL)
+    first, second = token_windows(turns, list(range(5)), context=1, most_tokens=13, special=SPECIAL)
     assert first.rows == [0, 1, 2] and first.tokens == [1, 10, 10, 10, 2, 11, 11, 11, 2, 12, 12, 12, 2]
     assert second.rows == [3, 4] and second.tokens[:5] == [1, 12, 12, 12, 2] and second.spans[0] == (5, 9)
-
-
-def test_packing_says_whose_each_token_is() -> None:
-    turns = [[10], [11, 11], [12]]
-    found = list(windows(turns, [7, 8, 9], context=2, most_tokens=7, special=SPECIAL))
-    batch = pack_windows(found, padding=0)
-    assert batch.rows == [7, 8, 9] and batch.tokens.shape == batch.mask.shape
-    own = [batch.tokens.flatten()[batch.places[batch.owners == index]].tolist() for index in range(3)]
-    assert own == [[10, 2], [11, 11, 2], [12, 2]]
-    assert torch.equal(batch.mask == 0, batch.tokens == 0)
-
-
-def test_batches_keep_to_their_tokens_and_lose_nothing() -> None:
-    turns = [[5] * (1 + 7 * index % 11) for index in range(30)]
-    found = list(windows(turns, list(range(30)), context=0, most_tokens=20, special=SPECIAL))
-    batches = list(batches_by_tokens(found, most_tokens=24))
-    assert sorted(row for batch in batches for window in batch for row in window.rows) == list(range(30))
-    assert all(len(batch) * max(len(window.tokens) for window in batch) <= 24 for batch in batches)
-    for batch in batches:
-        sizes = [len(window.tokens) for window in batch]
-        assert sum(sizes) >= 0.75 * len(sizes) * max(sizes)
-
-
-@given(st.lists(st.integers(0, 30), max_size=60), st.integers(1, 64))
-def test_batches_of_one_length_hold_every_sequence_once_and_no_padding(lengths: list[int], most: int) -> None:
-    batches = list(batches_of_one_length(lengths, most))
-    assert sorted(number for batch in batches for number in batch) == list(range(len(lengths)))
-    for batch in batches:
-        of = {lengths[number] for number in batch}
-        assert len(of) == 1 and (len(batch) == 1 or len(batch) * max(1, of.pop()) <= most)

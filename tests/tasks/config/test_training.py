@@ -6,8 +6,8 @@ from typing import get_args
 import pytest
 from pydantic import ValidationError
 
-from sdt_model.config import RECIPES
-from tasks.config.training import RecipeName, TrainConfig
+from sdt_model.recipes import RECIPES, RecipeName
+from tasks.config.training import TrainConfig
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from sdt_model.text_encoder.encoder import Words
+from sdt_model.text_encoder.encoder import Tokenizer
+from sdt_model.text_encoder.inputs import pack_windows
 from sdt_model.text_encoder.trainer import Finetuner
-from sdt_model.text_encoder.windows import pack_windows
 from sdt_model.trainer import NonFiniteLoss
 from tasks.archive.layout import features_folder, features_path, read_archive
 from tasks.archive.schema import KEY
@@ -50,7 +50,7 @@ def built(plan: FinetunePlan) -> Finetuner:
 
 
 def test_folds_part_the_training_split_and_leave_dev_and_test_alone(workspace: Workspace, tiny: str) -> None:
-    words = Words(Path(tiny))
+    words = Tokenizer(Path(tiny))
     whole = gather_texts(workspace, planned(workspace, tiny), words)
     plan = planned(workspace, tiny, folds=3)
     parts = [gather_texts(workspace, plan.model_copy(update={"fold": fold}), words) for fold in range(3)]
@@ -135,4 +135,4 @@ def test_annotations_without_a_text_are_nothing_to_choose_an_epoch_by(workspace:
         silent = rows.with_columns(emotion=pl.when(pl.col("text").is_null()).then("emotion"))
         silent.write_parquet(workspace.path(shard.path))
     with pytest.raises(WorkflowError, match="no annotated text for the train split"):
-        gather_texts(workspace, plan, Words(Path(tiny)))
+        gather_texts(workspace, plan, Tokenizer(Path(tiny)))

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.archive.facts import LabelFacts
-from tasks.config.date_range import UNDATED, Period
+from tasks.config.date_range import UNDATED, DateRange
 from tasks.label.drift import Drift, drifts, stability_index
 from tasks.storage.manifest import Manifest, ShardRecord
 from tests.sdt_model.test_bundle import bundle
@@ -43,11 +43,11 @@ def test_against_training_and_the_seven_days_before() -> None:
         "2026-03-10": day(("a", "b"), b=10**6),  # after the period
         UNDATED: day(("a", "b"), b=10**6),
     }
-    period = Period(since=date(2026, 3, 9), until=date(2026, 3, 9))
+    period = DateRange(since=date(2026, 3, 9), until=date(2026, 3, 9))
     found = drifts(model, period, {"a": 90, "b": 10}, labelled)
     assert [drift.against for drift in found] == ["what the model was trained on", "the 7 days before"]
     assert found[0].warns and found[1].index > 0.2, "the eighth day counts as the seventh that has these emotions"
     del labelled["2026-03-01"]
     assert drifts(model, period, {"a": 90, "b": 10}, labelled)[1].index < 0.01
     assert drifts(model, period, {"a": 9, "b": 1}, labelled) == (), "too few to say"
-    assert [drift.against for drift in drifts(model, Period(), {"a": 90, "b": 10}, labelled)] == [found[0].against]
+    assert [drift.against for drift in drifts(model, DateRange(), {"a": 90, "b": 10}, labelled)] == [found[0].against]

@@ -9,7 +9,7 @@ import pytest
 
 from sdt_model.bundle import Bundle, FeatureSource
 from sdt_model.weights import new_network, to_files
-from tasks.config.date_range import UNDATED, Period
+from tasks.config.date_range import UNDATED, DateRange
 from tasks.config.stages import LabelConfig
 from tasks.errors import WorkflowError
 from tasks.label.report import LabelReport
@@ -233,7 +233,7 @@ def test_what_a_killed_run_left_beside_the_current_labels_is_removed(workspace: 
 def test_days_that_another_run_labels_are_left_to_it(workspace: Workspace) -> None:
     made.archive(workspace)
     model(workspace)
-    both = Period(since=date(2026, 3, 1), until=date(2026, 3, 2))
+    both = DateRange(since=date(2026, 3, 1), until=date(2026, 3, 2))
     with (
         lease(workspace, labels_of("made", both), 8.0, "other"),
         pytest.raises(WorkflowError, match=r"another run is writing .*, 2026-03-01 to 2026-03-02\n.*run other"),

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from tasks.config.date_range import Period
+from tasks.config.date_range import DateRange
 from tasks.errors import WorkflowError
 from tasks.storage.lease import labels_of, lease, making_of
 from tasks.storage.workspace import Workspace
 
-FIRST_DAY = Period(since=date(2026, 3, 1), until=date(2026, 3, 1))
-SECOND_DAY = Period(since=date(2026, 3, 2), until=date(2026, 3, 2))
+FIRST_DAY = DateRange(since=date(2026, 3, 1), until=date(2026, 3, 1))
+SECOND_DAY = DateRange(since=date(2026, 3, 2), until=date(2026, 3, 2))
 FIRST, SECOND = labels_of("made", FIRST_DAY), labels_of("made", SECOND_DAY)
 SECONDS = 6.0
 
@@ -77,7 +77,7 @@ def test_a_living_run_is_named_and_keeps_its_days(workspace: Workspace) -> None:
             rf"another run is writing labels of archive 'made', 2026-03-01\n.*process {process.pid}, run night-owl, "
             rf"since 20.*\n.*its lease is {workspace.url}/leases/made/"
         )
-        with pytest.raises(WorkflowError, match=said), lease(workspace, labels_of("made", Period()), SECONDS):
+        with pytest.raises(WorkflowError, match=said), lease(workspace, labels_of("made", DateRange()), SECONDS):
             pass
         assert len(leases(workspace)) == 1
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 import torch
 
-from sdt_model.text_encoder.encoder import Words, load_encoder
+from sdt_model.text_encoder.encoder import Tokenizer, load_encoder
 from tasks.errors import WorkflowError
 from tasks.extractors.media.files import MediaRoot
 from tasks.extractors.registry import extractor_spec
@@ -42,7 +42,7 @@ def test_a_vector_is_the_mean_of_the_utterance_s_own_states_and_its_scores(
     name = encoders(workspace, tmp_path)
     found = vectors(workspace, name, said("damn the table", None, "love"))
     folder = Path(workspace.path("encoders/e/0"))
-    encoder, words = load_encoder(folder, len(CLASSES)), Words(folder)
+    encoder, words = load_encoder(folder, len(CLASSES)), Tokenizer(folder)
     tokens = [words.special.begin, *words.tokens(["damn the table"], 16)[0], words.special.end]
     with torch.inference_mode():
         states = encoder.body(torch.tensor([tokens]), torch.ones(1, len(tokens), dtype=torch.long)).last_hidden_state[0]
