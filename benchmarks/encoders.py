@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from sdt_model.metrics.counter import ConfusionCount
+from sdt_model.metrics.scores import SCORES
 from sdt_model.text_encoder.encoder import TextEncoder, Tokenizer, load_encoder
 from sdt_model.text_encoder.inputs import batches_by_tokens, pack_windows
 from sdt_model.text_encoder.trainer import Texts
@@ -22,7 +23,7 @@ from tasks.finetuning.worker import gather_texts
 from tasks.registry.encoders import EncoderDescription, encoder_folder, find_encoder, local_folder
 from tasks.storage.workspace import Workspace
 
-SPLITS, SCORES = ("dev", "test"), ("weighted_f1", "macro_f1", "accuracy")
+SPLITS = ("dev", "test")
 BATCH_TOKENS = FinetuneConfig.model_fields["batch_tokens"].default
 
 

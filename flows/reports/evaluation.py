@@ -4,18 +4,11 @@ from collections.abc import Mapping
 
 from flows.reports.markdown import place, table, together
 from sdt_model.ablations import FULL
-from sdt_model.metrics.scores import SCORES, Interval
+from sdt_model.metrics.scores import PRIMARY, SCORES, SPLITS, Interval
 from tasks.config.stages import RunSettings
 from tasks.evaluation.ablate import AblationReport
 from tasks.evaluation.evaluate import EvaluationReport
 from tasks.evaluation.seeds import Spread
-
-_NAMES = {"weighted_f1": "weighted F1", "macro_f1": "macro F1", "accuracy": "accuracy"}
-_SPLITS = {
-    "test": "test",
-    "dev": "dev",
-    "paper_protocol_test": "paper protocol (epoch chosen on test)",
-}
 
 
 def evaluate_page(config: RunSettings, report: EvaluationReport) -> str:
@@ -76,9 +69,14 @@ def _subsets(report: AblationReport) -> str:
 
 def _scores(report: EvaluationReport) -> str:
     rows = [
-        (where, _NAMES[name], _spread(spread), _interval(report.intervals.get(f"{split}_{name}")))
-        for split, where in _SPLITS.items()
-        for name in _NAMES
+        (
+            where,
+            score.label,
+            _spread(spread, score.form),
+            _interval(report.intervals.get(f"{split}_{name}"), score.form),
+        )
+        for split, where in SPLITS.items()
+        for name, score in SCORES.items()
         if (spread := report.scores.get(f"{split}_{name}")) is not None
     ]
     return table(("split", "score", "mean", "95% interval"), rows)
@@ -108,15 +106,15 @@ def _comparison(report: EvaluationReport) -> list[str]:
         return []
     rows = [
         (
-            _NAMES[name],
-            f"{report.scores[f'test_{name}'].mean:.4f}",
-            f"{found.score:.4f}",
-            f"{found.difference:+.4f}",
-            _interval(found.interval, "+.4f"),
-            f"{found.p:.3f}",
+            score.label,
+            score.text(report.scores[f"test_{name}"].mean),
+            score.text(comparison.score),
+            f"{comparison.difference:+{score.form}}",
+            _interval(comparison.interval, f"+{score.form}"),
+            f"{comparison.p:.3f}",
         )
-        for name in SCORES
-        if (found := report.against.get(f"test_{name}"))
+        for name, score in SCORES.items()
+        if (comparison := report.against.get(f"test_{name}"))
     ]
     other = next(iter(report.against.values())).model_id
     header = ("test", "mean of the seeds", "the other", "difference", "95% interval", "p")
@@ -124,23 +122,23 @@ def _comparison(report: EvaluationReport) -> list[str]:
 
 
 def _by_seed(report: EvaluationReport) -> str:
-    columns = ("dev_weighted_f1", *(f"test_{name}" for name in _NAMES), "paper_protocol_test_weighted_f1")
+    columns = [("dev", PRIMARY), *(("test", name) for name in SCORES), ("paper_protocol_test", PRIMARY)]
     rows = [
         (
             model.seed,
             model.model_id,
             f"{model.calibration_temperature:.3f}",
-            *(f"{model.scores[c]:.4f}" for c in columns),
+            *(SCORES[name].text(model.scores.get(f"{split}_{name}")) for split, name in columns),
         )
         for model in report.models
     ]
-    header = ("dev weighted F1", *(f"test {name}" for name in _NAMES.values()), "paper protocol")
+    header = [f"{split.replace('_test', '').replace('_', ' ')} {SCORES[name].label}" for split, name in columns]
     return table(("seed", "model", "temperature", *header), rows)
 
 
-def _spread(spread: Spread) -> str:
-    return f"{spread.mean:.4f} ± {spread.deviation:.4f}"
+def _spread(spread: Spread, form: str = ".4f") -> str:
+    return f"{spread.mean:{form}} ± {spread.deviation:{form}}"
 
 
-def _interval(found: Interval | None, form: str = ".4f") -> str:
-    return "" if found is None else f"{found.low:{form}} to {found.high:{form}}"
+def _interval(interval: Interval | None, form: str = ".4f") -> str:
+    return "" if interval is None else f"{interval.low:{form}} to {interval.high:{form}}"

@@ -4,10 +4,11 @@ from collections.abc import Iterable
 
 from flows.reports.markdown import table, together
 from sdt_model.bundle import Bundle
+from sdt_model.metrics.scores import PRIMARY, SCORES
 from tasks.registry.models import Production, bundles, read_production
 from tasks.storage.workspace import Workspace
 
-_SCORES = ("dev_weighted_f1", "test_weighted_f1", "test_macro_f1", "test_ece_after")
+_COLUMNS = (("dev", PRIMARY), *(("test", name) for name in SCORES))
 
 
 def models_page(workspace: Workspace) -> str:
@@ -18,9 +19,7 @@ def models_page(workspace: Workspace) -> str:
     header = (
         "model",
         "production",
-        "dev wF1",
-        "test wF1",
-        "test macro F1",
+        *(f"{split} {SCORES[name].label}" for split, name in _COLUMNS),
         "calibration error",
         "takes",
         "data",
@@ -38,9 +37,11 @@ def rows(found: Iterable[Bundle], pointer: Production | None) -> Iterable[tuple[
         place = (
             "now" if current else f"before, {earlier.index(bundle.model_id) + 1}" if bundle.model_id in earlier else ""
         )
-        scores = (f"{bundle.metrics[name]:.4f}" if name in bundle.metrics else "" for name in _SCORES)
+        scores = (SCORES[name].text(bundle.metrics.get(f"{split}_{name}")) for split, name in _COLUMNS)
+        error = bundle.metrics.get("test_ece_after")
         takes = ", ".join(f"{modality}: {source.extractor}" for modality, source in bundle.features.items())
-        yield bundle.model_id, place, *scores, takes, f"{bundle.archive} {bundle.data_fingerprint}", bundle.code
+        data, sure = f"{bundle.archive} {bundle.data_fingerprint}", "" if error is None else f"{error:.4f}"
+        yield bundle.model_id, place, *scores, sure, takes, data, bundle.code
 
 
 def production_line(pointer: Production | None) -> str:

@@ -12,6 +12,7 @@ from prefect.context import FlowRunContext
 
 from flows.reports.markdown import place, table, table_of_some, together
 from sdt_model.config import Modality
+from sdt_model.metrics.scores import PRIMARY, SCORES, SPLITS
 from tasks.archive.facts import FeatureFacts, IngestFacts
 from tasks.config.date_range import UNDATED, DateRange
 from tasks.config.stages import RunSettings
@@ -36,12 +37,6 @@ class PipelineReport(NamedTuple):
     labels: "LabelReport"
 
 
-_SCORES = ("weighted_f1", "macro_f1", "accuracy")
-_SPLITS = {
-    "dev": "dev",
-    "test": "test",
-    "paper_protocol_test": "test, epoch chosen on test (paper protocol)",
-}
 _MOST_REASONS = 10
 _MOST_FILES = 20
 _MOST_DAYS = 20
@@ -196,8 +191,8 @@ def _day(name: str) -> str:
 
 def _scores(metrics: Mapping[str, float]) -> str:
     rows = [
-        (what, *(f"{metrics[f'{split}_{score}']:.4f}" for score in _SCORES))
-        for split, what in _SPLITS.items()
-        if f"{split}_{_SCORES[0]}" in metrics
+        (where, *(score.text(metrics.get(f"{split}_{name}")) for name, score in SCORES.items()))
+        for split, where in SPLITS.items()
+        if f"{split}_{PRIMARY}" in metrics
     ]
-    return table(("split", "weighted F1", "macro F1", "accuracy"), rows)
+    return table(("split", *(score.label for score in SCORES.values())), rows)

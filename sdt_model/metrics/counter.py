@@ -1,4 +1,4 @@
-"""Counts of true against said emotions of a split, over all workers, and the scores that follow from them."""
+"""A confusion matrix that is counted over all workers, and the scores that follow from it."""
 
 import torch
 from torch import Tensor, distributed
@@ -30,4 +30,4 @@ class ConfusionCount:
         if distributed.is_available() and distributed.is_initialized():
             distributed.all_reduce(self._count)
         confusion = self._count[:-1].view(self._classes, self._classes).cpu().numpy()
-        return {f"{prefix}_{name}": float(score(confusion)) for name, score in SCORES.items()}
+        return {f"{prefix}_{name}": float(score.compute(confusion)) for name, score in SCORES.items()}

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from sdt_model.ablations import FULL, Subset, Variant, subsets_of, unknown_variants, variants
 from sdt_model.config import Frozen, Modality
 from sdt_model.conversations import Ints
-from sdt_model.metrics.scores import Interval, bootstrap, interval, weighted_f1
+from sdt_model.metrics.scores import PRIMARY, SCORES, Interval, bootstrap, interval
 from tasks.config.training import AblateConfig
 from tasks.errors import WorkflowError
 from tasks.evaluation.seeds import Spread, spread, train_seeds
@@ -85,7 +85,7 @@ def ablate(config: AblateConfig, run: str = "") -> AblationReport:
         bundles = train_seeds(what, config, training, taken, run)
         if name == FULL:
             first = bundles[0]
-        scores[name] = [b.model_id for b in bundles], [b.metrics["test_weighted_f1"] for b in bundles]
+        scores[name] = [b.model_id for b in bundles], [b.metrics[f"test_{PRIMARY}"] for b in bundles]
     (scored,) = score_models([first], config, subsets_of(modalities))
     trained = {name: models for name, (models, _) in scores.items()}
     identity = fingerprint(CODE_VERSION, trained, scored.fingerprint, config.draws)
@@ -124,9 +124,9 @@ def _subsets(scored: Scored, draws: int) -> tuple[SubsetScores, ...]:
 
 
 def _subset(subset: Subset, counts: dict[str, Ints], draws: int) -> SubsetScores:
-    heads = {name: float(weighted_f1(counts[name].sum(axis=0))) for name in ("fused", *subset)}
+    heads = {name: float(SCORES[PRIMARY].compute(counts[name].sum(axis=0))) for name in ("fused", *subset)}
     best = max(subset, key=heads.__getitem__)
-    fused, student = (bootstrap([counts[name]], draws)["weighted_f1"] for name in ("fused", best))
+    fused, student = (bootstrap([counts[name]], draws)[PRIMARY] for name in ("fused", best))
     return SubsetScores(
         modalities=subset,
         utterances=int(counts["fused"].sum()),

@@ -142,7 +142,9 @@ def _report(
     found = [score.whole["fused"] for score in scored[:count]]
     models = tuple(map(_model_scores, bundles, found))
     draws = bootstrap(found, config.draws)
-    scores = {name: spread([model.scores[name] for model in models]) for name in models[0].scores}
+    # A model of an earlier version may lack a score that the others have: it is not averaged.
+    names = [name for name in models[0].scores if all(name in model.scores for model in models)]
+    scores = {name: spread([model.scores[name] for model in models]) for name in names}
     against = None
     if other is not None:
         against = _against(other, [score.compared for score in scored], config.draws)
@@ -164,7 +166,7 @@ def _report(
 def _model_scores(bundle: Bundle, found: Ints) -> ModelScores:
     together = found.sum(axis=0)
     kept = {name: value for name, value in bundle.metrics.items() if name.startswith(_FROM_TRAINING)}
-    test = {f"test_{name}": float(score(together)) for name, score in SCORES.items()}
+    test = {f"test_{name}": float(score.compute(together)) for name, score in SCORES.items()}
     f1 = {f"test_f1.{name}": float(v) for name, v in zip(bundle.emotions, f1_scores(together), strict=True)}
     return ModelScores(
         model_id=bundle.model_id,
@@ -179,7 +181,7 @@ def _against(other: Bundle, counts: list[Ints], draws: int) -> dict[str, Compari
     ours, theirs = bootstrap(counts[:-1], draws), bootstrap(counts[-1:], draws)
     found = {}
     for name, score in SCORES.items():
-        *values, value = (float(score(each.sum(axis=0))) for each in counts)
+        *values, value = (float(score.compute(each.sum(axis=0))) for each in counts)
         differences: Scores = ours[name] - theirs[name]
         found[f"test_{name}"] = Comparison(
             model_id=other.model_id,

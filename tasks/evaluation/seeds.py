@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sdt_model.bundle import Bundle
 from sdt_model.config import Frozen, Modality, TrainingConfig
+from sdt_model.metrics.scores import PRIMARY
 from tasks.config.training import RepeatConfig
 from tasks.errors import WorkflowError
 from tasks.registry.models import find_bundle
@@ -41,7 +42,7 @@ def train_seeds(
     for number, seed in enumerate(config.seeds):
         log.info("%s: seed %d (%d of %d)", what, seed, number + 1, len(config.seeds))
         report = train(config.one(training, modalities, seed), run)
-        if "test_weighted_f1" not in report.metrics:  # said after the first model, not after the last
+        if f"test_{PRIMARY}" not in report.metrics:  # said after the first model, not after the last
             raise WorkflowError(
                 f"archive {config.archive!r} has no annotated conversation in its test split\n"
                 "  give the `split` column test, or set test_fraction"

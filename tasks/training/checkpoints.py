@@ -14,10 +14,11 @@ from torch import Tensor, nn
 
 from sdt_model.config import Frozen
 from sdt_model.metrics.calibration import Calibration
+from sdt_model.metrics.scores import PRIMARY, SCORES
 
 log = logging.getLogger("sdt.train")
 
-SELECTED_BY = "dev_weighted_f1"
+SELECTED_BY = f"dev_{PRIMARY}"
 _LATEST, _BEST, _PROGRESS = "latest.safetensors", "best.safetensors", "progress.json"
 
 
@@ -57,8 +58,8 @@ class Progress(Frozen):
             name: value for name, value in self.history[self.best].items() if name.startswith(("dev_", "test_"))
         }
         protocol = {}
-        if "test_weighted_f1" in selected:
-            by_test = max(self.history, key=lambda scores: scores["test_weighted_f1"])
+        if f"test_{PRIMARY}" in selected:
+            by_test = max(self.history, key=lambda scores: scores[f"test_{PRIMARY}"])
             protocol = {f"paper_protocol_{k}": v for k, v in by_test.items() if k.startswith("test_")}
         return {
             "best_epoch": float(self.best),
@@ -72,7 +73,7 @@ class Progress(Frozen):
         """One line on the epoch that is done."""
         done, now = len(self.history), self.history[-1]
         return (
-            f"epoch {done}/{epochs}, loss {now['loss']:.4f}, dev weighted F1 {now[SELECTED_BY]:.4f} "
+            f"epoch {done}/{epochs}, loss {now['loss']:.4f}, dev {SCORES[PRIMARY].label} {now[SELECTED_BY]:.4f} "
             f"(best {self.history[self.best][SELECTED_BY]:.4f} in epoch {self.best + 1})"
         )
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from sdt_model.bundle import Bundle
 from sdt_model.config import Frozen
-from sdt_model.metrics.scores import Interval, bootstrap, interval, weighted_f1
+from sdt_model.metrics.scores import PRIMARY, SCORES, Interval, bootstrap, interval
 from tasks.archive.layout import read_archive
 from tasks.config.training import TrainConfig
 from tasks.errors import WorkflowError
@@ -89,13 +89,14 @@ def _incomparable(workspace: Workspace, candidate: Bundle, current: Bundle, conf
 
 def _compared(candidate: Bundle, current: Bundle, config: TrainConfig) -> Promotion:
     ours, theirs = (found.compared for found in score_models([candidate, current], config, split="dev"))
-    draws = [bootstrap([counts], _DRAWS)["weighted_f1"] for counts in (ours, theirs)]
+    score = SCORES[PRIMARY]
+    draws = [bootstrap([counts], _DRAWS)[PRIMARY] for counts in (ours, theirs)]
     differences = draws[0] - draws[1]
-    difference = float(weighted_f1(ours.sum(axis=0)) - weighted_f1(theirs.sum(axis=0)))
+    difference = float(score.compute(ours.sum(axis=0)) - score.compute(theirs.sum(axis=0)))
     floor = float(np.quantile(differences, 1 - config.promote_confidence))
     fine = floor >= -config.promote_margin
     why = (
-        f"dev weighted F1 {difference:+.4f} against {current.model_id}; in {config.promote_confidence:.0%} of the "
+        f"dev {score.label} {difference:+.4f} against {current.model_id}; in {config.promote_confidence:.0%} of the "
         f"draws above {floor:+.4f}, {'within' if fine else 'and not within'} the margin of {config.promote_margin:g}"
     )
     return Promotion(

@@ -1,8 +1,10 @@
 """Pages of scores say how the epoch was chosen, and keep the paper's protocol under its own name."""
 
+import pytest
+
 from flows.reports.evaluation import ablate_page, evaluate_page
 from sdt_model.ablations import FULL
-from sdt_model.metrics.scores import Interval
+from sdt_model.metrics.scores import SCORES, Interval, Score, f1_scores
 from tasks.evaluation.ablate import AblationReport, SubsetScores, VariantScores
 from tasks.evaluation.evaluate import Comparison, EvaluationReport, ModelScores
 from tasks.evaluation.seeds import spread
@@ -35,12 +37,26 @@ def test_evaluate_shows_scores_intervals_and_calibration(workspace: Workspace) -
     page = evaluate_page(settings(workspace), report())
     rows = cells(page)
     assert ["test", "weighted F1", "0.6000 ± 0.1414", "0.5500 to 0.6500"] in rows
-    assert ["paper protocol (epoch chosen on test)", "weighted F1", "0.9000 ± 0.0000", ""] in rows
+    assert ["test, epoch chosen on test (paper protocol)", "weighted F1", "0.9000 ± 0.0000", ""] in rows
     assert ["anger", "0.6000 ± 0.1414", "9", "1"] in rows
     assert ["test", "0.2000 ± 0.0000", "0.0500 ± 0.0000"] in rows
     assert ["1", "sdt-1", "1.500", "0.7000", "0.7000", "0.7000", "0.7000", "0.9000"] in rows
     assert "chosen on dev" in page and "1,400 utterances" in page and "Beside" not in page
     assert workspace.uri("evaluations/made/1.json") in page
+
+
+def test_reports_of_before_a_score_was_added_are_shown_without_it(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SCORES, "best_f1", Score(lambda confusion: f1_scores(confusion).max(axis=-1), "best F1", ".1f"))
+    old = Comparison(model_id="sdt-x", score=0.58, difference=0.02, interval=Interval(low=-0.01, high=0.05), p=0.21)
+    rows = cells(evaluate_page(settings(workspace), report(against={"test_weighted_f1": old})))
+    assert ["1", "sdt-1", "1.500", "0.7000", "0.7000", "0.7000", "0.7000", "", "0.9000"] in rows
+    assert [row[1] for row in rows if row[0] == "test"][:3] == ["weighted F1", "macro F1", "accuracy"]
+    new = report()
+    scores = new.scores | {"test_best_f1": spread([0.61, 0.73])}
+    rows = cells(evaluate_page(settings(workspace), new.model_copy(update={"scores": scores})))
+    assert ["test", "best F1", "0.7 ± 0.1", ""] in rows
 
 
 def test_a_second_model_is_shown_with_the_difference(workspace: Workspace) -> None:

@@ -22,7 +22,7 @@ def test_models_are_listed_with_scores_sources_and_their_place(workspace: Worksp
     promote(workspace, "sdt-a", "it was better")
     header, _, first, second, third = cells(page := models_page(workspace))
     a = dict(zip(header, first, strict=True))
-    assert (a["model"], a["production"], a["dev wF1"], a["test wF1"]) == ("sdt-a", "now", "0.5000", "")
+    assert (a["model"], a["production"], a["dev weighted F1"], a["test weighted F1"]) == ("sdt-a", "now", "0.5000", "")
     assert a["code"] == "sdt-emotion 0.1.0, torch 2.13.0" and "text: made-text" in a["takes"]
     assert second[:2] == ["sdt-b", "before, 1"] and third[:2] == ["sdt-c", ""]
     assert page.endswith("UTC: sdt-a (it was better)")

@@ -31,10 +31,10 @@ def test_scores_are_scikit_learns_and_the_unlabelled_do_not_count() -> None:
     assert (found.sum(axis=0) == confusion_matrix(label[valid], guess[valid], labels=range(5))).all()
     assert (found.sum(axis=(1, 2)) == [valid[a:b].sum() for a, b in pairwise(OFFSET)]).all()
     together = found.sum(axis=0)
-    assert SCORES["accuracy"](together) == pytest.approx(accuracy_score(label[valid], guess[valid]))
+    assert SCORES["accuracy"].compute(together) == pytest.approx(accuracy_score(label[valid], guess[valid]))
     for average in ("weighted", "macro"):
         expected = f1_score(label[valid], guess[valid], average=average)
-        assert SCORES[f"{average}_f1"](together) == pytest.approx(expected)
+        assert SCORES[f"{average}_f1"].compute(together) == pytest.approx(expected)
     expected = f1_score(label[valid], guess[valid], average=None, labels=range(5), zero_division=0)
     np.testing.assert_allclose(f1_scores(together), expected)
 
@@ -45,14 +45,14 @@ def test_a_draw_is_the_score_of_the_conversations_drawn() -> None:
     chance = np.random.default_rng(5)
     weight = np.concatenate([chance.multinomial(60, np.full(60, 1 / 60), size) for size in (64, 6)])[69]
     drawn = np.repeat(models, weight, axis=1).sum(axis=1)
-    assert found.shape == (70,) and found[69] == pytest.approx(SCORES["weighted_f1"](drawn).mean())
+    assert found.shape == (70,) and found[69] == pytest.approx(SCORES["weighted_f1"].compute(drawn).mean())
 
 
 def test_the_interval_narrows_with_more_conversations_and_holds_the_score() -> None:
     models = conversation_confusions(*guesses(0.5), OFFSET, 5)[None]
     few = interval(bootstrap(models, 1000, 0)["accuracy"])
     many = interval(bootstrap(np.tile(models, (1, 4, 1, 1)), 1000, 0)["accuracy"])
-    assert few.low < SCORES["accuracy"](models[0].sum(0)) < few.high
+    assert few.low < SCORES["accuracy"].compute(models[0].sum(0)) < few.high
     assert (many.high - many.low) / (few.high - few.low) == pytest.approx(0.5, abs=0.08)
 
 
