@@ -20,25 +20,33 @@ class ModelConfig(Frozen):
     """The network (Ma et al. 2023)."""
 
     hidden: int = Field(1024, ge=2)
-    """Width d of every transformer, gate and head; also the feed-forward width."""
+    """Width of every transformer, gate and head, and of the feed-forward layers; even, and a multiple of `heads`."""
     heads: int = Field(8, ge=1)
-    """Attention heads; divides `hidden`."""
+    """Attention heads of each transformer; must divide `hidden`."""
     dropout: float = Field(0.5, ge=0, lt=1)
-    """Dropout on transformer inputs, attention, feed-forward and the students' heads."""
+    """Share of values dropped in training: of transformer inputs, attention, feed-forward layers and students'
+    heads."""
     noise: float = Field(0.0, ge=0)
-    """Deviation of the noise added in training to features, which have deviation 1 here; 0: none, as published."""
+    """Standard deviation of the noise that training adds to features, which are scaled to deviation 1; 0: none, as
+    published."""
     clip: float | None = Field(10.0, gt=0)
-    """Largest size of a feature, in deviations from its mean in training; absent: any, as published."""
+    """Features are clipped to so many standard deviations from their mean in training; null: not clipped, as
+    published."""
     speakers: int = Field(9, ge=1)
-    """Rows of the speaker table. The n-th speaker to appear in a conversation takes row n modulo this."""
+    """Number of speaker embeddings. Speakers are numbered as they appear in a conversation, and share an embedding
+    where there are more of them."""
     window: int = Field(512, ge=2)
-    """Most turns seen at once; a longer conversation is scored in overlapping windows."""
+    """Most turns that the network sees at once. A longer conversation is trained on in pieces and scored in overlapping
+    windows."""
     transformers: Literal["all", "intra", "inter"] = "all"
-    """`intra`: only those from a modality to itself; `inter`: only those from one to another."""
+    """Which transformers the network has. `intra`: only those within a modality; `inter`: only those from one modality
+    to another; `all`: both, as published."""
     unimodal_gates: Literal["learned", "identity", "none"] = "learned"
-    """`identity` freezes them to gate = sigmoid(x), as the published MELD run does; `none` lets all through."""
+    """Gates on each transformer's output x. `learned`: sigmoid(W x); `identity`: sigmoid(x), as in the published MELD
+    run; `none`: everything passes."""
     multimodal_gate: Literal["learned", "none"] = "learned"
-    """`none` fuses by the plain mean of the modalities that are present."""
+    """How modalities are fused. `learned`: weighted by a gate, channel by channel; `none`: by the plain mean of those
+    that are present."""
 
     @model_validator(mode="after")
     def _heads_divide(self) -> "ModelConfig":
@@ -48,20 +56,22 @@ class ModelConfig(Frozen):
 
 
 class ObjectiveConfig(Frozen):
-    """The self-distillation objective : task + gamma_ce * sum CE + gamma_kl * sum KL."""
+    """The self-distillation objective: task + gamma_ce * sum CE + gamma_kl * sum KL."""
 
     temperature: float = Field(1.0, gt=0)
-    """Softens both sides of the KL terms."""
+    """Divides teacher and student logits in the distillation terms: a larger one compares softer distributions."""
     gamma_task: float = Field(1.0, ge=0)
-    """Weight of the teacher's cross-entropy."""
+    """Weight in the loss of the cross-entropy of the fused head (teacher)."""
     gamma_ce: float = Field(1.0, ge=0)
-    """Weight of the students' cross-entropies (hard labels)."""
+    """Weight in the loss of the cross-entropies of the modalities' heads (students) with the labels."""
     gamma_kl: float = Field(1.0, ge=0)
-    """Weight of the students' divergences from the teacher (soft labels)."""
+    """Weight in the loss of the students' divergences from what the teacher predicts (self-distillation)."""
     class_weights: dict[str, float] | None = None
-    """Cross-entropy weight by emotion; absent: as `balance` says."""
+    """Weight of each emotion in the cross-entropies, for every annotated emotion; null: weights follow from
+    `balance`."""
     balance: float = Field(0.0, ge=0, le=1)
-    """Weighs an emotion by its share of the training labels to the power of minus this; 0: all alike, 1: inversely."""
+    """How much more a rare emotion counts: its weight is its share of the training labels to the power of minus this.
+    0: all emotions count alike; 1: inversely to their share."""
 
     @model_validator(mode="after")
     def _one_weighting(self) -> "ObjectiveConfig":
@@ -75,31 +85,34 @@ class OptimConfig(Frozen):
 
     # Left out where it is the default: a model that was trained before there was a choice keeps its id.
     optimizer: OptimizerName = Field("adam", exclude_if=lambda name: name == "adam")
-    """`adam`, as published, adds the weight decay to the gradient; `adamw` takes it from the weights directly."""
+    """Optimiser. `adam`, as published, adds the weight decay to the gradient; `adamw` applies it to the weights
+    directly."""
     learning_rate: float = Field(1e-4, gt=0)
     """Step size of the optimiser."""
     weight_decay: float = Field(1e-5, ge=0)
-    """How strongly weights are pulled towards 0 in every step; 0: not at all."""
+    """How strongly every step pulls the weights towards 0; 0: not at all."""
     batch_conversations: int = Field(16, ge=1)
-    """Conversations in a global batch, over all workers."""
+    """Conversations in a step's batch, over all training workers together."""
     batch_utterances: int | None = Field(None, ge=1)
-    """Utterances in a global batch, of conversations of like length; absent: `batch_conversations` conversations."""
+    """Utterances in a step's batch, about, of conversations of similar length; null: `batch_conversations` counts
+    instead."""
     modality_dropout: float = Field(0.0, ge=0, lt=1)
-    """Chance, in training, that a conversation is cut down to some of its modalities, and that an utterance is; every
-    smaller subset is as likely."""
+    """Probability that training hides some modalities of a conversation, and again of an utterance, so that the model
+    learns to do without; every smaller subset is equally likely. 0: never."""
     precision: Precision = "auto"
-    """Number format of training's products. `auto`: bfloat16 on a GPU that has it, and on a processor that has it (AMX)
-    where `hidden` is 512 or more; float32 elsewhere. Labelling is float32 everywhere."""
+    """Number format of matrix products in training. `auto`: bfloat16 on a GPU that has it, and on a processor that has
+    it (AMX) where `hidden` is 512 or more; float32 elsewhere. Labelling is float32 everywhere."""
     compile: bool = False
-    """Have torch compile what it can of the network: needs a C++ compiler, and pays off on a GPU."""
+    """Compile what torch can compile of the network: needs a C++ compiler, and pays off on a GPU."""
     epochs: int = Field(100, ge=1)
-    """At most this many passes over the training split."""
+    """Most passes over the training split."""
     patience: int = Field(10, ge=1)
-    """Stop after this many epochs without a better dev weighted F1."""
+    """Training stops after this many epochs without a better weighted F1 on the dev split."""
     average: float = Field(0.0, ge=0, lt=1)
-    """Decay of a running mean of the weights, which is then what is scored and kept; 0: none, as published."""
+    """Decay of a running mean of the weights, which then is scored and saved in their place, such as 0.998; 0: no mean,
+    as published."""
     seed: int = Field(0, ge=0)
-    """Seeds initial weights, dropout and the order of batches."""
+    """Seed of the initial weights, dropout and the order of batches: the same seed trains the same model."""
 
 
 class TrainingConfig(Frozen):

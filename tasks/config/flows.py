@@ -34,22 +34,22 @@ class NightlyConfig(Watching, Labelling, Several):
     """One day's labels: its sources, if any are named, brought in, the model's features made, the day labelled."""
 
     model: str = "production"
-    """Model id, or `production` for the one that models/production.json names."""
+    """Model to label with: its id, as `sdt models` lists it, or `production` for the one in production."""
     date: datetime.date | None = None
-    """The day to label, in UTC; absent: the day for which the run was scheduled, however late it runs."""
+    """Day to label, in UTC, such as 2026-11-01; null: the day for which the run was scheduled, however late it runs."""
     look_back: int = Field(3, ge=0)
-    """Days before it that are labelled again where their conversations have changed, or never were labelled."""
+    """Number of days before it to look back to: those with changed or unlabelled conversations are labelled again."""
     source: Source | None = None
-    """Source files to bring in first; absent: the archive is kept up to date by someone else."""
+    """Source files to bring in first; null: something else keeps the archive up to date."""
 
 
 class PipelineConfig(Labelling, Promoting, Fitting, ExtractConfig, IngestConfig, Several):
     """All four stages in turn, over one archive; labels come from the model that the run trains."""
 
     train_workers: int = Field(1, ge=1)
-    """As `workers` of train."""
+    """Training workers that share every batch (data parallel); `workers` is for the other stages."""
     train_resources: Resources | None = None
-    """As `resources` of train."""
+    """CPUs, GPUs and memory of one training worker; null: its share of all cores."""
 
     @model_validator(mode="after")
     def _every_worker_has_work(self) -> "PipelineConfig":
@@ -62,12 +62,12 @@ class DemoConfig(PipelineConfig):
     archive: str = "synthetic-demo"
     """Name of the archive in the workspace."""
     kind: Literal["table"] = "table"
-    """The synthetic archive is a table."""
+    """Kind of the synthetic source: always a table."""
     path: str = "./synthetic-demo"
-    """Local folder that the synthetic archive is written into."""
+    """Local folder that the synthetic source files are written into."""
     training: TrainingSettings = demo()
-    """Model, objective and optimisation."""
+    """Settings of the network, loss and optimiser: the name of a recipe, or fields of its own."""
     conversations: int = Field(120, ge=3)
-    """Conversations to make up."""
+    """Number of synthetic conversations."""
     seed: int = Field(7, ge=0)
-    """Seeds the making of the archive; the training has its own."""
+    """Seed of the synthetic conversations; training has one of its own, `training.optim.seed`."""

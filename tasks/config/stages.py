@@ -16,20 +16,20 @@ class RayConfig(Frozen):
     """Where the work runs."""
 
     address: str | None = None
-    """A cluster's address; absent: `RAY_ADDRESS`, or else an embedded Ray on this machine."""
+    """Address of a Ray cluster; null: that of `RAY_ADDRESS`, or else Ray is started on this machine."""
     cpus: int | None = Field(None, ge=1)
-    """Cores of the embedded Ray; absent: all."""
+    """Cores that a Ray started on this machine may use; null: all."""
 
 
 class Resources(Frozen):
     """What one worker of a stage asks Ray for."""
 
     cpus: float = Field(1.0, gt=0)
-    """Cores of one worker; its libraries use as many threads."""
+    """CPU cores of one worker; its libraries use as many threads."""
     gpus: float = Field(0.0, ge=0)
-    """GPUs (or a share of one) of one worker."""
+    """GPUs of one worker; 0.5 lets two workers share one."""
     memory_gb: float = Field(0.0, ge=0)
-    """Memory of one worker: no more of them run than it has room for; 0: memory is not counted."""
+    """Gigabytes of memory of one worker; fewer workers run where memory is short. 0: memory is not counted."""
 
     def asked(self) -> dict[str, float]:
         """In Ray's names and units, without what is not asked for."""
@@ -41,7 +41,7 @@ DEFAULT_WORKSPACE = "./workspace"
 
 
 def _workspace() -> str:
-    """A run that is told all but this, as a deployment's may be, writes where its surroundings say."""
+    """The default workspace: that of the environment, so that a deployment need not name one."""
     return os.environ.get("SDT_WORKSPACE") or DEFAULT_WORKSPACE
 
 
@@ -49,7 +49,8 @@ class RunSettings(Frozen):
     """Where a stage reads, writes and runs."""
 
     workspace: str = Field(default_factory=_workspace)
-    """Any fsspec URL: a folder, s3://bucket/path, gs://...; absent: `SDT_WORKSPACE`, or else ./workspace."""
+    """Where everything is read and written, any fsspec URL: a folder, s3://bucket/path, gs://...; left out:
+    `SDT_WORKSPACE`, or else ./workspace."""
     archive: str
     """Name of the archive in the workspace."""
     ray: RayConfig = RayConfig()
@@ -60,11 +61,11 @@ class StageConfig(RunSettings):
     """A stage that works shard by shard."""
 
     workers: int | None = Field(None, ge=1)
-    """Workers of a stage; absent: as many as the cluster has room for."""
+    """Most workers that a stage runs at the same time; null: as many as the cluster has room for."""
     resources: Resources | None = None
-    """What one worker asks for; absent: one core, and for extract what the extractor asks for."""
+    """CPUs, GPUs and memory of one worker; null: one core, and what the extractor asks for in extract."""
     retries: int = Field(2, ge=0)
-    """How often a failing shard is tried again before it is set aside."""
+    """How often a failing shard is tried again before the run goes on without it."""
 
 
 Column = Literal["conversation_id", "turn", "speaker", "text", "audio", "video", "start_s", "end_s", "emotion", "split",
@@ -76,16 +77,16 @@ class Source(Frozen):
 
     kind: SourceKind = Field(description=KIND_HELP)
     path: str
-    """A file or folder, any fsspec URL."""
+    """The source's file or folder, any fsspec URL."""
     columns: dict[Column, str] | None = None
-    """Of a table: which of its columns a canonical one is, such as {"text": "utterance"}; the others keep their
-    names."""
+    """Names of a table's columns that differ from the canonical ones, such as {"text": "utterance"}; null: none
+    differs."""
     media_root: str | None = None
-    """Folder that audio and video URIs are relative to; absent: the source folder."""
+    """Folder that audio and video paths of the source are relative to; null: the source's folder."""
     shards: int | None = Field(None, ge=1, le=100_000)
-    """Number of utterance shards; absent: by the size of the source."""
+    """Number of shards that the archive is divided into; null: by the size of the source, see `shard_mb`."""
     shard_mb: float = Field(8.0, gt=0)
-    """Source megabytes a shard when `shards` is absent; there are never fewer than 4 shards."""
+    """Megabytes of source files in a shard where `shards` is null; there are never fewer than 4 shards."""
 
     @model_validator(mode="after")
     def _columns_are_a_tables(self) -> "Source":
@@ -107,37 +108,40 @@ class ExtractorNames(Frozen):
 
     text: str | None = None
     """Text encoder: `minilm`, `minilm-int8`, `hf:` and a folder or hub id, or `finetuned:` and the id of one in the
-    workspace; absent: `given` if there are such, else `minilm`."""
+    workspace; null: `given` if the archive came with text features, else `minilm`."""
     audio: str | None = None
-    """Descriptor of sound: `opensmile:` and a feature set, `logmel`, or `hf:` and a folder or hub id; absent: `given`
-    if there are such, else `opensmile:eGeMAPSv02`."""
+    """Descriptor of sound: `opensmile:` and a feature set, `logmel`, or `hf:` and a folder or hub id; null: `given` if
+    the archive came with audio features, else `opensmile:eGeMAPSv02`."""
     visual: str | None = None
-    """Descriptor of pictures: `hog`, or `hf:` and a folder or hub id; absent: `given` if there are such, else `hog`."""
+    """Descriptor of pictures: `hog`, or `hf:` and a folder or hub id; null: `given` if the archive came with visual
+    features, else `hog`."""
     storage: Storage = "float32"
-    """How the numbers of a vector are kept: `float16` takes half the room and keeps three digits of each; features
-    that are kept in another way are other features, to a model as well."""
+    """How features are stored: `float16` takes half the space and keeps three digits of each number. A model reads only
+    features that are stored as those it was trained on."""
 
     def named(self, modality: Modality) -> str | None:
+        """The extractor that the configuration names for a modality."""
         name: str | None = getattr(self, modality)
         return name
 
     def assignments(self) -> str:
-        """Those that are named, as options of a command."""
+        """The named extractors as options of a command, such as ` --set extractors.text=minilm`."""
         named = self.model_dump(exclude_defaults=True)
         return "".join(f" --set {shlex.quote(f'extractors.{field}={value}')}" for field, value in named.items())
 
     def of(self, modality: Modality) -> str:
-        """The one that makes features where none are given."""
+        """The extractor that makes a modality's features where the archive came with none."""
         return self.named(modality) or DEFAULT_EXTRACTORS[modality]
 
 
 class Watching(Frozen):
-    """What becomes of media files that crash or hang their decoder."""
+    """How media files that crash or hang their decoder are dealt with."""
 
     hung_after_s: float = Field(600.0, gt=0)
-    """Seconds after which a decoder that is still busy with one utterance counts as hung; its file is set aside."""
+    """Seconds that a decoder may spend on one utterance; after them it counts as hung, and its file is set aside."""
     retry_set_aside: bool = False
-    """Try files again that an earlier run set aside; otherwise they stay so until their content changes."""
+    """Whether files that an earlier run set aside are tried again; otherwise they are skipped until their content
+    changes."""
 
 
 class ExtractConfig(Watching, StageConfig):
@@ -146,34 +150,37 @@ class ExtractConfig(Watching, StageConfig):
     extractors: ExtractorNames = ExtractorNames()
     """Which extractor makes each modality's features."""
     modalities: tuple[Modality, ...] = ("text", "audio", "visual")
-    """Modalities to extract; one that the archive has nothing of is passed over."""
+    """Modalities to make features of; one that the archive has nothing of is skipped."""
 
 
 class Leasing(Frozen):
     """How long a run that may have died keeps others from writing the same."""
 
     lease_s: float = Field(300.0, ge=1)
-    """Seconds after which a run that gives no sign of life holds the labels, model or encoder that it makes no more."""
+    """Seconds without a sign of life after which a run counts as dead, and another may write the same labels, model or
+    encoder."""
 
 
 class Labelling(Leasing):
     """How labels are computed, whichever model makes them."""
 
     batch_utterances: int = Field(1024, ge=1)
-    """Most utterances in one forward pass; a longer conversation goes alone."""
+    """Most utterances that are scored at once: more take more memory. A longer conversation is scored alone."""
 
 
 class LabelConfig(Labelling, StageConfig):
     """From features and a bundle to label shards."""
 
     model: str = "production"
-    """Model id, or `production` for the one that models/production.json names."""
+    """Model to label with: its id, as `sdt models` lists it, or `production` for the one in production."""
     since: datetime.date | None = None
-    """First day to label, in UTC; absent, as `until`: every day, and what has no date."""
+    """First day to label, in UTC, such as 2026-11-01; null: from the first. Without `since` and `until` conversations
+    without a date are labelled too."""
     until: datetime.date | None = None
-    """Last day to label."""
+    """Last day to label, in UTC, included; null: to the last."""
     look_back: int = Field(0, ge=0)
-    """Days before `since` that are labelled again where their conversations have changed, or never were labelled."""
+    """Number of days before `since` to look back to: those with changed or unlabelled conversations are labelled
+    again."""
 
     @model_validator(mode="after")
     def _from_first_to_last(self) -> "LabelConfig":
@@ -190,7 +197,7 @@ class LabelConfig(Labelling, StageConfig):
 
     @property
     def reach(self) -> DateRange:
-        """The days to label and those to look back to."""
+        """The days to label, with those to look back to."""
         back = datetime.timedelta(days=self.look_back)
         return DateRange(since=self.since and self.since - back, until=self.until)
 
@@ -199,4 +206,4 @@ class VerifyConfig(RunSettings):
     """What to read again and compare with its manifests."""
 
     parts: tuple[Literal["utterances", "features", "labels"], ...] = ("utterances", "features", "labels")
-    """What of the archive."""
+    """Which of the archive's files are read again: any of `utterances`, `features` and `labels`."""

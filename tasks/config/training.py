@@ -11,7 +11,7 @@ from tasks.config.stages import ExtractorNames, Leasing, Resources, RunSettings
 
 
 def _named(value: object) -> object:
-    """The settings of a recipe, where its name is given in their place, as in a deployment's parameters."""
+    """Replace the name of a recipe, as in a deployment's parameters, by its settings."""
     return recipe(value) if isinstance(value, str) else value
 
 
@@ -25,47 +25,52 @@ class Fitting(Frozen):
     """What a training run computes, wherever it runs."""
 
     training: TrainingSettings = TrainingConfig()
-    """Model, objective and optimisation: each field, or the name of a recipe."""
+    """Settings of the network, loss and optimiser: the name of a recipe, or fields of its own."""
     dev_fraction: float = Field(0.1, gt=0, lt=0.5)
-    """Share of conversations without a split that become dev."""
+    """Share of the conversations without a `split` that are held out to choose the epoch by (dev)."""
     test_fraction: float = Field(0.1, ge=0, lt=0.5)
-    """Share of conversations without a split that become test."""
+    """Share of the conversations without a `split` that are held out to report scores on (test)."""
 
 
 class Promoting(Frozen):
     """What becomes of a model once it is trained."""
 
     promote: Literal["if-not-worse", "always", "never"] = "if-not-worse"
-    """Whether the new model goes into production: where it is not worse than the one there on the same dev
-    conversations, by a paired bootstrap; in any case; or not, until `sdt promote`."""
+    """Whether the new model goes into production. `if-not-worse`: unless it scores worse than the one in production on
+    the same dev conversations; `always`; `never`: not until `sdt promote`."""
     promote_margin: float = Field(0.02, ge=0)
-    """Dev weighted F1 that the new model may lose and still count as not worse."""
+    """How much less weighted F1 on dev the new model may have and still count as not worse."""
     promote_confidence: float = Field(0.9, gt=0.5, lt=1)
-    """Share of the bootstrap's draws in which it must not lose more than that."""
+    """Share of bootstrap draws in which the new model must lose no more than `promote_margin`."""
 
 
 Fitted = TypeVar("Fitted", bound=Fitting)
 
 
 def shared_out(config: Fitted, workers: int) -> Fitted:
+    """The same configuration.
+
+    Raises:
+        ValueError: a batch has fewer conversations than there are workers.
+    """
     if (size := config.training.optim.batch_conversations) < workers:
         raise ValueError(f"a batch of {size} conversations (batch_conversations) cannot be shared by {workers} workers")
     return config
 
 
 class Training(Leasing, Fitting, RunSettings):
-    """On which features of annotated conversations training runs, and on how many workers."""
+    """How annotated conversations are trained on: from which features, and on how many workers."""
 
     extractors: ExtractorNames = ExtractorNames()
     """Whose features to train on."""
     modalities: tuple[Modality, ...] | None = None
-    """Modalities the model takes; absent: all that have features."""
+    """Modalities that the model reads; null: all that have features."""
     workers: int = Field(1, ge=1)
-    """Data-parallel training workers."""
+    """Training workers that share every batch (data parallel)."""
     resources: Resources | None = None
-    """What one training worker asks for; absent: its share of all cores."""
+    """CPUs, GPUs and memory of one training worker; null: its share of all cores."""
     retries: int = Field(2, ge=0)
-    """How often training goes on from its last checkpoint after a worker dies."""
+    """How often training goes on from its last checkpoint after a worker has died."""
 
     @field_validator("modalities")
     @classmethod
@@ -83,51 +88,55 @@ class FinetuneConfig(Leasing, RunSettings):
     """From texts of annotated conversations to a text encoder."""
 
     encoder: str = "minilm"
-    """What to start from: `minilm`, a local folder, or the hub id of an encoder with safetensors."""
+    """Pretrained encoder to start from: `minilm`, a local folder, or the hub id of one with safetensors."""
     epochs: int = Field(4, ge=1)
-    """Passes over the training split; the one with the best dev weighted F1 is kept."""
+    """Passes over the training split; the encoder of the epoch with the best weighted F1 on dev is saved."""
     learning_rate: float = Field(1e-4, gt=0)
-    """Largest step size of the encoder; its new head takes ten times as large ones."""
+    """Largest step size of the encoder's weights; those of its new head learn ten times as fast."""
     warmup: float = Field(0.1, gt=0, lt=1)
-    """Share of the run in which the step size grows; after it, it falls to nothing."""
+    """Share of the run over which the step size grows from 0; after it, it falls to 0 again."""
     weight_decay: float = Field(0.01, ge=0)
-    """AdamW's."""
+    """How strongly every step of AdamW pulls the weights towards 0; 0: not at all."""
     dropout: float = Field(0.1, ge=0, lt=1)
-    """Dropout before the head; within the encoder it is the encoder's own."""
+    """Share of values dropped before the new head in training; within the encoder its own setting counts."""
     batch_utterances: int = Field(64, ge=1)
-    """Utterances in a global batch, over all workers."""
+    """Utterances in a step's batch, over all training workers together."""
     batch_tokens: int = Field(4096, ge=1)
-    """Most tokens of a worker's pass, with padding; a larger share of the batch takes several passes."""
+    """Most tokens, padding included, that a worker reads at once: more take more memory, and change no result."""
     max_tokens: int = Field(256, ge=8)
-    """Most tokens that are read at once; the encoder must have as many positions."""
+    """Most tokens of one input, of an utterance or of a stretch of its conversation; longer texts are cut. The encoder
+    must have as many positions."""
     context: int = Field(0, ge=0)
-    """0: an utterance is read alone. Else as much of its conversation as `max_tokens` holds, with the speakers'
-    names, where a window begins with up to this many turns of the one before."""
+    """Earlier turns that an input may begin with. 0: every utterance is read alone; more: inputs hold as much of a
+    conversation as `max_tokens` allows, with the speakers' names."""
     folds: int = Field(1, ge=1, le=20)
-    """More than 1: as many encoders, each without its share of the training conversations, which it then reads."""
+    """Number of encoders to train. With several, each leaves its share of the training conversations out, so that their
+    features come from an encoder that has not seen them."""
     at_once: int | None = Field(None, ge=1)
-    """Encoders trained at the same time; absent: as many as the nodes have cores and memory for."""
+    """Encoders trained at the same time where there are several; null: as many as the nodes have cores and memory
+    for."""
     teacher: str | None = None
-    """ID of an encoder with folds: what it says of an utterance is learned beside the label. Of its own training
-    conversations the fold says it that has not seen them; the archive must have its features (`sdt extract`)."""
+    """ID of a fine-tuned encoder with several folds, whose predictions are learned beside the labels; null: labels
+    alone. The archive must have its features (`sdt extract`)."""
     distil: float = Field(0.5, ge=0, le=1)
-    """Share of the teacher in what is learned; the rest is the label's."""
+    """Share of the teacher's predictions in what is learned, beside the labels; without `teacher` it has no effect."""
     balance: float = Field(0.0, ge=0, le=1)
-    """Weighs an emotion by its share of the training labels to the power of minus this; 0: all alike."""
+    """How much more a rare emotion counts: its weight is its share of the training labels to the power of minus this.
+    0: all emotions count alike; 1: inversely to their share."""
     precision: Precision = "auto"
-    """Number format of its products. `auto`: bfloat16 on a GPU that has it, float32 elsewhere."""
+    """Number format of matrix products in training. `auto`: bfloat16 on a GPU that has it, float32 elsewhere."""
     seed: int = Field(0, ge=0)
-    """Seeds the head's weights, dropout and the order of batches."""
+    """Seed of the head's first weights, dropout and the order of batches: the same seed trains the same encoder."""
     dev_fraction: float = Field(0.1, gt=0, lt=0.5)
-    """As of train."""
+    """Share of the conversations without a `split` that are held out to choose the epoch by (dev)."""
     test_fraction: float = Field(0.1, ge=0, lt=0.5)
-    """As of train."""
+    """Share of the conversations without a `split` that are held out to report scores on (test)."""
     workers: int = Field(1, ge=1)
-    """Data-parallel training workers."""
+    """Training workers that share every batch (data parallel)."""
     resources: Resources | None = None
-    """What one training worker asks for; absent: its share of all cores."""
+    """CPUs, GPUs and memory of one training worker; null: its share of all cores."""
     retries: int = Field(2, ge=0)
-    """How often training goes on from its last checkpoint after a worker dies."""
+    """How often training goes on from its last checkpoint after a worker has died."""
 
 
 class TrainConfig(Promoting, Training):
@@ -138,9 +147,9 @@ class RepeatConfig(Training):
     """A training with several seeds, scored on the test split; none of the models goes into production."""
 
     seeds: tuple[NonNegativeInt, ...] = Field((0, 1, 2), min_length=1)
-    """One model for each; `training.optim.seed` is passed over."""
+    """Seeds to train with, one model each; `training.optim.seed` is ignored."""
     draws: int = Field(1000, ge=1)
-    """Bootstrap draws, each of as many conversations as the test split has."""
+    """Number of bootstrap draws that intervals come from; each draws as many conversations as the test split has."""
 
     @field_validator("seeds")
     @classmethod
@@ -159,14 +168,14 @@ class EvaluateConfig(RepeatConfig):
     """From features of annotated conversations to scores that say how far they could be off."""
 
     against: str | None = None
-    """Model id, or `production`, to compare with on the same test conversations."""
+    """Model to compare with on the same test conversations: its id, or `production`; null: no comparison."""
 
 
 class AblateConfig(RepeatConfig):
     """From features of annotated conversations to what each part of the model is worth."""
 
     variants: tuple[str, ...] | None = None
-    """Names of the variants to train beside the full model, such as `without unimodal gates`; absent: all."""
+    """Variants to train beside the full model, such as `without unimodal gates`; null: all. A wrong name lists them."""
 
     @field_validator("variants")
     @classmethod
