@@ -64,7 +64,10 @@ def test_values_are_read_as_the_field_means_them(assignment: str, found: object)
     ("assignment", "said"),
     [
         ("nope=1", r"nope: there is no such field\n +valid here: workspace, archive, ray, .*training"),
-        ("training.optim.sed=1", r"training\.optim\.sed: there is no such field\n +valid here: learning_rate, .*seed"),
+        (
+            "training.optim.sed=1",
+            r"training\.optim\.sed: there is no such field\n +valid here: optimizer, learning_rate, .*seed",
+        ),
         ("resources.x=1", r"resources\.x: there is no such field\n +valid here: cpus, gpus"),
         ("workers=many", r"workers: Input should be a valid integer.*given 'many'"),
         ("training.model.heads=7", r"training\.model: hidden \(1024\) must be even and a multiple of heads \(7\)$"),
