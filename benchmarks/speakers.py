@@ -20,7 +20,7 @@ from tasks.archive.layout import read_archive
 from tasks.config.training import TrainConfig
 from tasks.evaluation.seeds import spread
 from tasks.storage.workspace import Workspace
-from tasks.training.splits import split_rule
+from tasks.training.split_rule import split_rule
 
 SPLITS = ("train", "dev", "test")
 SCORES = ("dev_weighted_f1", "test_weighted_f1", "test_macro_f1")

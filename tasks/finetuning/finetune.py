@@ -36,7 +36,7 @@ from tasks.storage.lease import Lease, lease, making_of
 from tasks.storage.manifest import Manifest
 from tasks.storage.workspace import Workspace
 from tasks.training.ray_train import fit, worker_resources
-from tasks.training.splits import given_splits
+from tasks.training.split_rule import given_splits
 
 log = logging.getLogger("sdt.finetune")
 

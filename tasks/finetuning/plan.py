@@ -16,7 +16,7 @@ from tasks.registry.encoders import find_encoder
 from tasks.storage.manifest import Manifest, fingerprint
 from tasks.storage.workspace import Workspace
 from tasks.training.ray_train import worker_resources
-from tasks.training.splits import split_rule
+from tasks.training.split_rule import split_rule
 
 CODE_VERSION = 1
 RUNS = "encoders/.runs"

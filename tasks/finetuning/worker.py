@@ -25,7 +25,7 @@ from tasks.registry.encoders import fold_of, local_folder
 from tasks.storage.manifest import ShardRecord
 from tasks.storage.workspace import Workspace
 from tasks.training.checkpoints import Progress, best_of, checkpoint, resume, weights
-from tasks.training.splits import SplitRule, given_splits
+from tasks.training.split_rule import SplitRule, given_splits
 
 _COLUMNS = ["conversation_id", "turn", "speaker", "text", "emotion", "split"]
 

@@ -31,7 +31,8 @@ from tasks.features.reader import FeatureFolder, feature_folders
 from tasks.registry.models import read_network
 from tasks.storage.manifest import fingerprint
 from tasks.storage.workspace import Workspace
-from tasks.training.splits import SplitRule, gather_splits, split_rule
+from tasks.training.split_rule import SplitRule, split_rule
+from tasks.training.splits import gather_splits
 
 CODE_VERSION = 3
 

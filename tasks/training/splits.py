@@ -4,79 +4,26 @@ Each training worker lays the features it reads into files on its own disk: what
 utterance, and the pages of the batch it works on.
 """
 
-import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import polars as pl
 import torch
 from torch import Tensor
 
-from sdt_model.config import Frozen, Modality
+from sdt_model.config import Modality
 from sdt_model.conversations import Conversations, Floats
 from sdt_model.moments import Moments
 from sdt_model.trainer import Splits
-from tasks.archive.facts import UtteranceShardFacts
 from tasks.errors import WorkflowError
 from tasks.features.reader import FeatureFolder, ShardFeatures, read_shard
 from tasks.storage.manifest import Manifest
 from tasks.storage.workspace import Workspace
+from tasks.training.split_rule import SplitName, SplitRule, given_splits
 
-NAMES = {"train": "train", "dev": "dev", "val": "dev", "valid": "dev", "validation": "dev", "test": "test"}
-SplitName = Literal["train", "dev", "test"]
 _STATISTICS_ROWS = 65_536
-
-
-class SplitRule(Frozen):
-    """Which conversation goes where: by its own split, else by a stable hash of its id."""
-
-    dev_fraction: float
-    """Share of conversations without a split that become dev."""
-    test_fraction: float
-    """Share of conversations without a split that become test."""
-    dev_from_train: bool
-    """No conversation is marked dev: take that share of the train ones."""
-
-    def split(self, conversation_id: str, given: str | None) -> str | None:
-        """train, dev or test; None for a conversation marked as anything else, which is left out."""
-        place = zlib.crc32(conversation_id.encode()) / 2**32
-        if given is None:
-            held_out = self.dev_fraction + self.test_fraction
-            return "dev" if place < self.dev_fraction else "test" if place < held_out else "train"
-        name = NAMES.get(given.lower())
-        return "dev" if name == "train" and self.dev_from_train and place < self.dev_fraction else name
-
-
-def split_rule(archive: Manifest, dev_fraction: float, test_fraction: float) -> SplitRule:
-    """The rule for an archive, from the splits that its ingest found."""
-    found = {split for shard in archive.shards for split in UtteranceShardFacts.of(shard).splits}
-    names = {NAMES.get(split.lower()) for split in found if split is not None}
-    # Those without a split may bring dev conversations, or none that is annotated: train gives its share in any case.
-    return SplitRule(
-        dev_fraction=dev_fraction, test_fraction=test_fraction, dev_from_train="train" in names and "dev" not in names
-    )
-
-
-def given_splits(utterances: pl.DataFrame) -> Iterator[tuple[str, str | None]]:
-    """Each conversation of a shard, in its order, and the split that its rows name, if they name one.
-
-    Raises:
-        WorkflowError: a conversation's rows name several.
-    """
-    named = pl.col("split").drop_nulls()
-    found = utterances.group_by("conversation_id", maintain_order=True).agg(
-        named.first(), several=named.str.to_lowercase().unique().sort()
-    )
-    for conversation_id, given, several in found.iter_rows():
-        if len(several) > 1:
-            raise WorkflowError(
-                f"conversation {conversation_id!r} is in several splits: {', '.join(several)}\n"
-                "  its utterances are context for each other: give all of them the same `split`"
-            )
-        yield conversation_id, given
 
 
 def gather_splits(

@@ -19,7 +19,7 @@ from tasks.storage.manifest import Manifest, fingerprint
 from tasks.storage.workspace import Workspace
 from tasks.training.promotion import Promotion, promote_if
 from tasks.training.ray_train import fit, worker_resources
-from tasks.training.splits import split_rule
+from tasks.training.split_rule import split_rule
 from tasks.training.tracking import track, tracked
 from tasks.training.worker import TrainPlan, read_best, train_worker
 

@@ -28,7 +28,8 @@ from tasks.archive.layout import features_folder, read_archive
 from tasks.features.reader import FeatureFolder
 from tasks.storage.workspace import Workspace
 from tasks.training.checkpoints import Progress, best_of, checkpoint, resume, weights
-from tasks.training.splits import SplitRule, gather_splits, statistics
+from tasks.training.split_rule import SplitRule
+from tasks.training.splits import gather_splits, statistics
 
 
 class TrainPlan(Frozen):

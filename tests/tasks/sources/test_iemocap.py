@@ -8,7 +8,7 @@ from tasks.errors import WorkflowError
 from tasks.extract.stage import extract
 from tasks.sources.registry import source
 from tasks.storage.workspace import Workspace
-from tasks.training.splits import split_rule
+from tasks.training.split_rule import split_rule
 from tests.fixtures.media import sound, write_sound
 from tests.tasks.ingest.test_stage import read as read_archive
 from tests.tasks.ingest.test_stage import run

@@ -17,7 +17,8 @@ from tasks.features.reader import FeatureFolder
 from tasks.registry.models import read_network
 from tasks.storage.workspace import Workspace
 from tasks.training.scoring import score_models
-from tasks.training.splits import gather_splits, split_rule
+from tasks.training.split_rule import split_rule
+from tasks.training.splits import gather_splits
 from tests.fixtures import archives as made
 from tests.tasks.label.test_stage import model
 
