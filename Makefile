@@ -7,6 +7,7 @@ BIN := .venv/bin
 
 .PHONY: demo test quick cluster-test lint bench clean
 .DELETE_ON_ERROR:
+.NOTPARALLEL: # the stamps share .venv, and the tests want both cores
 
 demo: .venv/base
 	$(BIN)/sdt demo
@@ -32,14 +33,11 @@ bench: .venv/dev
 	$(BIN)/python -m benchmarks
 
 # The two stamps make a second run install nothing.
-.venv/base: pyproject.toml deploy/constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -c deploy/constraints.txt -e .
-	touch $@
-
-.venv/dev: .venv/base
-	$(BIN)/pip install --quiet --disable-pip-version-check -c deploy/constraints.txt -e '.[dev]'
-	touch $@
+.venv/dev: EXTRAS := [dev]
+.venv/base .venv/dev: pyproject.toml deploy/constraints.txt
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
+	@$(BIN)/python deploy/install.py '.$(EXTRAS)'
+	@touch .venv/base $@
 
 clean:
 	rm -rf .venv .sdt workspace build *.egg-info

@@ -43,6 +43,11 @@ def test_each_variant_has_a_stage_that_installs_the_pinned_torch() -> None:
     assert pinned("torch")
 
 
+def test_no_package_index_is_named_but_that_of_torch() -> None:
+    assert re.findall(r"https?://\S+", DOCKERFILE) == ["https://download.pytorch.org/whl/cpu"]
+    assert " --index-url" not in DOCKERFILE
+
+
 def test_it_runs_as_nobody_in_particular() -> None:
     (user,) = instructions("USER")
     worker = pod_templates()["sdt-prefect-worker"]["spec"]["securityContext"]
