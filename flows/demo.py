@@ -9,7 +9,7 @@ from prefect.cache_policies import NO_CACHE
 from flows.pipeline import pipeline_flow
 from flows.reports.pages import PipelineReport
 from flows.reports.pages import demo_page as demo_page  # what the command shows
-from tasks.config.flows import DemoConfig, PipelineConfig
+from tasks.config.flows import DemoConfig
 from tasks.demo import make_demo_archive
 from tasks.errors import WorkflowError
 
@@ -29,4 +29,4 @@ def make_archive_task(config: DemoConfig) -> Path:
 def demo_flow(config: DemoConfig) -> PipelineReport:
     """Make a small synthetic archive and run the pipeline over it."""
     table = make_archive_task(config)
-    return pipeline_flow(config.stage(PipelineConfig, path=str(table)))
+    return pipeline_flow(config.pipeline(str(table)))

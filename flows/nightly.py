@@ -17,7 +17,6 @@ from flows.reports.pages import label_page, publish
 from flows.run_state import ended
 from tasks.archive.layout import read_archive
 from tasks.config.flows import NightlyConfig
-from tasks.config.stages import ExtractConfig, IngestConfig, LabelConfig
 from tasks.executor.cluster import connected
 from tasks.label.days import check_dated
 from tasks.label.report import LabelReport
@@ -32,12 +31,11 @@ def nightly_flow(config: NightlyConfig) -> LabelReport:
     workspace = Workspace(config.workspace)
     with connected(config.ray):
         if config.source is not None:
-            ingest_flow(config.stage(IngestConfig, **config.source.model_dump()))
+            ingest_flow(config.ingest(config.source))
         check_dated(read_archive(workspace, config.archive), config.archive)
         bundle = find_bundle(workspace, config.model)  # once: another may go into production meanwhile
-        made_by = {"extractors": extractor_names(bundle), "modalities": tuple(bundle.features)}
-        features = extract_flow(config.stage(ExtractConfig, **made_by))
-        labelling = config.stage(LabelConfig, model=bundle.model_id, since=day, until=day)
+        features = extract_flow(config.extract(extractor_names(bundle), tuple(bundle.features)))
+        labelling = config.label(bundle.model_id, day)
         report = label_task(labelling)
     publish("sdt-label", label_page(labelling, report), report.rows)
     return ended(report, features, report.drifts)

@@ -9,8 +9,6 @@ from flows.reports.pages import PipelineReport, pipeline_page, publish
 from flows.run_state import ended
 from flows.train import train_flow
 from tasks.config.flows import PipelineConfig
-from tasks.config.stages import ExtractConfig, IngestConfig, LabelConfig
-from tasks.config.training import TrainConfig
 from tasks.executor.cluster import connected
 
 
@@ -18,12 +16,11 @@ from tasks.executor.cluster import connected
 def pipeline_flow(config: PipelineConfig) -> PipelineReport:
     """From source files to labels, by a model trained on the annotated ones among them."""
     with connected(config.ray):
-        archive = ingest_flow(config.stage(IngestConfig))
-        features = extract_flow(config.stage(ExtractConfig))
-        found = tuple(modality for modality, manifest in features.items() if manifest is not None)
-        resources = {"workers": config.train_workers, "resources": config.train_resources}
-        model = train_flow(config.stage(TrainConfig, modalities=found, **resources))
-        labels = label_flow(config.stage(LabelConfig, model=model.model_id))
+        archive = ingest_flow(config.ingest())
+        features = extract_flow(config.extract())
+        modalities = tuple(modality for modality, manifest in features.items() if manifest is not None)
+        model = train_flow(config.train(modalities))
+        labels = label_flow(config.label(model.model_id))
     report = PipelineReport(archive, features, model, labels)
     publish("sdt-pipeline", pipeline_page(config, report))
     return ended(report, features)

@@ -3,12 +3,15 @@
 import datetime
 from typing import Literal, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
+from sdt_model.config import Modality
 from sdt_model.recipes import demo
 from tasks.config.stages import (
     ExtractConfig,
+    ExtractorNames,
     IngestConfig,
+    LabelConfig,
     Labelling,
     Resources,
     RunSettings,
@@ -16,21 +19,39 @@ from tasks.config.stages import (
     StageConfig,
     Watching,
 )
-from tasks.config.training import Fitting, Promoting, TrainingSettings, shared_out
+from tasks.config.training import Fitting, Promoting, TrainConfig, TrainingSettings, shared_out
 
 Config = TypeVar("Config", bound=RunSettings)
 
 
-class Several(StageConfig):
-    """What several stages are told at once."""
+class FlowConfig(StageConfig):
+    """Settings of a flow that runs several stages."""
 
-    def stage(self, kind: type[Config], /, **more: object) -> Config:
-        """The config of one stage: the fields that it has in common with this one, and ``more``."""
-        common = {name: getattr(self, name) for name in kind.model_fields if name in type(self).model_fields}
-        return kind.model_validate(common | more)
+    def _stage(self, kind: type[Config], /, **own: object) -> Config:
+        """The settings of one stage: every field that both have from the same class, and its ``own``.
+
+        Raises:
+            TypeError: a field of the stage is neither. It would fall back to its default, and nobody would notice.
+        """
+        shared = {
+            name: getattr(self, name)
+            for name in kind.model_fields
+            if name not in own and _declared_in(kind, name) is _declared_in(type(self), name)
+        }
+        if unset := kind.model_fields.keys() - shared.keys() - own.keys():
+            raise TypeError(
+                f"{type(self).__name__} does not say what {kind.__name__} takes as {', '.join(sorted(unset))}"
+            )
+        return kind.model_validate(shared | own)
 
 
-class NightlyConfig(Watching, Labelling, Several):
+def _declared_in(kind: type[BaseModel], name: str) -> type | None:
+    """The class that a configuration has a field from; one that only changes its default does not count."""
+    classes = [base for base in kind.__mro__ if issubclass(base, BaseModel) and name in base.model_fields]
+    return classes[-1] if classes else None
+
+
+class NightlyConfig(Watching, Labelling, FlowConfig):
     """One day's labels: its sources, if any are named, brought in, the model's features made, the day labelled."""
 
     model: str = "production"
@@ -42,8 +63,20 @@ class NightlyConfig(Watching, Labelling, Several):
     source: Source | None = None
     """Source files to bring in first; null: something else keeps the archive up to date."""
 
+    def ingest(self, source: Source) -> IngestConfig:
+        """How the source files are brought in."""
+        return self._stage(IngestConfig, **dict(source))
 
-class PipelineConfig(Labelling, Promoting, Fitting, ExtractConfig, IngestConfig, Several):
+    def extract(self, extractors: ExtractorNames, modalities: tuple[Modality, ...]) -> ExtractConfig:
+        """How missing features are made, by the model's extractors."""
+        return self._stage(ExtractConfig, extractors=extractors, modalities=modalities)
+
+    def label(self, model_id: str, day: datetime.date) -> LabelConfig:
+        """How a day, and what has changed before it, is labelled."""
+        return self._stage(LabelConfig, model=model_id, since=day, until=day, look_back=self.look_back)
+
+
+class PipelineConfig(Labelling, Promoting, Fitting, ExtractConfig, IngestConfig, FlowConfig):
     """All four stages in turn, over one archive; labels come from the model that the run trains."""
 
     train_workers: int = Field(1, ge=1)
@@ -54,6 +87,29 @@ class PipelineConfig(Labelling, Promoting, Fitting, ExtractConfig, IngestConfig,
     @model_validator(mode="after")
     def _every_worker_has_work(self) -> "PipelineConfig":
         return shared_out(self, self.train_workers)
+
+    def ingest(self) -> IngestConfig:
+        """How the source files are brought in."""
+        return self._stage(IngestConfig)
+
+    def extract(self) -> ExtractConfig:
+        """How their features are made."""
+        return self._stage(ExtractConfig)
+
+    def train(self, modalities: tuple[Modality, ...]) -> TrainConfig:
+        """How a model of these modalities is trained."""
+        return self._stage(
+            TrainConfig,
+            extractors=self.extractors,
+            modalities=modalities,
+            workers=self.train_workers,
+            resources=self.train_resources,
+            retries=self.retries,
+        )
+
+    def label(self, model_id: str) -> LabelConfig:
+        """How every conversation is labelled by the model."""
+        return self._stage(LabelConfig, model=model_id, since=None, until=None, look_back=0)
 
 
 class DemoConfig(PipelineConfig):
@@ -71,3 +127,7 @@ class DemoConfig(PipelineConfig):
     """Number of synthetic conversations."""
     seed: int = Field(7, ge=0)
     """Seed of the synthetic conversations; training has one of its own, `training.optim.seed`."""
+
+    def pipeline(self, table: str) -> PipelineConfig:
+        """The pipeline over the synthetic source files, which lie at ``table``."""
+        return self._stage(PipelineConfig, path=table)
