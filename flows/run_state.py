@@ -20,7 +20,7 @@ def ended(result: Result, features: Features, drifts: tuple[Drift, ...] = ()) ->
     """
     names = {name for manifest in features.values() if manifest for name in manifest.aside}
     faults = [files_aside(names)] if names else []
-    warnings = [f"emotions unlike {drift.against} (index {drift.index:.2f})" for drift in drifts if drift.warns]
+    warnings = [f"emotions unlike {drift.against} ({drift.label} {drift.value:.2f})" for drift in drifts if drift.warns]
     if not faults and not warnings:
         return result
     message = f"completed with {'; '.join([*faults, *warnings])}"

@@ -171,8 +171,8 @@ def _days(report: "LabelReport") -> list[str]:
 
 def _drifts(report: "LabelReport") -> list[str]:
     """How far the emotions are from others, where there are enough to say."""
-    rows = [(drift.against, f"{drift.index:.3f}", "look at it" if drift.warns else "") for drift in report.drifts]
-    return [table(("emotions, against", "stability index", ""), rows)] if rows else []
+    rows = [(d.against, d.label, f"{d.value:.3f}", "look at it" if d.warns else "") for d in report.drifts]
+    return [table(("emotions, against", "statistic", "value", ""), rows)] if rows else []
 
 
 def _outdated(config: RunSettings, report: "LabelReport") -> list[str]:

@@ -1,12 +1,9 @@
-"""Whether labels are distributed as they were: the population stability index of one distribution to another.
-
-The sum over emotions of (a - e) ln(a / e), for shares a now and e before; 0 where they are equal, and past 0.2 by
-convention a shift that someone should look at (Siddiqi 2006, "Credit Risk Scorecards").
-"""
+"""Drift: whether the emotions of a period are distributed as they were in training, and in the days before."""
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from sdt_model.bundle import Bundle
 from sdt_model.config import Frozen
@@ -15,37 +12,80 @@ from tasks.config.date_range import UNDATED, DateRange
 from tasks.label.rows import emotion_counts
 from tasks.storage.manifest import Manifest
 
-WARNING = 0.2
+Counts = Mapping[str, int]
 _FEWEST = 100  # utterances on either side; fewer differ by chance alone
 _NIGHTS = 7
 
 
+def population_stability_index(before: Counts, now: Counts) -> float:
+    """Population stability index of two count tables.
+
+    Adds 0.5 to every count so that an emotion missing on one side stays finite. It is the sum over emotions of
+    (n - b) ln(n / b), for shares n now and b before: 0 where they are equal, and the same in both directions.
+    """
+    names = sorted(before.keys() | now.keys())
+    pairs = zip(_shares(before, names), _shares(now, names), strict=True)
+    return sum((n - b) * math.log(n / b) for b, n in pairs)
+
+
+def _shares(counts: Counts, names: Sequence[str]) -> list[float]:
+    raised = [counts.get(name, 0) + 0.5 for name in names]
+    return [count / sum(raised) for count in raised]
+
+
+class DriftStatistic(NamedTuple):
+    """How far two distributions of emotions lie apart, as one number."""
+
+    compute: Callable[[Counts, Counts], float]
+    """From the counts by emotion before, and those now."""
+    label: str
+    """What people call it."""
+    threshold: float
+    """Past it someone should look."""
+
+
+DRIFT_STATISTICS = {
+    # The threshold is that of Siddiqi 2006, "Credit Risk Scorecards".
+    "psi": DriftStatistic(population_stability_index, "stability index", 0.2),
+}
+"""Every statistic that labelling reports. To add one, write its function and enter it here."""
+
+
 class Drift(Frozen):
-    """How far the labels are from another distribution."""
+    """How far the labels lie from another distribution, by one statistic."""
 
     against: str
-    """Which other, in words."""
-    index: float
-    """Population stability index."""
+    """The other distribution, in words."""
+    statistic: str
+    """Name in `DRIFT_STATISTICS`."""
+    value: float
+    """Value of the statistic."""
+
+    @property
+    def label(self) -> str:
+        """What people call the statistic."""
+        return DRIFT_STATISTICS[self.statistic].label
 
     @property
     def warns(self) -> bool:
-        return self.index > WARNING
-
-
-def stability_index(expected: Mapping[str, int], found: Mapping[str, int]) -> float:
-    """Of two counts by name; half an utterance is added to each, so that a name that is missing from one is finite."""
-    names = expected.keys() | found.keys()
-    before, now = ({name: counts.get(name, 0) + 0.5 for name in names} for counts in (expected, found))
-    totals = sum(before.values()), sum(now.values())
-    shares = [(before[name] / totals[0], now[name] / totals[1]) for name in names]
-    return sum((a - e) * math.log(a / e) for e, a in shares)
+        """Whether someone should look at it."""
+        return self.value > DRIFT_STATISTICS[self.statistic].threshold
 
 
 def drifts(
     bundle: Bundle, period: DateRange, emotions: Mapping[str, int], labelled: Mapping[str, Manifest]
 ) -> tuple[Drift, ...]:
-    """Of a period's labels to what the model was trained on, and to the last seven labelled days before the period."""
+    """Compare a period's labels with what the model was trained on, and with the last seven labelled days before it.
+
+    Args:
+        bundle: the model that labelled.
+        period: the days that were labelled.
+        emotions: how many of their utterances got each emotion.
+        labelled: the manifest of every labelled day, by its name.
+
+    Returns:
+        Each statistic of each comparison with at least 100 utterances on either side.
+    """
     known = set(bundle.emotions)
     earlier = [
         emotion_counts(labelled[day].counts)
@@ -55,7 +95,8 @@ def drifts(
     nights: Counter[str] = sum(earlier, Counter())
     others = {"what the model was trained on": bundle.annotated, f"the {len(earlier)} days before": nights}
     return tuple(
-        Drift(against=name, index=stability_index(counts, emotions))
-        for name, counts in others.items()
+        Drift(against=against, statistic=name, value=statistic.compute(counts, emotions))
+        for against, counts in others.items()
+        for name, statistic in DRIFT_STATISTICS.items()
         if min(sum(counts.values()), sum(emotions.values())) >= _FEWEST
     )
