@@ -15,12 +15,13 @@ from sdt_model.metrics.scores import SCORES
 from sdt_model.text_encoder.encoder import TextEncoder, Tokenizer, load_encoder
 from sdt_model.text_encoder.inputs import batches_by_tokens, pack_windows
 from sdt_model.text_encoder.trainer import Texts
-from tasks.archive.layout import read_archive
+from tasks.archive.layout import encoder_folder
+from tasks.archive.manifests import read_archive
 from tasks.config.stages import Resources
 from tasks.config.training import FinetuneConfig
 from tasks.finetuning.plan import plan_finetuning
 from tasks.finetuning.worker import gather_texts
-from tasks.registry.encoders import EncoderDescription, encoder_folder, find_encoder, local_folder
+from tasks.registry.encoders import EncoderDescription, find_encoder, local_folder
 from tasks.storage.workspace import Workspace
 
 SPLITS = ("dev", "test")

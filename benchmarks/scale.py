@@ -23,7 +23,8 @@ from rich.table import Table
 from benchmarks.made_up import ARCHIVE, DAYS, FIRST_DAY, register_made_up, write_model, write_sources
 from benchmarks.watched import Watched, watched
 from sdt_model.config import ModelConfig
-from tasks.archive.layout import read_archive
+from tasks.archive.layout import day_folder
+from tasks.archive.manifests import read_archive
 from tasks.config.stages import (
     ExtractConfig,
     ExtractorNames,
@@ -37,7 +38,6 @@ from tasks.errors import WorkflowError
 from tasks.executor.cluster import connected
 from tasks.extract.stage import extract
 from tasks.ingest.stage import ingest
-from tasks.label.layout import day_folder
 from tasks.label.stage import label
 from tasks.maintenance.verify import verify
 from tasks.query import run_query

@@ -16,7 +16,7 @@ from benchmarks.modalities import trained
 from sdt_model.conversations import Ints
 from sdt_model.recipes import RECIPES
 from sdt_model.trainer import Trainer
-from tasks.archive.layout import read_archive
+from tasks.archive.manifests import read_archive
 from tasks.config.training import TrainConfig
 from tasks.evaluation.seeds import spread
 from tasks.storage.workspace import Workspace

@@ -15,7 +15,7 @@ from flows.ingest import ingest_flow
 from flows.label import label_task
 from flows.reports.pages import label_page, publish
 from flows.run_state import ended
-from tasks.archive.layout import read_archive
+from tasks.archive.manifests import read_archive
 from tasks.config.flows import NightlyConfig
 from tasks.executor.cluster import connected
 from tasks.label.days import check_dated

@@ -5,21 +5,29 @@ Only files that a manifest names are read, and of those only the columns and day
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
 
 from tasks.archive.facts import LabelFacts
-from tasks.archive.layout import archive_manifest_path, rejected_folder, utterances_folder
+from tasks.archive.layout import (
+    ARCHIVES,
+    LABELS,
+    archive_manifest_path,
+    archive_of_manifest,
+    day_of_manifest,
+    labels_folder,
+    rejected_folder,
+    utterances_folder,
+)
 from tasks.archive.schema import REJECTED, UTTERANCES, labels_schema
 from tasks.errors import WorkflowError
 from tasks.storage.filesystem import polars_options
-from tasks.storage.manifest import MANIFEST, Manifest, read_manifest
+from tasks.storage.manifest import Manifest, read_manifest
 from tasks.storage.workspace import Workspace, checked_name
 
 OUTPUTS = (".csv", ".json", ".ndjson", ".parquet")
@@ -35,9 +43,9 @@ def scan_labels(workspace: Workspace, archive: str | None = None) -> pl.LazyFram
         WorkflowError: there are no labels.
     """
     groups: dict[tuple[str, tuple[str, ...]], list[str]] = defaultdict(list)
-    for path, manifest in _manifests(workspace, "labels", archive):
+    for name, manifest in _label_manifests(workspace, archive):
         emotions = LabelFacts.of(manifest).emotions
-        groups[path.split("/")[1], emotions].extend(shard.path for shard in manifest.shards)
+        groups[name, emotions].extend(shard.path for shard in manifest.shards)
     parts = [
         _scan(workspace, paths, labels_schema(emotions), name, dated=True)
         for (name, emotions), paths in groups.items()
@@ -53,8 +61,8 @@ def scan_utterances(workspace: Workspace, archive: str | None = None) -> pl.Lazy
         WorkflowError: there are no archives.
     """
     parts = [
-        _scan(workspace, [shard.path for shard in manifest.shards], UTTERANCES, path.split("/")[1])
-        for path, manifest in _manifests(workspace, "archives", archive)
+        _scan(workspace, [shard.path for shard in manifest.shards], UTTERANCES, name)
+        for name, manifest in _archive_manifests(workspace, archive)
     ]
     return _together(parts, "utterances", workspace, archive)
 
@@ -62,8 +70,7 @@ def scan_utterances(workspace: Workspace, archive: str | None = None) -> pl.Lazy
 def scan_rejected(workspace: Workspace, archive: str | None = None) -> pl.LazyFrame:
     """Rows that ingest could not use, of one archive or of all, with ``archive`` in front; may be empty."""
     parts = [_empty(REJECTED)]
-    for path, manifest in _manifests(workspace, "archives", archive):
-        name = path.split("/")[1]
+    for name, manifest in _archive_manifests(workspace, archive):
         kept, beside = (folder(name, manifest.fingerprint) for folder in (utterances_folder, rejected_folder))
         paths = [shard.path.replace(kept, beside) for shard in manifest.shards if shard.counts.get("rejected")]
         parts.extend([_scan(workspace, paths, REJECTED, name)] if paths else [])
@@ -121,17 +128,25 @@ def write_result(result: pl.LazyFrame, out: Path) -> None:
                 _lines_to_array(temporary)
 
 
-def _manifests(workspace: Workspace, folder: str, archive: str | None) -> Iterator[tuple[str, Manifest]]:
-    """Manifests of one archive or of all below labels/ or archives/, with their paths."""
-    if archive is not None and folder == "archives":
-        paths = [archive_manifest_path(archive)]
-    else:
-        below = f"{folder}/{checked_name(archive, 'archive')}" if archive else folder
-        depth = 3 if folder == "labels" else 2
-        paths = [p for p in workspace.files(below) if p.endswith(f"/{MANIFEST}") and p.count("/") == depth]
+def _archive_manifests(workspace: Workspace, archive: str | None) -> Iterator[tuple[str, Manifest]]:
+    """The manifest of one archive or of each, with the archive's name."""
+    paths = [archive_manifest_path(archive)] if archive is not None else workspace.files(ARCHIVES)
+    return _manifests(workspace, ((name, path) for path in paths if (name := archive_of_manifest(path)) is not None))
+
+
+def _label_manifests(workspace: Workspace, archive: str | None) -> Iterator[tuple[str, Manifest]]:
+    """The manifest of every labelled day of one archive or of all, with the archive's name."""
+    paths = workspace.files(labels_folder(checked_name(archive, "archive")) if archive is not None else LABELS)
+    days = ((day_of_manifest(path), path) for path in paths)
+    return _manifests(workspace, ((place.archive, path) for place, path in days if place is not None))
+
+
+def _manifests(workspace: Workspace, paths: Iterable[tuple[str, str]]) -> Iterator[tuple[str, Manifest]]:
+    """Read manifests, given as (archive, path); one that has gone since it was listed is left out."""
+    named = list(paths)
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(partial(read_manifest, workspace), paths))
-    yield from ((path, manifest) for path, manifest in zip(paths, found, strict=True) if manifest is not None)
+        manifests = list(pool.map(lambda pair: read_manifest(workspace, pair[1]), named))
+    return ((name, manifest) for (name, _), manifest in zip(named, manifests, strict=True) if manifest is not None)
 
 
 def _scan(workspace: Workspace, paths: list[str], schema: pa.Schema, archive: str, dated: bool = False) -> pl.LazyFrame:

@@ -100,7 +100,7 @@ def run(flow: str, kind: type[Settings], given: Given, options: dict[str, Any]) 
 
 
 def _check_archive(settings: RunSettings) -> None:
-    from tasks.archive.layout import read_archive
+    from tasks.archive.manifests import read_archive
     from tasks.storage.workspace import Workspace
 
     read_archive(Workspace(settings.workspace), settings.archive)

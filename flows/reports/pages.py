@@ -14,6 +14,7 @@ from flows.reports.markdown import place, table, table_of_some, together
 from sdt_model.config import Modality
 from sdt_model.metrics.scores import PRIMARY, SCORES, SPLITS
 from tasks.archive.facts import FeatureFacts, IngestFacts
+from tasks.archive.layout import archive_features_folder, archive_folder
 from tasks.config.date_range import UNDATED, DateRange
 from tasks.config.stages import RunSettings
 from tasks.query import rejection_reasons
@@ -77,7 +78,7 @@ def ingest_page(config: RunSettings, manifest: Manifest) -> str:
         shown = list(reasons.items())[:_MOST_REASONS]
         rest = sum(reasons.values()) - sum(count for _, count in shown)
         blocks.append(table(("rejected because", "rows"), [*shown, *([("other reasons", rest)] if rest else [])]))
-    return together([*blocks, place("Archive", config, f"archives/{config.archive}")])
+    return together([*blocks, place("Archive", config, archive_folder(config.archive))])
 
 
 def extract_page(config: RunSettings, features: Features) -> str:
@@ -85,7 +86,7 @@ def extract_page(config: RunSettings, features: Features) -> str:
     rows = [_features_row(modality, manifest) for modality, manifest in features.items()]
     header = ("modality", "extractor", "dimension", "present", "absent", "failed")
     title = f"## Extract: archive {config.archive}"
-    where = place("Features", config, f"features/{config.archive}")
+    where = place("Features", config, archive_features_folder(config.archive))
     return together([title, table(header, rows), *_aside(features), where])
 
 

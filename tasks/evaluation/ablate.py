@@ -10,6 +10,7 @@ from sdt_model.ablations import FULL, Subset, Variant, subsets_of, unknown_varia
 from sdt_model.config import Frozen, Modality
 from sdt_model.conversations import Ints
 from sdt_model.metrics.scores import PRIMARY, SCORES, Interval, bootstrap, interval
+from tasks.archive.layout import evaluation_path
 from tasks.config.training import AblateConfig
 from tasks.errors import WorkflowError
 from tasks.evaluation.seeds import Spread, spread, train_seeds
@@ -91,7 +92,7 @@ def ablate(config: AblateConfig, run: str = "") -> AblationReport:
     identity = fingerprint(CODE_VERSION, trained, scored.fingerprint, config.draws)
     report = AblationReport(
         archive=config.archive,
-        path=f"evaluations/{config.archive}/ablation-{identity}.json",
+        path=evaluation_path(config.archive, f"ablation-{identity}"),
         seeds=config.seeds,
         variants=tuple(_beside_the_full(scores, {name: scored.subsets[taken] for name, (_, taken) in chosen.items()})),
         subset_model=first.model_id,

@@ -9,7 +9,8 @@ from sdt_model.bundle import Bundle
 from sdt_model.config import Frozen
 from sdt_model.conversations import Ints
 from sdt_model.metrics.scores import SCORES, Interval, Scores, bootstrap, f1_scores, interval, two_sided_p
-from tasks.archive.layout import read_archive
+from tasks.archive.layout import evaluation_path
+from tasks.archive.manifests import read_archive
 from tasks.config.training import EvaluateConfig
 from tasks.errors import WorkflowError
 from tasks.evaluation.seeds import Spread, spread, train_seeds
@@ -95,7 +96,7 @@ def evaluate(config: EvaluateConfig, run: str = "") -> EvaluationReport:
     bundles = train_seeds("evaluate", config, config.training, config.modalities, run)
     scored = score_models([*bundles, *([other] if other else [])], config)
     identity = fingerprint(CODE_VERSION, [score.fingerprint for score in scored], config.draws, config.seeds)
-    path = f"evaluations/{config.archive}/{identity}.json"
+    path = evaluation_path(config.archive, identity)
     if workspace.exists(path):
         log.info("evaluate: nothing to do, %s is there", path)
         return EvaluationReport.model_validate(workspace.read_json(path))

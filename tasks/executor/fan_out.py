@@ -7,6 +7,7 @@ and its shard is done without it.
 
 import logging
 import os
+import posixpath
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -117,7 +118,7 @@ class _FanOut:
         self._progress = ProgressLines(name, len(shards))
 
     def run(self) -> dict[int, ShardRecord]:
-        folders = {shard.path.rsplit("/", 1)[0] for shard in self._shards}
+        folders = {posixpath.dirname(shard.path) for shard in self._shards}
         there = {path for folder in folders for path in self._workspace.files(folder)}
         try:
             self._start(len(self._waiting))

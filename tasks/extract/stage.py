@@ -16,7 +16,8 @@ import pyarrow as pa
 from sdt_model.config import Modality
 from tasks.archive.days import feature_days
 from tasks.archive.facts import DatedShardFacts, FeatureFacts, IngestFacts
-from tasks.archive.layout import features_folder, features_path, has_modality, read_archive, shard_number, timing_path
+from tasks.archive.layout import features_folder, features_path, manifest_path, shard_number, timing_path
+from tasks.archive.manifests import has_modality, read_archive
 from tasks.archive.schema import TIMING
 from tasks.config.stages import ExtractConfig
 from tasks.errors import WorkflowError
@@ -31,7 +32,7 @@ from tasks.extractors.registry import chosen_spec
 from tasks.features.content_keys import made_from
 from tasks.features.precomputed import chosen_precomputed, precomputed_manifest
 from tasks.features.table import ROWS_A_GROUP, feature_rows
-from tasks.storage.manifest import MANIFEST, Aside, Manifest, ShardFacts, fingerprint, read_manifest
+from tasks.storage.manifest import Aside, Manifest, ShardFacts, fingerprint, read_manifest
 from tasks.storage.workspace import Workspace
 
 log = logging.getLogger("sdt.extract")
@@ -65,7 +66,7 @@ def extract(config: ExtractConfig, modality: Modality) -> Manifest | None:
         log.info("extract-%s: archive %s has none, passed over", modality, config.archive)
         return None
     folder = features_folder(config.archive, modality, spec.fingerprint)
-    before = read_manifest(workspace, f"{folder}/{MANIFEST}")
+    before = read_manifest(workspace, manifest_path(folder))
     stage = extract_stage(workspace, config, archive, spec, before)
     manifest = run_stage(stage, config.model_copy(update={"resources": config.resources or spec.resources}))
     _remove_superseded(workspace, folder, manifest, before)
@@ -78,13 +79,13 @@ def extract_stage(
     """What is to be done with the archive's shards, and what is there already; ``before`` is the last run's."""
     folder = features_folder(config.archive, spec.modality, spec.fingerprint)
     media = MediaRoot(IngestFacts.of(archive).media_root)
-    aside = still_aside(workspace, f"{folder}/{MANIFEST}", before, media, config.retry_set_aside)
+    aside = still_aside(workspace, manifest_path(folder), before, media, config.retry_set_aside)
     counts = {len(archive.shards), len(before.shards) if before else len(archive.shards)}
     earlier = Earlier.among(workspace.files(folder), counts)
     return Stage(
         name=f"extract-{spec.modality}",
         fingerprint=_identity(archive, spec),
-        manifest_path=f"{folder}/{MANIFEST}",
+        manifest_path=manifest_path(folder),
         shards=tuple(Shard(r.index, features_path(folder, r), r.path) for r in archive.shards),
         prepare=partial(prepare, ExtractPlan(workspace, spec, media, earlier)),
         facts=FeatureFacts(
@@ -119,7 +120,7 @@ def nothing_to_do(config: ExtractConfig, modality: Modality) -> bool:
     if precomputed is not None or not has_modality(archive, modality):
         return True
     spec = chosen_spec(modality, config.extractors, workspace)
-    found = read_manifest(workspace, f"{features_folder(config.archive, modality, spec.fingerprint)}/{MANIFEST}")
+    found = read_manifest(workspace, manifest_path(features_folder(config.archive, modality, spec.fingerprint)))
     if found is None or found.fingerprint != _identity(archive, spec):
         return False
     return found.aside == _unchanged(found, MediaRoot(IngestFacts.of(archive).media_root), config.retry_set_aside)

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from sdt_model.config import Modality
+from tasks.archive.layout import encoder_folder
 from tasks.config.stages import ExtractorNames
 from tasks.errors import WorkflowError
 from tasks.extractors.base import ExtractorSpec
-from tasks.registry.encoders import encoder_folder, find_encoder
+from tasks.registry.encoders import find_encoder
 from tasks.storage.workspace import Workspace
 
 

@@ -4,10 +4,21 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from tasks.archive.facts import FeatureFacts, IngestFacts
-from tasks.archive.layout import archive_manifest_path, features_path, timing_path
+from tasks.archive.layout import (
+    FEATURES,
+    FeaturesPlace,
+    archive_features_folder,
+    archive_folder,
+    archive_manifest_path,
+    features_folder,
+    features_path,
+    features_place,
+    manifest_path,
+    timing_path,
+)
 from tasks.registry.models import bundles
-from tasks.storage.manifest import MANIFEST, Manifest, read_manifest
-from tasks.storage.workspace import Workspace, checked_name
+from tasks.storage.manifest import Manifest, read_manifest
+from tasks.storage.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -31,10 +42,11 @@ class FeatureSet:
     models: tuple[str, ...]
 
     @property
-    def place(self) -> tuple[str, str, str]:
+    def place(self) -> FeaturesPlace:
         """Archive, modality and the extractor's fingerprint."""
-        _, archive, modality, extractor = self.folder.split("/")
-        return archive, modality, extractor
+        place = features_place(self.folder)
+        assert place is not None
+        return place
 
     @property
     def bytes(self) -> int:
@@ -58,14 +70,14 @@ class FeatureSet:
     def precomputed(self) -> bool:
         """The archive came with them: no extractor makes them again."""
         precomputed = IngestFacts.of(self.archive).precomputed if self.archive else ()
-        return any(features.fingerprint == self.place[2] for features in precomputed)
+        return any(features.fingerprint == self.place.extractor for features in precomputed)
 
     @property
     def superseded(self) -> list[str]:
         """Files that the manifest does not name, and that no extract of the archive as it is now would make."""
         named = {shard.path for shard in self.manifest.shards} if self.manifest else set()
         named |= {features_path(self.folder, record) for record in self.archive.shards} if self.archive else set()
-        kept = {f"{self.folder}/{MANIFEST}"} | named | {timing_path(path) for path in named}
+        kept = {manifest_path(self.folder)} | named | {timing_path(path) for path in named}
         return sorted(self.files.keys() - kept)
 
 
@@ -75,21 +87,21 @@ def feature_sets(workspace: Workspace, archive: str | None = None) -> list[Featu
     for bundle in bundles(workspace):
         for source in bundle.features.values():
             users[source.fingerprint].append(bundle.model_id)
-    where = "features" if archive is None else f"features/{checked_name(archive, 'archive')}"
-    found: dict[str, dict[str, int]] = defaultdict(dict)
-    for path, size in workspace.sizes(where).items():
-        if path.count("/") > 3:
-            found["/".join(path.split("/")[:4])][path] = size
-    return [_read(workspace, folder, files, users) for folder, files in sorted(found.items())]
+    files: dict[str, dict[str, int]] = defaultdict(dict)
+    for path, size in workspace.sizes(FEATURES if archive is None else archive_features_folder(archive)).items():
+        if (place := features_place(path)) is not None and path != (folder := features_folder(*place)):
+            files[folder][path] = size
+    return [_read(workspace, folder, files[folder], users) for folder in sorted(files)]
 
 
 def _read(workspace: Workspace, folder: str, files: dict[str, int], users: dict[str, list[str]]) -> FeatureSet:
-    _, archive, _, extractor = folder.split("/")
+    place = features_place(folder)
+    assert place is not None
     return FeatureSet(
         folder=folder,
         files=files,
-        manifest=read_manifest(workspace, f"{folder}/{MANIFEST}"),
-        archive=read_manifest(workspace, archive_manifest_path(archive)),
-        gone=not workspace.files(f"archives/{archive}"),
-        models=tuple(users.get(extractor, ())),
+        manifest=read_manifest(workspace, manifest_path(folder)),
+        archive=read_manifest(workspace, archive_manifest_path(place.archive)),
+        gone=not workspace.files(archive_folder(place.archive)),
+        models=tuple(users.get(place.extractor, ())),
     )

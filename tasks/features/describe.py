@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 
 from sdt_model.moments import Moments
 from tasks.archive.facts import FeatureFacts
-from tasks.archive.layout import read_archive, timing_path
+from tasks.archive.layout import timing_path
+from tasks.archive.manifests import read_archive
 from tasks.errors import WorkflowError
 from tasks.features.catalog import FeatureSet, feature_sets
 from tasks.features.table import Floats, vectors_of

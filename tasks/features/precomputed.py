@@ -8,10 +8,10 @@ import logging
 
 from sdt_model.config import Modality
 from tasks.archive.facts import IngestFacts, PrecomputedFeatures
-from tasks.archive.layout import features_folder
+from tasks.archive.layout import features_folder, manifest_path
 from tasks.config.stages import ExtractorNames
 from tasks.errors import WorkflowError
-from tasks.storage.manifest import MANIFEST, Manifest, read_manifest
+from tasks.storage.manifest import Manifest, read_manifest
 from tasks.storage.workspace import Workspace
 
 log = logging.getLogger("sdt.given")
@@ -50,7 +50,7 @@ def precomputed_manifest(workspace: Workspace, name: str, features: PrecomputedF
     Raises:
         WorkflowError: they were removed since.
     """
-    manifest = read_manifest(workspace, manifest_path(name, features))
+    manifest = read_manifest(workspace, precomputed_path(name, features))
     if manifest is None:
         raise WorkflowError(
             f"archive {name!r} came with {features.modality} features, and they were removed\n"
@@ -63,9 +63,9 @@ def precomputed_manifest(workspace: Workspace, name: str, features: PrecomputedF
 def all_present(workspace: Workspace, name: str, archive: Manifest) -> bool:
     """Whether the features that the archive came with are still in the workspace."""
     precomputed = IngestFacts.of(archive).precomputed
-    return all(workspace.exists(manifest_path(name, features)) for features in precomputed)
+    return all(workspace.exists(precomputed_path(name, features)) for features in precomputed)
 
 
-def manifest_path(archive: str, features: PrecomputedFeatures) -> str:
+def precomputed_path(archive: str, features: PrecomputedFeatures) -> str:
     """Where the manifest of features that an archive came with lies."""
-    return f"{features_folder(archive, features.modality, features.fingerprint)}/{MANIFEST}"
+    return manifest_path(features_folder(archive, features.modality, features.fingerprint))

@@ -7,9 +7,9 @@ what a model in the workspace takes.
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from tasks.archive.layout import manifest_path
 from tasks.errors import WorkflowError
 from tasks.features.catalog import FeatureSet, feature_sets
-from tasks.storage.manifest import MANIFEST
 from tasks.storage.workspace import Workspace
 
 
@@ -35,13 +35,13 @@ def plan_prune(
         WorkflowError: there are no features by an extractor that is named.
     """
     sets = feature_sets(workspace, archive)
-    if unknown := set(extractors) - {found.place[2] for found in sets}:
-        there = sorted({found.place[2] for found in sets})
+    if unknown := set(extractors) - {found.place.extractor for found in sets}:
+        there = sorted({found.place.extractor for found in sets})
         raise WorkflowError(
             f"there are no features of extractor {', '.join(sorted(unknown))}\n"
             f"  there: {', '.join(there) or 'none'}\n  see them with: sdt features list"
         )
-    planned = (_removal(found, found.place[2] in extractors, unused) for found in sets)
+    planned = (_removal(found, found.place.extractor in extractors, unused) for found in sets)
     return [removal for removal in planned if removal is not None]
 
 
@@ -64,7 +64,7 @@ def _whole(found: FeatureSet, why: str) -> Removal:
 def prune(workspace: Workspace, removals: Collection[Removal]) -> None:
     """Remove what was planned; a folder's manifest first, as it says that all shards are there."""
     for removal in removals:
-        for path in sorted(removal.files, key=lambda path: not path.endswith(f"/{MANIFEST}")):
+        for path in sorted(removal.files, key=lambda path: path != manifest_path(removal.folder)):
             if workspace.exists(path):
                 workspace.remove(path)
         if removal.whole:

@@ -14,11 +14,12 @@ import pyarrow.parquet as pq
 from sdt_model.bundle import Bundle
 from sdt_model.config import Modality
 from sdt_model.conversations import Bools, Conversations, Floats, Ints
-from tasks.archive.layout import features_folder, features_path, has_modality
+from tasks.archive.layout import features_folder, features_path, features_place, manifest_path
+from tasks.archive.manifests import has_modality
 from tasks.archive.schema import KEY
 from tasks.errors import WorkflowError
 from tasks.features.table import vectors_of
-from tasks.storage.manifest import MANIFEST, Manifest, ShardRecord, read_manifest
+from tasks.storage.manifest import Manifest, ShardRecord, read_manifest
 from tasks.storage.workspace import Workspace
 
 COLUMNS = [*KEY, "speaker", "emotion", "split", "occurred_at"]
@@ -62,7 +63,7 @@ class ShardFeatures:
 
 def complete_features(workspace: Workspace, archive: str, modality: Modality, extractor: str) -> Manifest | None:
     """The manifest of the features that the extractor with this fingerprint made of the archive, if complete."""
-    return read_manifest(workspace, f"{features_folder(archive, modality, extractor)}/{MANIFEST}")
+    return read_manifest(workspace, manifest_path(features_folder(archive, modality, extractor)))
 
 
 def feature_folders(
@@ -82,7 +83,8 @@ def feature_folders(
             folders.append(FeatureFolder(modality, source.dim, None))
             found.append(None)
         elif manifest is None or not manifest.is_of(archive):
-            others = {path.split("/")[3] for path in workspace.files(f"features/{name}/{modality}")}
+            places = map(features_place, workspace.files(features_folder(name, modality)))
+            others = {place.extractor for place in places if place is not None}
             raise WorkflowError(
                 f"model {bundle.model_id} takes {modality} features of {source.extractor} ({source.fingerprint}), "
                 f"and archive {name!r} has no complete ones in {folder}\n"

@@ -14,9 +14,11 @@ import polars as pl
 
 from sdt_model.config import Frozen
 from sdt_model.text_encoder.encoder import Tokenizer
-from tasks.archive.layout import read_archive
+from tasks.archive.layout import ENCODER_RUNS, encoder_folder
+from tasks.archive.leases import making_of
+from tasks.archive.manifests import read_archive
 from tasks.config.training import FinetuneConfig
-from tasks.finetuning.plan import RUNS, check_length, encoder_name, placed, plan_finetuning
+from tasks.finetuning.plan import check_length, encoder_name, placed, plan_finetuning
 from tasks.finetuning.side_by_side import side_by_side
 from tasks.finetuning.worker import FinetunePlan, finetune_worker, read_best
 from tasks.registry.encoders import (
@@ -25,14 +27,13 @@ from tasks.registry.encoders import (
     EncoderDescription,
     base_files,
     base_folder,
-    encoder_folder,
     licence,
     local_folder,
     put_folder,
     read_encoder,
     trace,
 )
-from tasks.storage.lease import Lease, lease, making_of
+from tasks.storage.lease import Lease, lease
 from tasks.storage.manifest import Manifest
 from tasks.storage.workspace import Workspace
 from tasks.training.ray_train import fit, worker_resources
@@ -72,7 +73,7 @@ class _Run:
     @property
     def runs(self) -> str:
         """Where its checkpoints lie until it is done."""
-        return f"{RUNS}/{self.encoder_id}"
+        return f"{ENCODER_RUNS}/{self.encoder_id}"
 
 
 def finetune(config: FinetuneConfig, run: str = "") -> FinetuneReport:

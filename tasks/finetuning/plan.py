@@ -4,7 +4,8 @@ from pathlib import Path
 
 from sdt_model.text_encoder.encoder import blank_body, positions
 from sdt_model.text_encoder.trainer import FinetuneOptim
-from tasks.archive.layout import annotated_emotions, features_folder
+from tasks.archive.layout import ENCODER_RUNS, features_folder
+from tasks.archive.manifests import annotated_emotions
 from tasks.config.stages import ExtractorNames, Resources
 from tasks.config.training import FinetuneConfig
 from tasks.errors import WorkflowError
@@ -19,7 +20,6 @@ from tasks.training.ray_train import worker_resources
 from tasks.training.split_rule import split_rule
 
 CODE_VERSION = 1
-RUNS = "encoders/.runs"
 
 # What a worker holds: weights, gradients, two moments, the best epoch's weights, and a checkpoint in the making, three
 # times as much. Beside them its libraries and a pass.
@@ -59,7 +59,7 @@ def plan_finetuning(workspace: Workspace, archive: Manifest, config: FinetuneCon
     return FinetunePlan(
         workspace=workspace.url,
         archive=config.archive,
-        base=f"{RUNS}/{encoder_id}/base",
+        base=f"{ENCODER_RUNS}/{encoder_id}/base",
         emotions=tuple(emotions),
         rule=split_rule(archive, config.dev_fraction, config.test_fraction),
         context=config.context,

@@ -17,7 +17,7 @@ from sdt_model.ops.malloc import keep_freed_memory
 from sdt_model.text_encoder.encoder import TextEncoder, Tokenizer, load_body
 from sdt_model.text_encoder.trainer import FinetuneOptim, Finetuner, Texts
 from sdt_model.text_encoder.windows import Window, token_windows
-from tasks.archive.layout import read_archive
+from tasks.archive.manifests import read_archive
 from tasks.errors import WorkflowError
 from tasks.extractors.text.conversation import conversation_texts
 from tasks.features.reader import FeatureFolder, read_shard

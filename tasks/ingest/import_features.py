@@ -25,7 +25,7 @@ from tasks.config.stages import StageConfig
 from tasks.executor.fan_out import fan_out
 from tasks.executor.shard import Shard, ShardFunction, ShardOutput, Stream, shard_columns
 from tasks.extractors.base import Extracted
-from tasks.features.precomputed import GIVEN, manifest_path
+from tasks.features.precomputed import GIVEN, precomputed_path
 from tasks.features.table import ROWS_A_GROUP, feature_rows
 from tasks.sources.base import FeatureSource, SourceFeatures, SourceFile
 from tasks.storage.manifest import Manifest, ShardFacts, ShardRecord, fingerprint
@@ -103,7 +103,7 @@ def lay_features(
     for place, one in enumerate(features):
         done = [records[place * count + i].model_copy(update={"index": i}) for i in range(count)]
         manifest = _manifest(plan, one, facts.layout, utterances, done)
-        manifest.write(plan.workspace, manifest_path(plan.archive, one))
+        manifest.write(plan.workspace, precomputed_path(plan.archive, one))
     return {"precomputed": tuple(features), "layout": facts.layout}
 
 

@@ -21,7 +21,7 @@ def collect_shard(plan: IngestPlan, parts: int, shard: Shard[None]) -> ShardOutp
     table = conform(_shaped(accepted, UTTERANCES), UTTERANCES, shard.path)
     beside: dict[str, pa.Table] = {}
     if len(rejected):
-        path = shard.path.replace(utterances_folder(plan.archive, ""), rejected_folder(plan.archive, ""))
+        path = shard.path.replace(utterances_folder(plan.archive), rejected_folder(plan.archive))
         beside[path] = conform(_shaped(rejected, REJECTED), REJECTED, path)
     return ShardOutput(table, _counts(accepted, rejected), _facts(accepted), beside)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 from fsspec.implementations.local import LocalFileSystem
 
+from tasks.archive.layout import scan_folder, shard_file
 from tasks.config.sources import SourceKind
 from tasks.config.stages import Column, IngestConfig
 from tasks.executor.shard import Shard, ShardOutput, Stream
@@ -45,11 +46,11 @@ class IngestPlan:
     @property
     def scan_folder(self) -> str:
         # With the number, so that parts that another version left half done are not taken for these.
-        return f"archives/{self.archive}/scan/{self.identity}-{_SCAN_PARTS}"
+        return scan_folder(self.archive, f"{self.identity}-{_SCAN_PARTS}")
 
     def part_path(self, index: int) -> str:
         """Where the rows of a group of source files are."""
-        return f"{self.scan_folder}/part-{index:05d}.parquet"
+        return shard_file(self.scan_folder, index)
 
 
 def plan_ingest(workspace: Workspace, config: IngestConfig, files: list[SourceFile]) -> IngestPlan:

@@ -10,7 +10,7 @@ from functools import partial
 from fsspec.implementations.local import LocalFileSystem
 
 from tasks.archive.facts import IngestFacts
-from tasks.archive.layout import archive_manifest_path, utterances_folder
+from tasks.archive.layout import archive_manifest_path, manifest_path, scan_folder, shard_file, utterances_folder
 from tasks.config.stages import IngestConfig
 from tasks.errors import WorkflowError
 from tasks.executor.fan_out import fan_out
@@ -23,7 +23,7 @@ from tasks.ingest.scan import FileGroup, IngestPlan, plan_ingest, scan_files, sc
 from tasks.sources.base import FeatureSource, SourceFile
 from tasks.sources.registry import source
 from tasks.storage.filesystem import answering, open_url
-from tasks.storage.manifest import MANIFEST, Manifest, ShardRecord, read_manifest
+from tasks.storage.manifest import Manifest, ShardRecord, read_manifest
 from tasks.storage.workspace import Workspace
 
 log = logging.getLogger("sdt.ingest")
@@ -47,7 +47,7 @@ def ingest(config: IngestConfig) -> Manifest:
     else:
         found = _ingest(plan, files, config)
         found.write(workspace, path)
-    workspace.remove_folder(f"archives/{config.archive}/scan")
+    workspace.remove_folder(scan_folder(config.archive))
     return found
 
 
@@ -63,13 +63,13 @@ def _ingest(plan: IngestPlan, files: list[SourceFile], config: IngestConfig) -> 
     scan = Stage(
         name="scan",
         fingerprint=plan.identity,
-        manifest_path=f"{plan.scan_folder}/{MANIFEST}",
+        manifest_path=manifest_path(plan.scan_folder),
         shards=tuple(Shard(i, plan.part_path(i), group) for i, group in enumerate(groups)),
         prepare=partial(_prepare_scan, plan),
     )
     scanned = run_stage(scan, config)
     folder = utterances_folder(plan.archive, plan.identity)
-    shards = [Shard[None](i, f"{folder}/part-{i:05d}.parquet") for i in range(plan.shards)]
+    shards = [Shard[None](i, shard_file(folder, i)) for i in range(plan.shards)]
     records = fan_out("ingest", shards, partial(_prepare_shard, plan, len(groups)), config)
     way_in = source(plan.kind)
     facts = IngestFacts(kind=plan.kind, media_root=_media_root(config), sources=tuple(file.name for file in files))

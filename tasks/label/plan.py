@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sdt_model.bundle import Bundle
+from tasks.archive.layout import label_path
 from tasks.executor.shard import Shard
 from tasks.features.reader import FeatureFolder
 from tasks.label.days import Day
-from tasks.label.layout import label_path
 from tasks.storage.manifest import Manifest, ShardRecord, fingerprint
 from tasks.storage.workspace import Workspace
 

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from sdt_model.bundle import Bundle
 from sdt_model.config import Frozen
+from tasks.archive.layout import labels_folder
 from tasks.config.date_range import DateRange
 from tasks.config.stages import LabelConfig
 from tasks.label.days import Day
@@ -75,7 +76,7 @@ def label_report(
         failed=counts["failed"],
         emotions=emotions,
         model_id=bundle.model_id,
-        folder=f"labels/{config.archive}",
+        folder=labels_folder(config.archive),
         period=config.period,
         days=days,
         made=made,

@@ -14,18 +14,20 @@ from dataclasses import dataclass
 from functools import partial
 
 from tasks.archive.facts import LabelFacts
-from tasks.archive.layout import read_archive
+from tasks.archive.layout import day_folder, day_manifest
+from tasks.archive.leases import labels_of
+from tasks.archive.manifests import read_archive
 from tasks.config.stages import LabelConfig
 from tasks.errors import WorkflowError
 from tasks.executor.fan_out import fan_out
 from tasks.executor.shard import Shard, ShardFunction, shard_columns
 from tasks.features.reader import feature_folders
 from tasks.label.days import Day, all_out_of_date, archive_days, chosen_days
-from tasks.label.layout import clear_day, day_folder, day_manifest, label_files, labelled_days
+from tasks.label.manifests import clear_day, label_files, labelled_days
 from tasks.label.plan import LabelPlan, LabelTask, shards_by_day
 from tasks.label.report import LabelReport, label_report
 from tasks.registry.models import find_bundle
-from tasks.storage.lease import Lease, labels_of, lease
+from tasks.storage.lease import Lease, lease
 from tasks.storage.manifest import Manifest, ShardRecord
 from tasks.storage.workspace import Workspace
 
@@ -96,7 +98,7 @@ def _plan(config: LabelConfig) -> tuple[LabelPlan, dict[str, Day]]:
 
 def _read_state(plan: LabelPlan, config: LabelConfig, days: Mapping[str, Day]) -> _State:
     files = label_files(plan.workspace, config.archive)
-    labelled = labelled_days(plan.workspace, files)
+    labelled = labelled_days(plan.workspace, config.archive, files)
     chosen = chosen_days(config, days, labelled)
     missing = [day for day in chosen if not plan.is_current(day, labelled.get(day.name))]
     return _State(files, labelled, chosen, missing)

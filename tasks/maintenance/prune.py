@@ -5,10 +5,18 @@ An archive without a manifest, and a day without one, are unfinished, not supers
 
 from collections.abc import Iterator
 
-from tasks.archive.layout import archive_manifest_path, archive_names, rejected_folder, utterances_folder
+from tasks.archive.layout import (
+    LABELS,
+    MODEL_RUNS,
+    archive_manifest_path,
+    day_folder,
+    rejected_folder,
+    utterances_folder,
+)
+from tasks.archive.manifests import archive_names
 from tasks.features.prune import Removal, plan_prune
-from tasks.label.layout import day_folder, label_files, labelled_days
-from tasks.registry.models import RUNS, bundles
+from tasks.label.manifests import label_files, labelled_days
+from tasks.registry.models import bundles
 from tasks.storage.manifest import read_manifest
 from tasks.storage.workspace import Workspace, checked_name
 
@@ -16,7 +24,7 @@ from tasks.storage.workspace import Workspace, checked_name
 def plan_workspace_prune(workspace: Workspace, archive: str | None = None) -> list[Removal]:
     """What would go, of the whole workspace or of one archive."""
     names = [checked_name(archive, "archive")] if archive else archive_names(workspace)
-    labels = [archive] if archive else archive_names(workspace, "labels")
+    labels = [archive] if archive else archive_names(workspace, LABELS)
     return [
         *(removal for name in names for removal in _of_archive(workspace, name)),
         *plan_prune(workspace, archive),
@@ -30,15 +38,15 @@ def _of_archive(workspace: Workspace, name: str) -> Iterator[Removal]:
     manifest = read_manifest(workspace, archive_manifest_path(name))
     if manifest is None:
         return
-    for of in (utterances_folder, rejected_folder):
-        current = of(name, manifest.fingerprint)
-        yield from _superseded(workspace, current.rsplit("/", 1)[0], {f"{current}/"}, "of an earlier ingest")
+    for folder in (utterances_folder, rejected_folder):
+        current = folder(name, manifest.fingerprint)
+        yield from _superseded(workspace, folder(name), {f"{current}/"}, "of an earlier ingest")
 
 
 def _of_labels(workspace: Workspace, name: str) -> Iterator[Removal]:
     """Label files beside those of a day's manifest."""
     files = label_files(workspace, name)
-    for day, manifest in labelled_days(workspace, files).items():
+    for day, manifest in labelled_days(workspace, name, files).items():
         kept = {shard.path for shard in manifest.shards} | {f"{day_folder(name, day)}/_"}
         yield from _superseded(workspace, day_folder(name, day), kept, "not of the day's manifest")
 
@@ -46,7 +54,7 @@ def _of_labels(workspace: Workspace, name: str) -> Iterator[Removal]:
 def _of_runs(workspace: Workspace) -> Iterator[Removal]:
     """Checkpoints of trainings whose model is there."""
     for bundle in bundles(workspace):
-        yield from _superseded(workspace, f"{RUNS}/{bundle.model_id}", set(), "the model is there")
+        yield from _superseded(workspace, f"{MODEL_RUNS}/{bundle.model_id}", set(), "the model is there")
 
 
 def _superseded(workspace: Workspace, folder: str, kept: set[str], why: str) -> Iterator[Removal]:

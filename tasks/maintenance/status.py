@@ -4,13 +4,14 @@ from dataclasses import dataclass
 
 from sdt_model.bundle import Bundle
 from tasks.archive.facts import LabelFacts
-from tasks.archive.layout import archive_names, has_modality, read_archive
+from tasks.archive.layout import archive_manifest_path
+from tasks.archive.manifests import archive_names, has_modality, read_archive
 from tasks.errors import WorkflowError
 from tasks.features.reader import complete_features
 from tasks.label.days import all_out_of_date, archive_days
-from tasks.label.layout import label_files, labelled_days
+from tasks.label.manifests import label_files, labelled_days
 from tasks.registry.models import find_bundle, production
-from tasks.storage.manifest import MANIFEST, Manifest
+from tasks.storage.manifest import Manifest
 from tasks.storage.workspace import Workspace
 
 
@@ -42,7 +43,7 @@ def workspace_status(workspace: Workspace) -> list[ArchiveStatus]:
 
 
 def _status(workspace: Workspace, name: str, bundle: Bundle | None) -> ArchiveStatus:
-    if not workspace.exists(f"archives/{name}/{MANIFEST}"):
+    if not workspace.exists(archive_manifest_path(name)):
         return ArchiveStatus(name, None, 0, 0, {}, ((f"sdt ingest KIND PATH --archive {name}", "it did not finish"),))
     archive = read_archive(workspace, name)
     states, manifests, missing = _features(workspace, name, archive, bundle)
@@ -52,7 +53,7 @@ def _status(workspace: Workspace, name: str, bundle: Bundle | None) -> ArchiveSt
         return ArchiveStatus(
             name, archive.rows, 0, 0, states, ((f"sdt ingest KIND PATH --archive {name}", str(error)),)
         )
-    labelled = labelled_days(workspace, label_files(workspace, name))
+    labelled = labelled_days(workspace, name, label_files(workspace, name))
     behind = all_out_of_date(days, labelled)
     if bundle is None:
         missing = [(f"sdt train {name}", "no model is in production")]

@@ -17,13 +17,21 @@ import pyarrow as pa
 from sdt_model.config import Frozen
 from tasks.archive.days import conversation_days, days_of
 from tasks.archive.facts import DayContent
-from tasks.archive.layout import read_archive
+from tasks.archive.layout import (
+    archive_features_folder,
+    day_manifest,
+    features_folder,
+    features_place,
+    manifest_path,
+    shard_of_labels,
+)
+from tasks.archive.manifests import read_archive
 from tasks.archive.schema import KEY
 from tasks.archive.sharding import shard_of
 from tasks.config.stages import VerifyConfig
 from tasks.executor.shard import Shard, describe_shard, shard_columns
-from tasks.label.layout import day_manifest, label_files, labelled_days, shard_of_labels
-from tasks.storage.manifest import MANIFEST, Manifest, ShardRecord, read_manifest
+from tasks.label.manifests import label_files, labelled_days
+from tasks.storage.manifest import Manifest, ShardRecord, read_manifest
 from tasks.storage.workspace import Workspace
 
 log = logging.getLogger("sdt.verify")
@@ -112,12 +120,15 @@ def _utterances(archive: Manifest) -> Iterator[_Check]:
 
 def _features(workspace: Workspace, name: str, archive: Manifest, notes: list[str]) -> Iterator[_Check]:
     by_index = {record.index: record for record in archive.shards}
-    for path in workspace.files(f"features/{name}"):
-        if not path.endswith(f"/{MANIFEST}") or (manifest := read_manifest(workspace, path)) is None:
+    for path in workspace.files(archive_features_folder(name)):
+        place = features_place(path)
+        if place is None or path != manifest_path(features_folder(*place)):
+            continue
+        if (manifest := read_manifest(workspace, path)) is None:
             continue
         current = manifest.is_of(archive)
         if not current:
-            notes.append(f"{path.rsplit('/', 1)[0]} was made of the archive as it was before: sdt extract {name}")
+            notes.append(f"{features_folder(*place)} was made of the archive as it was before: sdt extract {name}")
         for record in manifest.shards:
             keys = partial(_same, workspace, by_index[record.index]) if current else _unique
             yield _Check("features", record, manifest.columns, keys)
@@ -125,7 +136,7 @@ def _features(workspace: Workspace, name: str, archive: Manifest, notes: list[st
 
 def _labels(workspace: Workspace, name: str, archive: Manifest, notes: list[str]) -> Iterator[_Check]:
     by_index = {record.index: record for record in archive.shards}
-    labelled, said = labelled_days(workspace, label_files(workspace, name)), days_of(archive.shards)
+    labelled, said = labelled_days(workspace, name, label_files(workspace, name)), days_of(archive.shards)
     notes += [f"{day} has no labels: sdt label {name}" for day in sorted(said.keys() - labelled.keys())]
     checks = []
     keys = _DayKeys(workspace)

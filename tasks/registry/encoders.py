@@ -10,8 +10,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from sdt_model.config import Frozen
+from tasks.archive.layout import ENCODERS, encoder_folder, name_of_description
 from tasks.errors import WorkflowError
-from tasks.storage.workspace import Workspace, checked_name
+from tasks.storage.workspace import Workspace
 
 DESCRIPTION, SEEN = "encoder.json", "seen.json"
 _KEPT = {".json", ".txt", ".model", ".safetensors"}
@@ -60,10 +61,6 @@ def trace(conversation_id: str) -> str:
     return hashlib.sha256(b"seen:" + conversation_id.encode()).hexdigest()[:16]
 
 
-def encoder_folder(encoder_id: str) -> str:
-    return f"encoders/{checked_name(encoder_id, 'encoder')}"
-
-
 def read_encoder(workspace: Workspace, encoder_id: str) -> EncoderDescription | None:
     """The description of an encoder, or None where there is no whole one."""
     path = f"{encoder_folder(encoder_id)}/{DESCRIPTION}"
@@ -78,11 +75,11 @@ def find_encoder(workspace: Workspace, encoder_id: str) -> EncoderDescription:
     """
     found = read_encoder(workspace, encoder_id)
     if found is None:
-        files = workspace.files("encoders")
-        there = sorted({path.split("/")[1] for path in files if path.endswith(f"/{DESCRIPTION}")})
+        names = (name_of_description(path, DESCRIPTION) for path in workspace.files(ENCODERS))
+        existing = sorted(name for name in names if name is not None)
         raise WorkflowError(
             f"encoder {encoder_id!r} is not in {workspace.url}\n"
-            f"  there: {', '.join(there) or 'none'}\n"
+            f"  there: {', '.join(existing) or 'none'}\n"
             "  make one with: sdt finetune-text ARCHIVE"
         )
     return found

@@ -10,16 +10,14 @@ from pydantic import Field
 
 from sdt_model.bundle import DESCRIPTION, WEIGHTS, Bundle
 from sdt_model.config import Frozen
+from tasks.archive.layout import MODELS, PRODUCTION, model_folder, name_of_description
 from tasks.config.stages import ExtractorNames
 from tasks.errors import WorkflowError
-from tasks.storage.workspace import Workspace, checked_name
+from tasks.storage.workspace import Workspace
 
 if TYPE_CHECKING:
     from sdt_model.model import SDT
 
-PRODUCTION = "models/production.json"
-RUNS = "models/.runs"
-"""Checkpoints of trainings, until their model is there."""
 _REMEMBERED = 20  # earlier models in the pointer
 
 
@@ -46,12 +44,12 @@ class Production(Term):
 def write_bundle(workspace: Workspace, model_id: str, files: dict[str, bytes]) -> None:
     """Write a bundle's files in their order; the last one completes it."""
     for name, content in files.items():
-        workspace.write_bytes(f"models/{checked_name(model_id, 'model')}/{name}", content)
+        workspace.write_bytes(f"{model_folder(model_id)}/{name}", content)
 
 
 def read_bundle(workspace: Workspace, model_id: str) -> Bundle | None:
     """The description of a bundle, or None where there is no whole one."""
-    path = f"models/{checked_name(model_id, 'model')}/{DESCRIPTION}"
+    path = f"{model_folder(model_id)}/{DESCRIPTION}"
     return Bundle.model_validate_json(workspace.read_bytes(path)) if workspace.exists(path) else None
 
 
@@ -79,8 +77,8 @@ def bundles(workspace: Workspace) -> list[Bundle]:
 
 
 def _ids(workspace: Workspace) -> list[str]:
-    paths = (path.split("/") for path in workspace.files("models"))
-    return sorted(parts[1] for parts in paths if parts[2:] == [DESCRIPTION])
+    names = (name_of_description(path, DESCRIPTION) for path in workspace.files(MODELS))
+    return sorted(name for name in names if name is not None)
 
 
 def extractor_names(bundle: Bundle) -> ExtractorNames:
@@ -95,7 +93,7 @@ def read_network(workspace: Workspace, bundle: Bundle) -> "SDT":
     """The trained network of a bundle."""
     from sdt_model.weights import load_network  # torch takes seconds to import, and descriptions need none of it
 
-    return load_network(bundle, workspace.read_bytes(f"models/{bundle.model_id}/{WEIGHTS}"))
+    return load_network(bundle, workspace.read_bytes(f"{model_folder(bundle.model_id)}/{WEIGHTS}"))
 
 
 def read_production(workspace: Workspace) -> Production | None:

@@ -34,7 +34,7 @@ _RENEWALS = 4  # in a lease's length
 
 
 @dataclass(frozen=True)
-class Held:
+class LeaseTarget:
     """What a lease is on.
 
     Attributes:
@@ -54,16 +54,6 @@ class Held:
         return self.what if self.period is None else f"{self.what}, {period}"
 
 
-def labels_of(archive: str, period: DateRange) -> Held:
-    """Days of an archive's labels."""
-    return Held("label", f"labels of archive {archive!r}", f"leases/{archive}", period)
-
-
-def making_of(stage: str, kind: str, name: str) -> Held:
-    """A model or an encoder in the making: its checkpoints and its files."""
-    return Held(stage, f"{kind} {name!r}", f"leases/.{kind}s/{name}")
-
-
 class Note(BaseModel):
     """What a lease's file says."""
 
@@ -81,13 +71,13 @@ class Note(BaseModel):
 
 
 @contextlib.contextmanager
-def lease(workspace: Workspace, held: Held, seconds: float, run: str = "") -> Iterator["Lease"]:
+def lease(workspace: Workspace, target: LeaseTarget, seconds: float, run: str = "") -> Iterator["Lease"]:
     """Hold what is to be made; waits for a run that may have died, not for one that lives.
 
     Raises:
         WorkflowError: a living run holds some of it; names that run.
     """
-    taken = Lease(workspace, held, seconds, run)
+    taken = Lease(workspace, target, seconds, run)
     taken.take()
     try:
         yield taken
@@ -98,12 +88,12 @@ def lease(workspace: Workspace, held: Held, seconds: float, run: str = "") -> It
 class Lease:
     """One run's hold on what it makes."""
 
-    def __init__(self, workspace: Workspace, held: Held, seconds: float, run: str) -> None:
-        self._workspace, self._held, self._seconds = workspace, held, seconds
-        self._period = held.period or DateRange()
+    def __init__(self, workspace: Workspace, target: LeaseTarget, seconds: float, run: str) -> None:
+        self._workspace, self._target, self._seconds = workspace, target, seconds
+        self._period = target.period or DateRange()
         machine, process = socket.gethostname(), os.getpid()
         self._holder = f"{machine}, process {process}" + (f", run {run}" if run else "")
-        self._path = f"{held.folder}/{machine}-{process}-{secrets.token_hex(4)}.json"
+        self._path = f"{target.folder}/{machine}-{process}-{secrets.token_hex(4)}.json"
         self._taken: datetime | None = None
         self._expires = datetime.now(UTC)
         self._lost = False
@@ -132,7 +122,7 @@ class Lease:
         """Raises: WorkflowError: the lease could not be renewed in time, and another run has taken over."""
         if not self._holds():
             raise WorkflowError(
-                f"the lease on {self._held.of(self._period)} ran out at {_time(self._expires)}\n"
+                f"the lease on {self._target.of(self._period)} ran out at {_time(self._expires)}\n"
                 f"  this run was held up, or could not write to {self._workspace.url}, and another took over\n"
                 "  nothing more is written; let the other end, and what it has done is not done again"
             )
@@ -152,18 +142,18 @@ class Lease:
                     if datetime.now(UTC) < until:  # else it ran out meanwhile, and is looked at again
                         self._expires = expires
             except Exception as error:  # the store may be back before the lease runs out
-                log.warning("%s: the lease %s was not renewed: %s", self._held.stage, self._path, error)
+                log.warning("%s: the lease %s was not renewed: %s", self._target.stage, self._path, error)
 
     def _holds(self) -> bool:
         """Whether it is still held; one that has run out is taken again where nobody else has taken it."""
         with self._alone:
             if not self._lost and self._expires <= datetime.now(UTC):
-                paths = self._workspace.files(self._held.folder)
+                paths = self._workspace.files(self._target.folder)
                 if self._path not in paths or self._in_the_way(paths) or self._ask():
                     self._lost = True
                     self._remove(self._path)
                     log.warning("%s: %s: the lease was not renewed in time, and another run has taken over",
-                                self._held.stage, self._held.of(self._period))  # fmt: skip
+                                self._target.stage, self._target.of(self._period))  # fmt: skip
                 else:
                     self._expires = self._write()
             return not self._lost
@@ -178,7 +168,7 @@ class Lease:
             note = None if path == self._path else self._read(path)
             if note is not None and note.expired:
                 ended = note.holder, _time(note.expires)
-                log.warning("%s: the lease of %s ran out at %s and is removed", self._held.stage, *ended)
+                log.warning("%s: the lease of %s ran out at %s and is removed", self._target.stage, *ended)
                 self._remove(path)
             elif note is not None and note.period.overlaps(self._period):
                 found[path] = note
@@ -188,7 +178,7 @@ class Lease:
         """Every lease in the folder, after writing this one; a listing without it is not whole."""
         while True:
             self._write()
-            paths = self._workspace.files(self._held.folder)
+            paths = self._workspace.files(self._target.folder)
             if self._path in paths:
                 return paths
             time.sleep(0.1)
@@ -197,11 +187,11 @@ class Lease:
         if before is None:
             log.warning(
                 "%s: %s: held by %s until %s, waiting for its end or a sign of life",
-                self._held.stage, self._held.of(now.period), now.holder, _time(now.expires),
+                self._target.stage, self._target.of(now.period), now.holder, _time(now.expires),
             )  # fmt: skip
         elif now.taken and before.taken == now.taken and before.expires < now.expires:
             raise WorkflowError(
-                f"another run is writing {self._held.of(now.period)}\n"
+                f"another run is writing {self._target.of(now.period)}\n"
                 f"  {now.holder}, since {_time(now.taken)}\n"
                 f"  let it end, or stop it, and run this again; its lease is {self._workspace.uri(path)}, "
                 f"and one of a run that died runs out by itself"

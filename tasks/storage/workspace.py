@@ -5,6 +5,7 @@ disk, or one upload to the final key on an object store, makes it visible. An ex
 """
 
 import json
+import posixpath
 import re
 import tempfile
 from collections.abc import Iterator
@@ -90,7 +91,7 @@ class Workspace:
         with answering(self.uri(folder)):
             listed = self.fs.find(self.path(folder), detail=True)
         found = {str(path)[prefix:]: int(info["size"]) for path, info in listed.items()}
-        return {path: found[path] for path in sorted(found) if not path.rsplit("/", 1)[-1].startswith(".tmp-")}
+        return {path: found[path] for path in sorted(found) if not posixpath.basename(path).startswith(".tmp-")}
 
     @property
     def arrow_fs(self) -> pafs.FileSystem:

@@ -12,7 +12,7 @@ import numpy as np
 from sdt_model.bundle import Bundle
 from sdt_model.config import Frozen
 from sdt_model.metrics.scores import PRIMARY, SCORES, Interval, bootstrap, interval
-from tasks.archive.layout import read_archive
+from tasks.archive.manifests import read_archive
 from tasks.config.training import TrainConfig
 from tasks.errors import WorkflowError
 from tasks.features.reader import feature_folders

@@ -21,7 +21,8 @@ from sdt_model.inference import InferenceSDT
 from sdt_model.metrics.scores import conversation_confusions
 from sdt_model.predict import predict
 from sdt_model.trainer import EVALUATION_UTTERANCES
-from tasks.archive.layout import read_archive
+from tasks.archive.layout import scores_path
+from tasks.archive.manifests import read_archive
 from tasks.config.stages import StageConfig
 from tasks.config.training import Training
 from tasks.errors import WorkflowError
@@ -110,7 +111,7 @@ def score_models(
         folders, made_from = feature_folders(workspace, archive, bundle, config.archive)
         wanted = subsets or (tuple(bundle.features),)
         of = fingerprint(CODE_VERSION, archive.fingerprint, made_from, plan.rule, split, bundle.model_id, wanted)
-        path = f"evaluations/{config.archive}/scores/{bundle.model_id}-{of}.parquet"
+        path = scores_path(config.archive, bundle.model_id, of)
         shards.append(Shard(index, path, ScoreTask(of, bundle, folders, wanted)))
     fan_out("score", shards, partial(prepare, plan), _stage(config))
     return [_read(workspace, shard) for shard in shards]

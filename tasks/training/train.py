@@ -7,14 +7,16 @@ from importlib.metadata import version
 from sdt_model.bundle import Bundle, FeatureSource
 from sdt_model.config import MODALITIES, Frozen, Modality, TrainingConfig
 from sdt_model.weights import to_files
-from tasks.archive.layout import annotated_emotions, features_folder, read_archive
+from tasks.archive.layout import MODEL_RUNS, archive_features_folder, model_folder
+from tasks.archive.leases import making_of
+from tasks.archive.manifests import annotated_emotions, read_archive
 from tasks.config.training import TrainConfig, Training
 from tasks.errors import WorkflowError
 from tasks.extractors.registry import chosen_spec
 from tasks.features.precomputed import GIVEN, chosen_precomputed
 from tasks.features.reader import complete_features
-from tasks.registry.models import RUNS, read_bundle, write_bundle
-from tasks.storage.lease import lease, making_of
+from tasks.registry.models import read_bundle, write_bundle
+from tasks.storage.lease import lease
 from tasks.storage.manifest import Manifest, fingerprint
 from tasks.storage.workspace import Workspace
 from tasks.training.promotion import Promotion, promote_if
@@ -58,7 +60,7 @@ def train(config: TrainConfig, run: str = "") -> TrainReport:
     bundle, epochs = _there(workspace, model_id), 0
     if bundle is None:
         bundle, epochs = _train(workspace, plan, config, run)
-    promotion, path = promote_if(workspace, bundle, config), f"models/{model_id}"
+    promotion, path = promote_if(workspace, bundle, config), model_folder(model_id)
     if tracking and epochs:
         track(bundle, promotion, workspace.uri(path))
     return TrainReport(model_id=model_id, path=path, metrics=bundle.metrics, epochs=epochs, promotion=promotion)
@@ -136,7 +138,7 @@ def _sources(
         sources[modality] = source
         manifests.append(manifest)
     if not sources:
-        folder = features_folder(config.archive, "text", "")
+        folder = archive_features_folder(config.archive)
         raise WorkflowError(f"no features in {workspace.uri(folder)}\n  make them with: sdt extract {config.archive}")
     return sources, manifests
 
@@ -155,11 +157,11 @@ def _train(workspace: Workspace, plan: TrainPlan, config: TrainConfig, run: str)
     with lease(workspace, making_of("train", "model", model_id), config.lease_s, run) as held:
         if (there := _there(workspace, model_id)) is not None:  # made by the run that this one has waited for
             return there, 0
-        checkpoint = fit(workspace, RUNS, model_id, train_worker, plan, config.workers, resources, config.retries)
+        checkpoint = fit(workspace, MODEL_RUNS, model_id, train_worker, plan, config.workers, resources, config.retries)
         network, progress = read_best(plan, checkpoint)
         found = {"metrics": progress.metrics(), "calibration_temperature": progress.calibration.temperature}
         bundle = plan.bundle.model_copy(update=found)
         held.check()
         write_bundle(workspace, bundle.model_id, to_files(bundle, network))
-        workspace.remove_folder(f"{RUNS}/{model_id}")
+        workspace.remove_folder(f"{MODEL_RUNS}/{model_id}")
     return bundle, len(progress.history)

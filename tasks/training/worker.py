@@ -24,7 +24,8 @@ from sdt_model.ops.precision import prepare_precision
 from sdt_model.predict import predict
 from sdt_model.trainer import EVALUATION_UTTERANCES, Trainer
 from sdt_model.weights import new_network
-from tasks.archive.layout import features_folder, read_archive
+from tasks.archive.layout import features_folder
+from tasks.archive.manifests import read_archive
 from tasks.features.reader import FeatureFolder
 from tasks.storage.workspace import Workspace
 from tasks.training.checkpoints import Progress, best_of, checkpoint, resume, weights

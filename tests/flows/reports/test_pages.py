@@ -12,7 +12,7 @@ from flows.reports.pages import (
     train_page,
 )
 from tasks.archive.facts import FeatureFacts
-from tasks.archive.layout import read_archive
+from tasks.archive.manifests import read_archive
 from tasks.config.date_range import UNDATED, DateRange
 from tasks.config.stages import RunSettings
 from tasks.finetuning.finetune import FinetuneReport

@@ -10,7 +10,8 @@ import pytest
 
 from sdt_model.config import Modality
 from tasks.archive.facts import FeatureFacts, IngestFacts
-from tasks.archive.layout import archive_manifest_path, features_folder, read_archive, timing_path, utterances_folder
+from tasks.archive.layout import archive_manifest_path, features_folder, timing_path, utterances_folder
+from tasks.archive.manifests import read_archive
 from tasks.archive.sharding import shard_of
 from tasks.config.stages import ExtractConfig, ExtractorNames, Storage
 from tasks.executor.shard import Shard, ShardOutput, describe_shard, run_shard, shard_columns

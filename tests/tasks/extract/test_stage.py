@@ -11,7 +11,8 @@ import pytest
 
 from sdt_model.config import MODALITIES, Modality
 from tasks.archive.facts import FeatureFacts, IngestFacts
-from tasks.archive.layout import features_folder, read_archive
+from tasks.archive.layout import features_folder
+from tasks.archive.manifests import read_archive
 from tasks.archive.schema import features_schema
 from tasks.config.stages import ExtractConfig, ExtractorNames, IngestConfig, Resources
 from tasks.demo import make_demo_archive

@@ -1,5 +1,6 @@
 from sdt_model.config import MODALITIES
-from tasks.archive.layout import archive_manifest_path, features_path, read_archive, timing_path
+from tasks.archive.layout import archive_manifest_path, features_path, timing_path
+from tasks.archive.manifests import read_archive
 from tasks.features.catalog import FeatureSet, feature_sets
 from tasks.storage.manifest import MANIFEST
 from tasks.storage.workspace import Workspace

@@ -7,8 +7,8 @@ from tasks.features.precomputed import (
     GIVEN,
     all_present,
     chosen_precomputed,
-    manifest_path,
     precomputed_manifest,
+    precomputed_path,
 )
 from tasks.storage.manifest import Manifest
 from tasks.storage.workspace import Workspace
@@ -39,5 +39,5 @@ def test_removed_ones_are_missed(workspace: Workspace) -> None:
     assert all_present(workspace, "a", PLAIN) and not all_present(workspace, "a", ARCHIVE)
     with pytest.raises(WorkflowError, match="came with text features, and they were removed"):
         precomputed_manifest(workspace, "a", TEXT)
-    PLAIN.write(workspace, manifest_path("a", TEXT))
+    PLAIN.write(workspace, precomputed_path("a", TEXT))
     assert all_present(workspace, "a", ARCHIVE) and precomputed_manifest(workspace, "a", TEXT) == PLAIN

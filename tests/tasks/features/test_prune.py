@@ -1,6 +1,7 @@
 import pytest
 
-from tasks.archive.layout import archive_manifest_path, read_archive
+from tasks.archive.layout import archive_manifest_path, features_place
+from tasks.archive.manifests import read_archive
 from tasks.errors import WorkflowError
 from tasks.features.catalog import feature_sets
 from tasks.features.prune import plan_prune, prune
@@ -63,7 +64,7 @@ def test_given_features_and_those_under_way_stay(workspace: Workspace) -> None:
     made.archive(workspace)
     visual = folder_of(workspace, "visual")
     archive = read_archive(workspace, "made")
-    given = {"modality": "visual", "fingerprint": visual.split("/")[3], "dim": 576}
+    given = {"modality": "visual", "fingerprint": features_place(visual).extractor, "dim": 576}
     archive.model_copy(update={"facts": archive.facts | {"given": [given]}}).write(
         workspace, archive_manifest_path("made")
     )
@@ -75,4 +76,6 @@ def test_given_features_and_those_under_way_stay(workspace: Workspace) -> None:
 def test_an_archive_alone_may_be_pruned(workspace: Workspace) -> None:
     for name in ("made", "other"):
         made.archive(workspace, name=name, modalities=("text",))
-    assert [removal.folder.split("/")[1] for removal in plan_prune(workspace, "other", unused=True)] == ["other"]
+    assert [features_place(removal.folder).archive for removal in plan_prune(workspace, "other", unused=True)] == [
+        "other"
+    ]

@@ -12,7 +12,9 @@ import torch
 
 from sdt_model.text_encoder.trainer import Finetuner
 from tasks.archive.facts import FeatureFacts
-from tasks.archive.layout import features_folder, read_archive
+from tasks.archive.layout import features_folder
+from tasks.archive.leases import making_of
+from tasks.archive.manifests import read_archive
 from tasks.config.stages import ExtractConfig, ExtractorNames, LabelConfig
 from tasks.config.training import FinetuneConfig, TrainConfig
 from tasks.errors import WorkflowError
@@ -23,7 +25,7 @@ from tasks.finetuning.plan import encoder_name
 from tasks.finetuning.worker import build_finetuner, finetune_epoch, finetune_worker
 from tasks.label.stage import label
 from tasks.registry.encoders import EncoderDescription, base_files, find_encoder
-from tasks.storage.lease import Lease, lease, making_of
+from tasks.storage.lease import Lease, lease
 from tasks.storage.workspace import Workspace
 from tasks.training.train import train
 from tests.fixtures import conversations as made_conversations

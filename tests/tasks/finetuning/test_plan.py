@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.archive.layout import read_archive
+from tasks.archive.manifests import read_archive
 from tasks.config.stages import Resources
 from tasks.config.training import FinetuneConfig
 from tasks.errors import WorkflowError

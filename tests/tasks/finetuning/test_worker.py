@@ -13,7 +13,8 @@ from sdt_model.text_encoder.encoder import Tokenizer
 from sdt_model.text_encoder.inputs import pack_windows
 from sdt_model.text_encoder.trainer import Finetuner
 from sdt_model.trainer import NonFiniteLoss
-from tasks.archive.layout import features_folder, features_path, read_archive
+from tasks.archive.layout import features_folder, features_path
+from tasks.archive.manifests import read_archive
 from tasks.archive.schema import KEY
 from tasks.config.stages import Resources
 from tasks.config.training import FinetuneConfig

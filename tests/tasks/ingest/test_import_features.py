@@ -10,7 +10,7 @@ import pytest
 
 from sdt_model.config import MODALITIES
 from tasks.archive.facts import FeatureFacts, IngestFacts
-from tasks.archive.layout import read_archive
+from tasks.archive.manifests import read_archive
 from tasks.archive.schema import features_schema
 from tasks.config.stages import ExtractConfig, ExtractorNames, IngestConfig, LabelConfig
 from tasks.config.training import TrainConfig

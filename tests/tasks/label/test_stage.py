@@ -9,13 +9,15 @@ import pytest
 
 from sdt_model.bundle import Bundle, FeatureSource
 from sdt_model.weights import new_network, to_files
+from tasks.archive.layout import day_manifest, day_of
+from tasks.archive.leases import labels_of
 from tasks.config.date_range import UNDATED, DateRange
 from tasks.config.stages import LabelConfig
 from tasks.errors import WorkflowError
 from tasks.label.report import LabelReport
 from tasks.label.stage import existing_labels, label
 from tasks.registry.models import promote, read_network, write_bundle
-from tasks.storage.lease import labels_of, lease
+from tasks.storage.lease import lease
 from tasks.storage.workspace import Workspace
 from tests.fixtures import archives as made
 from tests.fixtures import conversations as made_conversations
@@ -104,8 +106,8 @@ def test_a_folder_for_each_day_by_when_the_conversation_began(workspace: Workspa
     made.archive(workspace)
     model(workspace)
     run(workspace)
-    folders = {path.split("/")[2] for path in workspace.files("labels/made")}
-    assert folders == {"date=2026-03-01", "date=2026-03-02", f"date={UNDATED}"}
+    days = {day_of(path).day for path in workspace.files("labels/made")}
+    assert days == {"2026-03-01", "2026-03-02", UNDATED}
     assert workspace.exists("labels/made/date=2026-03-01/_manifest.json")
 
 
@@ -117,9 +119,9 @@ def test_running_again_changes_nothing_and_a_lost_shard_comes_back_the_same(work
     assert run(workspace) == existing(workspace) == first.model_copy(update={"made": ()})
     lost = next(path for path in before if path.endswith(".parquet"))
     workspace.remove(lost)
-    workspace.remove(lost.rsplit("/", 1)[0] + "/_manifest.json")
+    workspace.remove(day_manifest(*day_of(lost)))
     assert existing(workspace) is None
-    assert run(workspace) == first.model_copy(update={"made": (lost.split("=")[1].split("/")[0],)})
+    assert run(workspace) == first.model_copy(update={"made": (day_of(lost).day,)})
     assert {path: workspace.read_bytes(path) for path in workspace.files("labels")} == before
 
 
@@ -169,7 +171,7 @@ FIRST, SECOND = "2026-03-01", "2026-03-02"
 
 
 def folders(workspace: Workspace) -> set[str]:
-    return {path.split("=")[1].split("/")[0] for path in workspace.files("labels/made")}
+    return {day_of(path).day for path in workspace.files("labels/made")}
 
 
 def test_day_by_day_gives_the_rows_of_all_at_once(workspace: Workspace, tmp_path: Path) -> None:

@@ -1,8 +1,7 @@
-from tasks.archive.layout import archive_manifest_path
+from tasks.archive.layout import PRODUCTION, archive_manifest_path
 from tasks.config.stages import LabelConfig
 from tasks.label.stage import label
 from tasks.maintenance.status import ArchiveStatus, workspace_status
-from tasks.registry.models import PRODUCTION
 from tasks.storage.workspace import Workspace
 from tests.fixtures import archives as made
 from tests.tasks.label.test_stage import model

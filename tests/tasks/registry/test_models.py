@@ -2,9 +2,9 @@ import pytest
 
 from sdt_model.bundle import WEIGHTS
 from sdt_model.weights import new_network, to_files
+from tasks.archive.layout import PRODUCTION
 from tasks.errors import WorkflowError
 from tasks.registry.models import (
-    PRODUCTION,
     bundles,
     extractor_names,
     find_bundle,

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from tasks.archive.leases import labels_of, making_of
 from tasks.config.date_range import DateRange
 from tasks.errors import WorkflowError
-from tasks.storage.lease import labels_of, lease, making_of
+from tasks.storage.lease import lease
 from tasks.storage.workspace import Workspace
 
 FIRST_DAY = DateRange(since=date(2026, 3, 1), until=date(2026, 3, 1))

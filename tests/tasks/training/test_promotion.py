@@ -8,7 +8,7 @@ import torch
 from sdt_model.bundle import Bundle
 from sdt_model.metrics.scores import weighted_f1
 from sdt_model.weights import new_network, to_files
-from tasks.archive.layout import read_archive
+from tasks.archive.manifests import read_archive
 from tasks.config.training import TrainConfig
 from tasks.registry.models import find_bundle, production, promote, rollback, write_bundle
 from tasks.storage.workspace import Workspace

@@ -10,7 +10,8 @@ from sdt_model.ablations import Subset
 from sdt_model.metrics.scores import conversation_confusions
 from sdt_model.predict import predict
 from tasks.archive.facts import UtteranceShardFacts
-from tasks.archive.layout import features_folder, read_archive
+from tasks.archive.layout import features_folder
+from tasks.archive.manifests import read_archive
 from tasks.config.training import TrainConfig
 from tasks.errors import StageFailed
 from tasks.features.reader import FeatureFolder

@@ -19,10 +19,11 @@ from sdt_model import trainer as trainer_module
 from sdt_model.bundle import Bundle
 from sdt_model.config import TrainingConfig
 from sdt_model.trainer import Trainer
+from tasks.archive.leases import making_of
 from tasks.config.training import TrainConfig
 from tasks.errors import WorkflowError
 from tasks.registry.models import production
-from tasks.storage.lease import Lease, lease, making_of
+from tasks.storage.lease import Lease, lease
 from tasks.storage.workspace import Workspace
 from tasks.training import train as train_module
 from tasks.training.train import plan_training, train

@@ -1,0 +1,37 @@
+"""The labels of an archive as they are: the files in each day's folder, and the manifest that says which count."""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from tasks.archive.layout import day_folder, day_manifest, day_of, labels_folder
+from tasks.storage.manifest import Manifest, read_manifest
+from tasks.storage.workspace import Workspace
+
+
+def label_files(workspace: Workspace, archive: str) -> dict[str, list[str]]:
+    """The files in each day's folder, the manifest among them."""
+    files: dict[str, list[str]] = {}
+    for path in workspace.files(labels_folder(archive)):
+        if (place := day_of(path)) is not None:
+            files.setdefault(place.day, []).append(path)
+    return files
+
+
+def labelled_days(workspace: Workspace, archive: str, files: Mapping[str, list[str]]) -> dict[str, Manifest]:
+    """The manifest of each day that has labels; ``files`` as `label_files` lists them."""
+    paths = {day: path for day, paths in files.items() if (path := day_manifest(archive, day)) in paths}
+    with ThreadPoolExecutor(8) as pool:
+        manifests = pool.map(partial(read_manifest, workspace), paths.values())
+    return {day: manifest for day, manifest in zip(paths, manifests, strict=True) if manifest is not None}
+
+
+def clear_day(workspace: Workspace, archive: str, day: str, current: Manifest | None) -> None:
+    """Remove a day's files but those of its current manifest; without one, all of them, the manifest first."""
+    path = day_manifest(archive, day)
+    if current is None and workspace.exists(path):
+        workspace.remove(path)
+    named = {shard.path for shard in current.shards} | {path} if current else set()
+    for file in workspace.files(day_folder(archive, day)):
+        if file not in named:
+            workspace.remove(file)
