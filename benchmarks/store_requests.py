@@ -23,8 +23,8 @@ from benchmarks.made_up import write_model, write_sources
 from benchmarks.scale import DIM, MODEL, STAGES, Run
 from tasks.config.stages import RayConfig
 from tasks.executor.cluster import connected
-from tests.fixtures.gateway import Gateway
-from tests.fixtures.wire import Wire
+from tests.fixtures.services.gateway import Gateway
+from tests.fixtures.services.wire import Wire
 
 BUCKET = "scale"
 KINDS = ("LIST", "HEAD", "GET", "PUT", "DELETE")

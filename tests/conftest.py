@@ -13,8 +13,8 @@ from tasks.executor.cluster import connected
 from tasks.extractors import registry
 from tasks.storage.filesystem import open_url
 from tasks.storage.workspace import Workspace
-from tests.fixtures.gateway import Gateway
-from tests.fixtures.wire import Wire
+from tests.fixtures.services.gateway import Gateway
+from tests.fixtures.services.wire import Wire
 
 pytest_plugins = ["tests.fixtures.cpu_seconds"]
 

@@ -12,7 +12,7 @@ from benchmarks import encoders
 from sdt_model.text_encoder.encoder import Tokenizer, load_encoder
 from sdt_model.text_encoder.inputs import pack_windows
 from tasks.storage.workspace import Workspace
-from tests.fixtures.encoders import WORDS, spoken_archive, tiny_encoder, written_encoders
+from tests.fixtures.encoders.finetuned import WORDS, spoken_archive, tiny_encoder, written_encoders
 
 EMOTIONS = tuple(sorted(WORDS))
 METRICS = {

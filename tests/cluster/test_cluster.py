@@ -18,7 +18,7 @@ from tasks.demo import make_demo_archive
 from tests.fixtures.cluster.namespaces import why_not
 from tests.fixtures.cluster.services import WORKERS, Cluster, cluster
 from tests.fixtures.cluster.transcript import messages, say, shards_by_node
-from tests.fixtures.gateway import JUICEFS
+from tests.fixtures.services.gateway import JUICEFS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 

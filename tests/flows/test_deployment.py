@@ -15,8 +15,8 @@ from tasks.registry.models import find_bundle
 from tasks.storage.workspace import Workspace
 from tests.fixtures import archives as made
 from tests.fixtures.command import sdt
-from tests.fixtures.server import Server
-from tests.tasks.label.test_stage import model
+from tests.fixtures.models import promoted_model
+from tests.fixtures.services.prefect_server import Server
 
 pytestmark = pytest.mark.slow
 
@@ -81,7 +81,7 @@ def test_status_lists_the_runs_that_the_server_knows(server: Server, tmp_path: P
 def test_a_night_that_runs_late_labels_the_day_for_which_it_was_scheduled(server: Server, tmp_path: Path) -> None:
     workspace = Workspace(str(tmp_path / "workspace"))
     made.archive(workspace)
-    model(workspace)
+    promoted_model(workspace)
     deployment = server.ask("deployments/name/sdt-label/nightly")
     config = {"workspace": workspace.url, "archive": "made", "ray": {"cpus": 2}, "workers": 1, "look_back": 0}
     planned = {"type": "SCHEDULED", "state_details": {"scheduled_time": "2026-03-02T23:45:00Z"}}

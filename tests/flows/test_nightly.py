@@ -20,7 +20,7 @@ from tasks.query import scan_labels
 from tasks.registry.models import promote
 from tasks.storage.workspace import Workspace
 from tests.fixtures.command import environment, kill_once, with_database
-from tests.tasks.label.test_stage import model
+from tests.fixtures.models import promoted_model
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_session")]
 
@@ -97,7 +97,7 @@ def test_seven_nights_give_the_labels_of_a_clean_run(tmp_path: Path) -> None:
     arrived = arrivals(tmp_path / "arrivals")
     workspace, clean = Workspace(str(tmp_path / "workspace")), Workspace(str(tmp_path / "clean"))
     for name in ("sdt-old", "sdt-new"):
-        model(workspace, name, ("text",))
+        promoted_model(workspace, name, ("text",))
     promote(workspace, "sdt-old")
     shutil.copytree(workspace.url, clean.url)
     source = tmp_path / "source"

@@ -26,10 +26,10 @@ from tasks.training.train import train
 from tests.fixtures import archives as made
 from tests.fixtures import conversations as made_conversations
 from tests.fixtures.command import sdt
-from tests.fixtures.gateway import Gateway
-from tests.fixtures.server import Server
-from tests.fixtures.wire import Request, Wire
-from tests.tasks.label.test_stage import model
+from tests.fixtures.models import promoted_model
+from tests.fixtures.services.gateway import Gateway
+from tests.fixtures.services.prefect_server import Server
+from tests.fixtures.services.wire import Request, Wire
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_session")]
 
@@ -68,7 +68,7 @@ def test_media_training_and_labels_on_a_store_are_those_on_disk(
 
 def test_a_query_for_one_day_reads_that_day_s_files_alone(s3_workspace: Workspace, store: Wire) -> None:
     made.archive(s3_workspace, shards=4)
-    model(s3_workspace)
+    promoted_model(s3_workspace)
     label(LabelConfig(workspace=s3_workspace.url, archive="made"))
     store.reset()
     found = rows(s3_workspace, "SELECT emotion, COUNT(*) AS n FROM labels WHERE date = '2026-03-01' GROUP BY emotion")
@@ -106,7 +106,7 @@ def test_a_gateway_that_dies_half_way_fails_the_run_readably_and_the_next_one_co
     for each in (workspace, s3_workspace):
         made.archive(each, conversations=96, shards=8)
         torch.manual_seed(0)
-        model(each)
+        promoted_model(each)
     where = ["--workspace", s3_workspace.url]
     surroundings = store.environment | {"AWS_MAX_ATTEMPTS": "2"}
     few = ["--set", "retries=0", "--set", "workers=1", "--set", "lease_s=5", "--set", "ray.cpus=1"]

@@ -21,7 +21,7 @@ from tasks.training.train import train
 from tests.fixtures import archives as made
 from tests.fixtures import conversations as made_conversations
 from tests.fixtures.command import SDT, environment, kill_once, with_database
-from tests.tasks.label.test_stage import model
+from tests.fixtures.models import promoted_model
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_session")]
 
@@ -73,7 +73,7 @@ def test_killed_in_extract_and_in_label_it_goes_on_and_ends_with_the_same_labels
     undisturbed, rough = Workspace(str(tmp_path / "undisturbed")), tmp_path / "rough"
     table = make_demo_archive(tmp_path / "source", conversations=24)
     ingest(IngestConfig(workspace=undisturbed.url, archive="made", kind="table", path=str(table), shards=SHARDS))
-    model(undisturbed)
+    promoted_model(undisturbed)
     shutil.copytree(undisturbed.url, rough / "workspace")
     workspace = Workspace(str(rough / "workspace"))
 

@@ -13,7 +13,7 @@ from flows.run_state import WITH_FAULTS, ended
 from tasks.storage.manifest import Aside, Manifest, ShardFacts, ShardRecord
 from tasks.storage.workspace import Workspace
 from tests.fixtures.command import environment, with_database
-from tests.tasks.executor.test_quarantine import HANG_S, settings, write
+from tests.fixtures.faulty import HANG_S, faulty_settings, write_recordings
 
 ROOT = Path(__file__).parents[2]
 # `sdt` as it is installed, but for an extractor more; then what Prefect knows of the run.
@@ -48,7 +48,7 @@ def sdt_extract(workspace: Workspace) -> Ended:
     """Run `sdt extract` over the archive, in a process of its own."""
     here = Path(workspace.url).parent
     (here / "home").mkdir(exist_ok=True)
-    config = settings(workspace)
+    config = faulty_settings(workspace)
     given = ("extractors.audio=" + config.extractors.audio, f"hung_after_s={HANG_S:g}", "retries=0", "ray.cpus=2")
     assigned = [word for value in given for word in ("--set", value)]
     done = subprocess.run(
@@ -83,7 +83,7 @@ def test_a_flow_ends_with_its_result_unless_some_modality_set_a_file_aside() -> 
 def test_a_run_that_sets_files_aside_says_so_and_so_does_one_that_finds_it_done(
     workspace: Workspace,
 ) -> None:
-    write(workspace, f3="abort", f8="hang")
+    write_recordings(workspace, f3="abort", f8="hang")
     with_database(Path(workspace.url).parent / ".sdt" / "prefect")
     first = sdt_extract(workspace)
     faults = ["COMPLETED", "CompletedWithFaults", "completed with 2 files set aside: f3, f8"]

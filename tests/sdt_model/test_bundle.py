@@ -4,16 +4,7 @@ from sdt_model.batch import pack
 from sdt_model.bundle import CARD, DESCRIPTION, WEIGHTS, Bundle, FeatureSource
 from sdt_model.weights import load_network, new_network, to_files
 from tests.fixtures import conversations as made
-
-
-def bundle() -> Bundle:
-    sources = {
-        name: FeatureSource(extractor=f"made-{name}", fingerprint="f" * 16, dim=dim) for name, dim in made.DIMS.items()
-    }
-    return Bundle(
-        model_id="sdt-x", emotions=made.EMOTIONS, features=sources, training=made.training(), archive="x",
-        data_fingerprint="0" * 16, metrics={"dev_weighted_f1": 0.5, "paper_protocol_test_weighted_f1": 0.6},
-    )  # fmt: skip
+from tests.fixtures.models import bundle
 
 
 def test_a_bundle_comes_back_with_its_statistics_and_scores() -> None:

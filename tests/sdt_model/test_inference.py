@@ -7,8 +7,8 @@ from sdt_model.inference import InferenceSDT
 from sdt_model.model import SDT
 from tests.fixtures import conversations as made
 from tests.fixtures import published
-from tests.sdt_model.test_model import scores
-from tests.sdt_model.test_parity import expected, packed
+from tests.fixtures.networks import scores
+from tests.fixtures.published import expected, packed
 
 
 def both(network: SDT, batch: Batch) -> InferenceSDT:

@@ -7,25 +7,11 @@ import torch
 from sdt_model.batch import pack
 from sdt_model.config import MODALITIES, ModelConfig
 from sdt_model.conversations import Conversations
-from sdt_model.inference import InferenceSDT
-from sdt_model.model import SDT, Output
+from sdt_model.model import SDT
 from tests.fixtures import conversations as made
+from tests.fixtures.networks import network, scores
 
 SUBSETS = list(chain.from_iterable(combinations(MODALITIES, n) for n in (1, 2, 3)))
-
-
-def network(**config: object) -> SDT:
-    torch.manual_seed(3)
-    return SDT(ModelConfig(**{"hidden": 16, "heads": 2, "dropout": 0.0, "speakers": 4, **config}), made.DIMS, 3).eval()
-
-
-def scores(model: SDT | InferenceSDT, data: Conversations, chosen: list[int]) -> Output:
-    """In the order of the data."""
-    batch = pack(data, chosen)
-    order = torch.from_numpy(np.argsort(batch.rows))
-    with torch.inference_mode():
-        output = model(batch)
-    return Output(output.students[:, order], output.teacher[order], output.weights[:, order])
 
 
 def without(data: Conversations, modalities: set[str], rows: slice = slice(None)) -> Conversations:

@@ -7,7 +7,7 @@ from sdt_model.config import MODALITIES, ObjectiveConfig
 from sdt_model.conversations import Conversations
 from sdt_model.objective import Objective
 from tests.fixtures import conversations as made
-from tests.sdt_model.test_model import network
+from tests.fixtures.networks import network
 
 
 def loss(data: Conversations, chosen: list[int], config: ObjectiveConfig, shares: int = 1) -> torch.Tensor:

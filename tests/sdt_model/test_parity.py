@@ -3,21 +3,9 @@
 import pytest
 import torch
 
-from sdt_model.batch import Batch, pack
 from sdt_model.config import MODALITIES
-from sdt_model.conversations import Conversations
 from tests.fixtures import published as vectors
-
-
-def packed() -> tuple[Conversations, Batch]:
-    data = vectors.conversations()
-    return data, pack(data, range(len(data.lengths)))
-
-
-def expected(name: str) -> torch.Tensor:
-    """Published scores of the valid utterances, in the batch's order."""
-    mask = vectors.published().tensors["input.mask"].bool()
-    return vectors.published().tensors[name][mask][torch.from_numpy(packed()[1].rows)]
+from tests.fixtures.published import expected, packed
 
 
 def outputs(training: bool = True) -> tuple:

@@ -5,7 +5,7 @@ from sdt_model.conversations import Conversations
 from sdt_model.metrics.calibration import tempered
 from sdt_model.predict import predict
 from tests.fixtures import conversations as made
-from tests.sdt_model.test_model import network
+from tests.fixtures.networks import network
 
 
 @pytest.mark.parametrize("budget", [1, 7, 10_000])

@@ -9,14 +9,14 @@ import pyarrow as pa
 import pytest
 
 from tasks.archive.facts import LabelFacts
-from tasks.archive.layout import archive_manifest_path, rejected_folder, utterances_folder
-from tasks.archive.schema import REJECTED, labels_schema
+from tasks.archive.schema import labels_schema
 from tasks.errors import WorkflowError
 from tasks.executor.shard import Shard, ShardOutput, run_shard
 from tasks.query import rejection_reasons, run_query, scan_labels, scan_rejected, scan_utterances, write_result
 from tasks.storage.manifest import MANIFEST, Manifest
 from tasks.storage.workspace import Workspace
 from tests.fixtures import archives as made
+from tests.fixtures.archives import rejected_archive
 
 DAYS = ("2026-03-01", "2026-03-02", "__HIVE_DEFAULT_PARTITION__")
 
@@ -120,20 +120,6 @@ def test_reasons_are_counted_without_the_values_that_were_read(workspace: Worksp
     assert rejection_reasons(workspace, "made") == {"duplicate": 2, "turn … is not a whole number": 2, "no turn": 1}
     assert scan_rejected(workspace).collect()["archive"].unique().to_list() == ["made"]
     assert query(workspace, "SELECT COUNT(*) FROM rejected WHERE reason LIKE 'duplicate%'") == [(2,)]
-
-
-def rejected_archive(workspace: Workspace) -> None:
-    """The second of three shards has rejected rows."""
-    manifest = made.archive(workspace)
-    reasons = ["duplicate of a.csv row 1", "duplicate of a.csv row 2", "turn 'it's me' is not a whole number",
-               "turn 'x\ny' is not a whole number", "no turn"]  # fmt: skip
-    rows = [{"file": "a.csv", "row": i, "reason": reason, "content": "{}"} for i, reason in enumerate(reasons, 1)]
-    shard = manifest.shards[1]
-    folders = [folder("made", manifest.fingerprint) for folder in (utterances_folder, rejected_folder)]
-    workspace.write_table(shard.path.replace(*folders), pa.Table.from_pylist(rows, schema=REJECTED))
-    changed = shard.model_copy(update={"counts": {**shard.counts, "rejected": len(rows)}})
-    shards = (manifest.shards[0], changed, manifest.shards[2])
-    manifest.model_copy(update={"shards": shards}).write(workspace, archive_manifest_path("made"))
 
 
 @pytest.mark.parametrize(

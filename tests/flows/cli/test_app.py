@@ -12,8 +12,8 @@ import pytest
 from tasks.storage.workspace import Workspace
 from tests.fixtures import archives as made
 from tests.fixtures.command import SDT, environment, sdt, with_database
+from tests.fixtures.models import promoted_model
 from tests.tasks import test_query
-from tests.tasks.label.test_stage import model
 
 HEAVY = {"torch", "ray", "prefect"}
 # What the least of the commands cannot do without: about 0.6 s of a processor, of the 0.9 s that a query takes.
@@ -121,7 +121,7 @@ def test_help_names_every_field(folder: Path) -> None:
 def test_label_runs_without_a_server_and_writes_nothing_outside(folder: Path) -> None:
     workspace = Workspace(str(folder / "workspace"))
     archive = made.archive(workspace)
-    model(workspace)
+    promoted_model(workspace)
     with_database(folder / ".sdt" / "prefect")
     before = {path.name for path in folder.parent.iterdir()}
     done = sdt("label", "made", "--set", "ray.cpus=2", "--set", "workers=1", cwd=folder)
@@ -142,7 +142,7 @@ def test_evaluate_shows_scores_and_writes_them_down(folder: Path) -> None:
     made.archive(workspace)
     with_database(folder / ".sdt" / "prefect")
     few = ["training.optim.epochs=1", "training.model.hidden=16", "seeds=[5]", "draws=50", "ray.cpus=2"]
-    other = model(workspace).model_id
+    other = promoted_model(workspace).model_id
     done = sdt("evaluate", "made", "--against", other, *(f"--set={field}" for field in few), cwd=folder)
     assert done.returncode == 0, done.stderr
     assert "## Evaluate: archive made, seeds 5" in done.stdout and f"Beside {other}" in done.stdout

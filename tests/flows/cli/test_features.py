@@ -8,7 +8,7 @@ import pytest
 from tasks.storage.workspace import Workspace
 from tests.fixtures import archives as made
 from tests.fixtures.command import sdt
-from tests.tasks.label.test_stage import model
+from tests.fixtures.models import promoted_model
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def folder(tmp_path: Path) -> Path:
 def test_features_are_listed_described_and_pruned_when_asked(folder: Path) -> None:
     workspace = Workspace(str(folder / "workspace"))
     made.archive(workspace)
-    model(workspace, modalities=("text",))
+    promoted_model(workspace, modalities=("text",))
     listed = sdt("features", "list", cwd=folder)
     assert listed.returncode == 0 and listed.stderr == "" and listed.stdout.count("| current ") == 3
     assert re.search(r"^\| made +\| text +\| minilm +\| [0-9a-f]{16} +\| +384 .*\| sdt-made +\|$", listed.stdout, re.M)

@@ -9,7 +9,7 @@ from tasks.evaluation.ablate import AblationReport, SubsetScores, VariantScores
 from tasks.evaluation.evaluate import Comparison, EvaluationReport, ModelScores
 from tasks.evaluation.seeds import spread
 from tasks.storage.workspace import Workspace
-from tests.flows.reports.test_pages import cells, settings
+from tests.fixtures.pages import cells, settings
 
 
 def model(seed: int, score: float) -> ModelScores:

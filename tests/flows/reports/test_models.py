@@ -5,8 +5,8 @@ from flows.reports.models import models_page, production_line
 from sdt_model.weights import new_network, to_files
 from tasks.registry.models import promote, read_production, write_bundle
 from tasks.storage.workspace import Workspace
-from tests.flows.reports.test_pages import cells
-from tests.sdt_model.test_bundle import bundle
+from tests.fixtures.models import bundle
+from tests.fixtures.pages import cells
 
 
 def put(workspace: Workspace, name: str, **changes: object) -> None:

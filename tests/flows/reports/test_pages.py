@@ -14,7 +14,6 @@ from flows.reports.pages import (
 from tasks.archive.facts import FeatureFacts
 from tasks.archive.manifests import read_archive
 from tasks.config.date_range import UNDATED, DateRange
-from tasks.config.stages import RunSettings
 from tasks.finetuning.finetune import FinetuneReport
 from tasks.label.report import LabelReport
 from tasks.storage.manifest import Manifest, ShardRecord
@@ -22,7 +21,8 @@ from tasks.storage.workspace import Workspace
 from tasks.training.promotion import Promotion
 from tasks.training.train import TrainReport
 from tests.fixtures import archives as made
-from tests.tasks.test_query import rejected_archive
+from tests.fixtures.archives import rejected_archive
+from tests.fixtures.pages import cells, settings
 
 SCORES = {"weighted_f1": 0.5, "macro_f1": 0.25, "accuracy": 0.75}
 MODEL = TrainReport(
@@ -35,20 +35,6 @@ LABELS = LabelReport(
     folder="labels/made", period=DateRange(), days={"2026-03-01": 1500, UNDATED: 500}, made=("2026-03-01",),
     outdated={},
 )  # fmt: skip
-
-
-def settings(workspace: Workspace) -> RunSettings:
-    return RunSettings(workspace=workspace.url, archive="made")
-
-
-def cells(page: str) -> list[list[str]]:
-    """Rows of all tables, after checking that a table's rows have as many cells as its header."""
-    rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in page.splitlines() if line[:1] == "|"]
-    for table in page.split("\n\n"):
-        if table.startswith("|"):
-            assert len({line.count("|") for line in table.splitlines()}) == 1
-            assert len({len(line) for line in table.splitlines()}) == 1
-    return rows
 
 
 def counted(archive: Manifest, **counts: int) -> Manifest:

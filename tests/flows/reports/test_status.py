@@ -1,7 +1,7 @@
 from flows.reports.status import status_page
 from tasks.maintenance.status import ArchiveStatus
 from tasks.registry.models import Production
-from tests.flows.reports.test_pages import cells
+from tests.fixtures.pages import cells
 
 DONE = ArchiveStatus("calls", 1234, 3, 3, {"text": "there"}, ())
 BEHIND = ArchiveStatus("films", None, 0, 0, {}, (("sdt ingest KIND PATH --archive films", "it did not finish"),))

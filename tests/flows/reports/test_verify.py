@@ -7,7 +7,7 @@ from flows.reports.verify import verify_page
 from tasks.maintenance.verify import Fault, VerifyReport
 from tasks.storage.workspace import Workspace
 from tests.fixtures import archives as made
-from tests.flows.reports.test_pages import cells
+from tests.fixtures.pages import cells
 
 
 def test_faults_and_notes_stand_below_what_was_read() -> None:

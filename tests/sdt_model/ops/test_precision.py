@@ -4,7 +4,7 @@ import torch
 from sdt_model.config import Precision
 from sdt_model.ops.precision import prepare_precision, training_precision, uses_bf16_matmul
 from tests.fixtures import conversations as made
-from tests.sdt_model.test_model import network, scores
+from tests.fixtures.networks import network, scores
 
 
 def test_a_processor_trains_in_float32() -> None:

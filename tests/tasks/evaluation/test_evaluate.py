@@ -14,7 +14,7 @@ from tasks.storage.workspace import Workspace
 from tasks.training.train import plan_training
 from tests.fixtures import archives as made
 from tests.fixtures import conversations as made_conversations
-from tests.tasks.label.test_stage import model
+from tests.fixtures.models import promoted_model
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -27,7 +27,7 @@ def config(workspace: Workspace, **more: object) -> EvaluateConfig:
 @pytest.mark.slow
 def test_seeds_are_trained_scored_and_compared(workspace: Workspace, caplog: pytest.LogCaptureFixture) -> None:
     made.archive(workspace)
-    other = model(workspace)
+    other = promoted_model(workspace)
     caplog.set_level(logging.INFO, "sdt")
     report = evaluate(config(workspace, seeds=(3, 4), against=other.model_id))
     assert f"{other.model_id} was trained on other data" in caplog.text
@@ -60,7 +60,7 @@ def test_seeds_are_trained_scored_and_compared(workspace: Workspace, caplog: pyt
 
 def test_a_model_of_other_emotions_is_refused_before_anything_is_trained(workspace: Workspace) -> None:
     made.archive(workspace)
-    bundle = model(workspace)
+    bundle = promoted_model(workspace)
     other = bundle.model_copy(update={"model_id": "sdt-other", "emotions": ("anger", "joy", "awe")})
     write_bundle(workspace, "sdt-other", {"bundle.json": other.model_dump_json().encode()})
     with pytest.raises(WorkflowError, match=r"(?s)knows the emotions anger, joy, awe.*anger, joy, neutral"):
@@ -74,7 +74,7 @@ def test_a_model_that_was_trained_with_other_shares_of_the_archive_is_pointed_ou
     archive = made.archive(workspace)
     for fraction in (0.1, 0.2):
         plan = plan_training(workspace, config(workspace, dev_fraction=fraction)).bundle
-        other = model(workspace).model_copy(
+        other = promoted_model(workspace).model_copy(
             update={"data_fingerprint": archive.fingerprint, "made_with": plan.made_with}
         )
         write_bundle(workspace, other.model_id, {"bundle.json": other.model_dump_json().encode()})
@@ -93,7 +93,7 @@ def test_a_test_split_that_no_model_can_say_anything_of_is_refused(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made.archive(workspace, missing=1.0)
-    bundle = model(workspace, modalities=("audio",))
+    bundle = promoted_model(workspace, modalities=("audio",))
     monkeypatch.setattr(evaluate_module, "train_seeds", Mock(return_value=[bundle]))
     with pytest.raises(WorkflowError, match="no annotated utterance of made's test split has audio"):
         evaluate(config(workspace, seeds=(3,)))

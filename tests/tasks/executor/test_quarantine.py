@@ -2,14 +2,13 @@
 
 import json
 import logging
-from pathlib import Path
 
 import polars as pl
 import pytest
 import ray
 
 from tasks.archive.layout import timing_path
-from tasks.config.stages import ExtractConfig, ExtractorNames, IngestConfig
+from tasks.config.stages import IngestConfig
 from tasks.executor.quarantine import Culprits, Death, Watch
 from tasks.extract.stage import extract, nothing_to_do
 from tasks.ingest.stage import ingest
@@ -17,11 +16,9 @@ from tasks.storage.manifest import Manifest
 from tasks.storage.workspace import Workspace
 from tests.fixtures import faulty
 from tests.fixtures.archives import stamps
+from tests.fixtures.faulty import faulty_settings, write_recordings
 
 pytestmark = pytest.mark.usefixtures("ray_session", "faulty_extractor")
-
-HANG_S = 3.0
-FILES = 12
 
 
 @pytest.fixture
@@ -29,29 +26,8 @@ def faulty_extractor() -> None:
     faulty.install()
 
 
-def write(workspace: Workspace, **content: str) -> Path:
-    """An archive of `FILES` recordings with three utterances each, in three shards; ``content`` marks some of them."""
-    media = Path(workspace.url).parent / "media"
-    media.mkdir(exist_ok=True)
-    with (media / "table.jsonl").open("w") as table:
-        for number in range(FILES):
-            name = f"f{number}"
-            (media / name).write_text(content.get(name, "fine") + "." * number)
-            for turn in range(3):
-                row = {"conversation_id": f"c{number}", "turn": turn, "audio": name}
-                table.write(json.dumps(row | {"start_s": turn, "end_s": turn + 1.0}) + "\n")
-    ingest(IngestConfig(workspace=workspace.url, archive="a", kind="table", path=str(media / "table.jsonl"), shards=3))
-    return media
-
-
-def settings(workspace: Workspace, **more: object) -> ExtractConfig:
-    names = ExtractorNames(audio=f"faulty:{Path(workspace.url).parent}")
-    config = {"workspace": workspace.url, "archive": "a", "extractors": names, "hung_after_s": HANG_S} | more
-    return ExtractConfig.model_validate(config)
-
-
 def run(workspace: Workspace, **more: object) -> Manifest:
-    manifest = extract(settings(workspace, **more), "audio")
+    manifest = extract(faulty_settings(workspace, **more), "audio")
     assert manifest is not None
     return manifest
 
@@ -70,7 +46,7 @@ def lost(workspace: Workspace, manifest: Manifest) -> dict[str, set[str]]:
 def test_a_file_that_crashes_or_hangs_its_decoder_costs_itself_alone(
     workspace: Workspace, caplog: pytest.LogCaptureFixture
 ) -> None:
-    write(workspace, f3="abort", f5="abort", f8="hang")
+    write_recordings(workspace, f3="abort", f5="abort", f8="hang")
     with caplog.at_level(logging.INFO, "sdt.stage"):
         manifest = run(workspace)
     crashed, hung = "its decoder crashed", "its decoder hung for more than 3 s"
@@ -85,24 +61,24 @@ def test_a_file_that_crashes_or_hangs_its_decoder_costs_itself_alone(
 
 
 def test_a_file_in_hand_when_a_machine_dies_is_tried_again(workspace: Workspace) -> None:
-    write(workspace, f3="once", f7="once")
+    write_recordings(workspace, f3="once", f7="once")
     manifest = run(workspace)
     assert manifest.aside == {} and manifest.counts["present"] == 36
 
 
 def test_without_retries_the_first_crash_counts(workspace: Workspace) -> None:
-    write(workspace, f3="once")
+    write_recordings(workspace, f3="once")
     assert list(run(workspace, retries=0).aside) == ["f3"]
 
 
 def test_a_file_stays_aside_until_its_content_changes_or_it_is_asked_for(workspace: Workspace) -> None:
-    media = write(workspace, f3="abort", f5="abort")
+    media = write_recordings(workspace, f3="abort", f5="abort")
     first = run(workspace)
     before = stamps(workspace, "features")
-    assert nothing_to_do(settings(workspace), "audio")
-    assert not nothing_to_do(settings(workspace, retry_set_aside=True), "audio")
+    assert nothing_to_do(faulty_settings(workspace), "audio")
+    assert not nothing_to_do(faulty_settings(workspace, retry_set_aside=True), "audio")
     (media / "f3").write_text("fine now")
-    assert not nothing_to_do(settings(workspace), "audio")
+    assert not nothing_to_do(faulty_settings(workspace), "audio")
     second = run(workspace)
     assert list(second.aside) == ["f5"] and list(lost(workspace, second)) == ["f5"]
     again = [shard.path for shard in first.shards if "f3" in shard.facts.get("aside", {})]
@@ -120,7 +96,7 @@ def test_a_file_stays_aside_until_its_content_changes_or_it_is_asked_for(workspa
 def test_what_was_set_aside_is_passed_over_in_an_archive_that_has_grown(
     workspace: Workspace, caplog: pytest.LogCaptureFixture
 ) -> None:
-    media = write(workspace, f3="abort")
+    media = write_recordings(workspace, f3="abort")
     run(workspace)
     with (media / "table.jsonl").open("a") as table:
         table.write(json.dumps({"conversation_id": "c3", "turn": 9, "audio": "f3"}) + "\n")

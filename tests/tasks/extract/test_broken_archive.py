@@ -28,8 +28,8 @@ from tasks.registry.models import promote, write_bundle
 from tasks.storage.workspace import Workspace
 from tests.fixtures import conversations as made_conversations
 from tests.fixtures.archives import EMOTIONS
+from tests.fixtures.encoders.pretrained import FACE, tiny_detector, tiny_vit
 from tests.fixtures.media import FRAME_RATE, sound, write_pictures, write_sound
-from tests.fixtures.tiny_models import FACE, tiny_detector, tiny_vit
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_session")]
 

@@ -25,8 +25,8 @@ from tasks.ingest.stage import ingest
 from tasks.storage.manifest import MANIFEST, Manifest
 from tasks.storage.workspace import Workspace
 from tests.fixtures.archives import stamps
+from tests.fixtures.encoders.pretrained import tiny_speech, tiny_text, tiny_vit
 from tests.fixtures.media import sound, write_sound, write_video
-from tests.fixtures.tiny_models import tiny_speech, tiny_text, tiny_vit
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 

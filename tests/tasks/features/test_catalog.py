@@ -5,7 +5,7 @@ from tasks.features.catalog import FeatureSet, feature_sets
 from tasks.storage.manifest import MANIFEST
 from tasks.storage.workspace import Workspace
 from tests.fixtures import archives as made
-from tests.tasks.label.test_stage import model
+from tests.fixtures.models import promoted_model
 
 
 def by_modality(workspace: Workspace, archive: str | None = None) -> dict[str, FeatureSet]:
@@ -15,8 +15,8 @@ def by_modality(workspace: Workspace, archive: str | None = None) -> dict[str, F
 def test_every_archive_s_features_with_what_takes_them(workspace: Workspace) -> None:
     made.archive(workspace)
     made.archive(workspace, name="other", modalities=("text",))
-    bundle = model(workspace, "sdt-one", modalities=("text", "audio"))
-    model(workspace, "sdt-two", modalities=("text",))
+    bundle = promoted_model(workspace, "sdt-one", modalities=("text", "audio"))
+    promoted_model(workspace, "sdt-two", modalities=("text",))
     assert [found.place[:2] for found in feature_sets(workspace)] == [
         ("made", "audio"), ("made", "text"), ("made", "visual"), ("other", "text")
     ]  # fmt: skip

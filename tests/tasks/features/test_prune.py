@@ -9,8 +9,8 @@ from tasks.features.reader import read_shard
 from tasks.storage.manifest import MANIFEST
 from tasks.storage.workspace import Workspace
 from tests.fixtures import archives as made
-from tests.tasks.label.test_stage import model
-from tests.tasks.training.test_splits import folders
+from tests.fixtures.archives import feature_folders
+from tests.fixtures.models import promoted_model
 
 
 def folder_of(workspace: Workspace, modality: str, archive: str = "made") -> str:
@@ -43,14 +43,14 @@ def test_superseded_files_and_what_a_gone_archive_had_go_and_nothing_else(worksp
 
 def test_what_a_model_takes_stays_unless_it_is_named(workspace: Workspace) -> None:
     archive = made.archive(workspace)
-    bundle = model(workspace, modalities=("text", "audio"))
+    bundle = promoted_model(workspace, modalities=("text", "audio"))
     needed = {folder_of(workspace, modality) for modality in ("text", "audio")}
     (unused,) = plan_prune(workspace, unused=True)
     assert unused.folder == folder_of(workspace, "visual") and unused.why == "no model takes them"
     prune(workspace, [unused])
     assert left(workspace) == needed
     for shard in archive.shards:
-        read_shard(workspace, shard, folders()[:2], made.EMOTIONS)
+        read_shard(workspace, shard, feature_folders()[:2], made.EMOTIONS)
     text = bundle.features["text"].fingerprint
     (named,) = plan_prune(workspace, extractors=[text])
     assert named.whole and named.why == "named, and taken by sdt-made"

@@ -10,13 +10,13 @@ from tasks.features.reader import FeatureFolder, ShardFeatures, read_shard
 from tasks.storage.manifest import ShardRecord
 from tasks.storage.workspace import Workspace
 from tests.fixtures import archives as made
-from tests.tasks.training.test_splits import folders
+from tests.fixtures.archives import feature_folders
 
 
 def test_vectors_and_gaps_come_back_in_the_order_of_the_utterances(workspace: Workspace) -> None:
     shard = made.archive(workspace, missing=0.3).shards[1]
-    found = read_shard(workspace, shard, folders(), made.EMOTIONS)
-    for m, folder in enumerate(folders()):
+    found = read_shard(workspace, shard, feature_folders(), made.EMOTIONS)
+    for m, folder in enumerate(feature_folders()):
         table = pl.from_arrow(workspace.read_table(features_path(str(folder.folder), shard)))
         assert found.conversations.present[m].tolist() == table["vector"].is_not_null().to_list()
         for row, vector in enumerate(table["vector"]):
@@ -28,7 +28,7 @@ def test_vectors_and_gaps_come_back_in_the_order_of_the_utterances(workspace: Wo
 
 def test_labels_speakers_and_conversations(workspace: Workspace) -> None:
     shard = made.archive(workspace).shards[0]
-    found = read_shard(workspace, shard, folders(), ("joy", "anger"))
+    found = read_shard(workspace, shard, feature_folders(), ("joy", "anger"))
     emotions = found.utterances["emotion"].to_list()
     assert found.conversations.label.tolist() == [{"joy": 0, "anger": 1}.get(name, -1) for name in emotions]
     for begin, end in zip(found.conversations.offset, found.conversations.offset[1:], strict=False):
@@ -41,7 +41,7 @@ def test_labels_speakers_and_conversations(workspace: Workspace) -> None:
 def test_a_modality_that_the_archive_has_not_is_absent_everywhere(workspace: Workspace) -> None:
     shard = made.archive(workspace, modalities=("text",)).shards[0]
     absent = FeatureFolder("audio", 88, None)
-    found = read_shard(workspace, shard, [folders()[0], absent], made.EMOTIONS)
+    found = read_shard(workspace, shard, [feature_folders()[0], absent], made.EMOTIONS)
     assert not found.conversations.present[1].any() and found.conversations.features["audio"].shape[1] == 88
 
 
@@ -53,7 +53,7 @@ def test_of_chosen_conversations_alone_the_same_is_read_as_of_the_whole(workspac
     names = pl.read_parquet(workspace.path(shard.path))["conversation_id"].unique().sort().to_list()
     for wanted in ([], names[::every], names[-1:], names[1:3]):
         asked = shard_part(workspace, shard, wanted)
-        whole = read_shard(workspace, shard, folders(), made.EMOTIONS)
+        whole = read_shard(workspace, shard, feature_folders(), made.EMOTIONS)
         rows = whole.utterances["conversation_id"].is_in(wanted)
         assert asked.utterances.equals(whole.utterances.filter(rows))
         kept = rows.to_numpy()
@@ -70,7 +70,7 @@ def test_row_groups_that_hold_none_of_the_chosen_are_not_read(workspace: Workspa
     shard = made.archive(workspace).shards[0]
     cut_into_groups(workspace, shard, rows=4)
     names = pl.read_parquet(workspace.path(shard.path))["conversation_id"]
-    for folder in folders():
+    for folder in feature_folders():
         path = Path(workspace.path(features_path(str(folder.folder), shard)))
         with workspace.parquet(features_path(str(folder.folder), shard)) as file:
             column = file.metadata.row_group(file.num_row_groups - 1).column(2)
@@ -80,24 +80,28 @@ def test_row_groups_that_hold_none_of_the_chosen_are_not_read(workspace: Workspa
         path.write_bytes(content)
     assert shard_part(workspace, shard, [names[0]]).conversations.present.any()
     with pytest.raises(OSError):
-        read_shard(workspace, shard, folders(), made.EMOTIONS)
+        read_shard(workspace, shard, feature_folders(), made.EMOTIONS)
 
 
 def shard_part(workspace: Workspace, shard: ShardRecord, names: list[str]) -> ShardFeatures:
     return read_shard(
-        workspace, shard, folders(), made.EMOTIONS, lambda utterances: utterances["conversation_id"].is_in(names)
+        workspace,
+        shard,
+        feature_folders(),
+        made.EMOTIONS,
+        lambda utterances: utterances["conversation_id"].is_in(names),
     )
 
 
 def cut_into_groups(workspace: Workspace, shard: ShardRecord, rows: int) -> None:
-    for folder in folders():
+    for folder in feature_folders():
         path = features_path(str(folder.folder), shard)
         workspace.write_table(path, workspace.read_table(path), rows)
 
 
 def test_features_of_other_utterances_are_refused_by_name(workspace: Workspace) -> None:
     archive = made.archive(workspace)
-    text = folders()[0]
+    text = feature_folders()[0]
     wrong = workspace.read_table(features_path(str(text.folder), archive.shards[1]))
     workspace.write_table(features_path(str(text.folder), archive.shards[0]), wrong)
     with pytest.raises(WorkflowError, match=r"holds other utterances than .*part-00000"):

@@ -25,13 +25,12 @@ from tasks.finetuning.plan import encoder_name
 from tasks.finetuning.worker import build_finetuner, finetune_epoch, finetune_worker
 from tasks.label.stage import label
 from tasks.registry.encoders import EncoderDescription, base_files, find_encoder
-from tasks.storage.lease import Lease, lease
+from tasks.storage.lease import lease
 from tasks.storage.workspace import Workspace
 from tasks.training.train import train
 from tests.fixtures import conversations as made_conversations
-from tests.fixtures.encoders import spoken_archive, tiny_encoder
-from tests.tasks.finetuning.test_worker import planned
-from tests.tasks.training.test_train import lost
+from tests.fixtures.encoders.finetuned import spoken_archive, tiny_encoder
+from tests.fixtures.finetuning import planned
 
 pytestmark = [pytest.mark.usefixtures("ray_session"), pytest.mark.slow]
 
@@ -109,11 +108,9 @@ def test_an_encoder_that_a_living_run_makes_is_left_to_it(workspace: Workspace, 
     assert workspace.files("encoders") == []
 
 
-def test_a_run_whose_lease_another_took_trains_no_further_fold(
-    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("lost_lease")
+def test_a_run_whose_lease_another_took_trains_no_further_fold(workspace: Workspace, tmp_path: Path) -> None:
     spoken_archive(workspace, conversations=5)
-    monkeypatch.setattr(Lease, "check", lost)
     with pytest.raises(WorkflowError, match="another took over"):
         finetune(config(workspace, tiny_encoder(tmp_path / "tiny")))
     assert all("/base/" in path for path in workspace.files("encoders"))

@@ -11,7 +11,7 @@ from tasks.errors import WorkflowError
 from tasks.finetuning.plan import check_length, encoder_name, placed
 from tasks.registry.encoders import base_files
 from tasks.storage.workspace import Workspace
-from tests.fixtures.encoders import spoken_archive, tiny_encoder
+from tests.fixtures.encoders.finetuned import spoken_archive, tiny_encoder
 
 
 @pytest.mark.usefixtures("ray_session")

@@ -1,7 +1,6 @@
 """One worker's fine-tuning, in this process: what it reads, and that its steps are a function of seed and state."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -16,28 +15,14 @@ from sdt_model.trainer import NonFiniteLoss
 from tasks.archive.layout import features_folder, features_path
 from tasks.archive.manifests import read_archive
 from tasks.archive.schema import KEY
-from tasks.config.stages import Resources
-from tasks.config.training import FinetuneConfig
 from tasks.errors import WorkflowError
 from tasks.extractors.base import Extracted
 from tasks.features.reader import FeatureFolder
 from tasks.features.table import feature_rows
-from tasks.finetuning.plan import plan_finetuning
 from tasks.finetuning.worker import FinetunePlan, build_finetuner, finetune_epoch, gather_texts
-from tasks.registry.encoders import base_files, base_folder, put_folder
 from tasks.storage.workspace import Workspace
-from tests.fixtures.encoders import spoken_archive, tiny_encoder
-
-
-def planned(workspace: Workspace, encoder: str, **more: Any) -> FinetunePlan:
-    settings = {"epochs": 2, "learning_rate": 5e-3, "batch_utterances": 8, "max_tokens": 32} | more
-    config = FinetuneConfig(
-        workspace=workspace.url, archive="spoken", encoder=encoder, resources=Resources(cpus=1), **settings
-    )
-    folder = base_folder(encoder)
-    plan = plan_finetuning(workspace, read_archive(workspace, "spoken"), config, "planned")
-    put_folder(workspace, plan.base, folder, list(base_files(folder)))
-    return plan
+from tests.fixtures.encoders.finetuned import spoken_archive, tiny_encoder
+from tests.fixtures.finetuning import planned
 
 
 @pytest.fixture

@@ -24,8 +24,7 @@ from tasks.storage.workspace import Workspace
 from tasks.training.train import plan_training, train
 from tests.fixtures import archives as made
 from tests.fixtures import conversations as made_conversations
-from tests.fixtures.pickles import DIMS, fields, write
-from tests.tasks.sources.pickles.test_unpickler import Hostile
+from tests.fixtures.pickles import DIMS, Hostile, fields, write
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 

@@ -8,12 +8,10 @@ import pytest
 
 from tasks.archive.facts import UtteranceShardFacts
 from tasks.archive.layout import archive_manifest_path
-from tasks.config.stages import IngestConfig
 from tasks.errors import WorkflowError
-from tasks.ingest.stage import ingest
-from tasks.storage.manifest import Manifest
 from tasks.storage.workspace import Workspace
-from tests.tasks.sources.test_meld import release
+from tests.fixtures.ingested import ingest_source, read_archive
+from tests.fixtures.meld import release
 
 MELD = Path(__file__).parents[4] / "shared" / "data" / "meld"
 
@@ -30,15 +28,6 @@ def rows(count: int, turns: int = 5) -> list[dict]:
     return sorted(found, key=lambda row: row["text"][::-1])
 
 
-def run(workspace: Workspace, path: Path, kind: str = "table", **config: object) -> Manifest:
-    return ingest(IngestConfig(workspace=workspace.url, archive="a", kind=kind, path=str(path), **config))
-
-
-def read(workspace: Workspace, what: str) -> pl.DataFrame:
-    files = [workspace.path(p) for p in workspace.files(f"archives/a/{what}")]
-    return pl.concat([pl.read_parquet(file) for file in files]) if files else pl.DataFrame()
-
-
 def write(path: Path, rows: list[dict]) -> Path:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
@@ -46,7 +35,7 @@ def write(path: Path, rows: list[dict]) -> Path:
 
 @ray
 def test_whole_conversations_sorted_and_nothing_lost(workspace: Workspace, tmp_path: Path) -> None:
-    manifest = run(workspace, write(tmp_path / "x.jsonl", rows(30)), shards=6)
+    manifest = ingest_source(workspace, write(tmp_path / "x.jsonl", rows(30)), shards=6)
     shards = [pl.read_parquet(workspace.path(shard.path)) for shard in manifest.shards]
     assert len(shards) == 6 and sum(map(len, shards)) == manifest.rows == 150
     homes = [set(shard["conversation_id"]) for shard in shards]
@@ -69,7 +58,7 @@ def test_the_same_rows_from_every_format_give_the_same_utterances(workspace: Wor
     frame.write_parquet(tmp_path / "x.parquet")
     frame.write_ndjson(tmp_path / "x.jsonl")
     for ending in ("csv", "parquet", "jsonl"):
-        manifest = run(workspace, tmp_path / f"x.{ending}", shards=2)
+        manifest = ingest_source(workspace, tmp_path / f"x.{ending}", shards=2)
         found.append(pl.concat([pl.read_parquet(workspace.path(shard.path)) for shard in manifest.shards]))
     assert found[0].equals(found[1]) and found[0].equals(found[2]) and len(found[0]) == 45
 
@@ -80,8 +69,8 @@ def test_rejected_rows_are_kept_with_file_row_and_reason(workspace: Workspace, t
     bad = [{"turn": 1, "text": "x"}, {"conversation_id": "c", "turn": "z", "text": "x"}, good[0] | {"text": "again"}]
     write(tmp_path / "one.jsonl", good)
     write(tmp_path / "two.jsonl", [good[1] | {"conversation_id": "new"}, *bad])
-    manifest = run(workspace, tmp_path)
-    rejected = read(workspace, "rejected").sort("row")
+    manifest = ingest_source(workspace, tmp_path)
+    rejected = read_archive(workspace, "rejected").sort("row")
     assert manifest.counts["accepted"] == 5 and manifest.counts["rejected"] == 3
     assert rejected["file"].to_list() == ["two.jsonl"] * 3 and rejected["row"].to_list() == [2, 3, 4]
     assert rejected["reason"].to_list() == [
@@ -93,19 +82,19 @@ def test_rejected_rows_are_kept_with_file_row_and_reason(workspace: Workspace, t
 @ray
 def test_running_again_does_nothing_and_a_lost_shard_comes_back_the_same(workspace: Workspace, tmp_path: Path) -> None:
     path = write(tmp_path / "x.jsonl", rows(20))
-    first = run(workspace, path)
+    first = ingest_source(workspace, path)
     before = {name: workspace.read_bytes(name) for name in workspace.files("archives")}
-    assert run(workspace, path) == first
+    assert ingest_source(workspace, path) == first
     workspace.remove(archive_manifest_path("a"))
     workspace.remove(first.shards[2].path)
-    assert run(workspace, path) == first
+    assert ingest_source(workspace, path) == first
     assert {name: workspace.read_bytes(name) for name in workspace.files("archives")} == before
 
 
 @ray
 def test_a_changed_source_makes_the_archive_anew(workspace: Workspace, tmp_path: Path) -> None:
-    first = run(workspace, write(tmp_path / "x.jsonl", rows(5)))
-    second = run(workspace, write(tmp_path / "x.jsonl", rows(6)))
+    first = ingest_source(workspace, write(tmp_path / "x.jsonl", rows(5)))
+    second = ingest_source(workspace, write(tmp_path / "x.jsonl", rows(6)))
     assert first.fingerprint != second.fingerprint and second.rows == 30
 
 
@@ -113,13 +102,13 @@ def test_a_changed_source_makes_the_archive_anew(workspace: Workspace, tmp_path:
 def test_a_source_of_another_format_fails_before_anything_is_written(workspace: Workspace, tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_bytes(b"\x89PNG\r\n")
     with pytest.raises(WorkflowError, match="the header lacks conversation_id"):
-        run(workspace, tmp_path / "x.csv")
+        ingest_source(workspace, tmp_path / "x.csv")
     assert not workspace.exists(archive_manifest_path("a"))
 
 
 @ray
 def test_meld(workspace: Workspace, tmp_path: Path) -> None:
-    manifest = run(workspace, release(tmp_path), kind="meld")
+    manifest = ingest_source(workspace, release(tmp_path), kind="meld")
     assert manifest.rows == 12 and manifest.counts["labelled"] == 12
     assert {split for shard in manifest.shards for split in UtteranceShardFacts.of(shard).splits} == {
         "train",
@@ -132,6 +121,6 @@ def test_meld(workspace: Workspace, tmp_path: Path) -> None:
 @pytest.mark.shared
 @pytest.mark.skipif(not MELD.is_dir(), reason="the MELD transcripts are not beside the checkout")
 def test_the_whole_of_meld(workspace: Workspace) -> None:
-    manifest = run(workspace, MELD, kind="meld")
+    manifest = ingest_source(workspace, MELD, kind="meld")
     assert manifest.counts["accepted"] == 13_708 and manifest.counts["rejected"] == 0
     assert sum(UtteranceShardFacts.of(shard).conversations for shard in manifest.shards) == 1_432

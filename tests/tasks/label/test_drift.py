@@ -8,7 +8,7 @@ from tasks.archive.facts import LabelFacts
 from tasks.config.date_range import UNDATED, DateRange
 from tasks.label.drift import DRIFT_STATISTICS, Counts, Drift, DriftStatistic, drifts, population_stability_index
 from tasks.storage.manifest import Manifest, ShardRecord
-from tests.sdt_model.test_bundle import bundle
+from tests.fixtures.models import bundle
 
 COUNTS = st.dictionaries(st.sampled_from("abcde"), st.integers(0, 10**6), min_size=1)
 

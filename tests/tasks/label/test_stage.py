@@ -7,7 +7,6 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from sdt_model.bundle import Bundle, FeatureSource
 from sdt_model.weights import new_network, to_files
 from tasks.archive.layout import day_manifest, day_of
 from tasks.archive.leases import labels_of
@@ -16,25 +15,13 @@ from tasks.config.stages import LabelConfig
 from tasks.errors import WorkflowError
 from tasks.label.report import LabelReport
 from tasks.label.stage import existing_labels, label
-from tasks.registry.models import promote, read_network, write_bundle
+from tasks.registry.models import read_network, write_bundle
 from tasks.storage.lease import lease
 from tasks.storage.workspace import Workspace
 from tests.fixtures import archives as made
-from tests.fixtures import conversations as made_conversations
+from tests.fixtures.models import promoted_model
 
 pytestmark = pytest.mark.usefixtures("ray_session")
-
-
-def model(workspace: Workspace, model_id: str = "sdt-made", modalities: tuple = made.MODALITIES) -> Bundle:
-    specs = [made.extractor_spec(modality, made.ExtractorNames().of(modality)) for modality in modalities]
-    sources = {s.modality: FeatureSource(extractor=s.name, fingerprint=s.fingerprint, dim=s.dim) for s in specs}
-    bundle = Bundle(
-        model_id=model_id, emotions=made.EMOTIONS, features=sources, training=made_conversations.training(),
-        archive="made", data_fingerprint="0" * 16, metrics={},
-    )  # fmt: skip
-    write_bundle(workspace, model_id, to_files(bundle, new_network(bundle)))
-    promote(workspace, model_id)
-    return bundle
 
 
 def run(workspace: Workspace, **config: object) -> LabelReport:
@@ -51,7 +38,7 @@ def rows(workspace: Workspace) -> pl.DataFrame:
 
 
 def test_one_row_for_each_utterance_with_its_status(workspace: Workspace) -> None:
-    archive, bundle = made.archive(workspace, missing=0.4), model(workspace)
+    archive, bundle = made.archive(workspace, missing=0.4), promoted_model(workspace)
     report, found = run(workspace), rows(workspace)
     keys = pl.concat([pl.read_parquet(workspace.path(shard.path)) for shard in archive.shards])
     assert found.select("conversation_id", "turn").equals(
@@ -69,7 +56,7 @@ def test_one_row_for_each_utterance_with_its_status(workspace: Workspace) -> Non
 
 def test_what_a_row_says(workspace: Workspace) -> None:
     made.archive(workspace, missing=0.4)
-    model(workspace)
+    promoted_model(workspace)
     run(workspace)
     found = rows(workspace)
     labelled, failed = found.filter(pl.col("status") != "failed"), found.filter(pl.col("status") == "failed")
@@ -90,7 +77,7 @@ def test_what_a_row_says(workspace: Workspace) -> None:
 
 def test_confidence_is_calibrated_and_emotions_stay(workspace: Workspace) -> None:
     made.archive(workspace)
-    bundle = model(workspace)
+    bundle = promoted_model(workspace)
     run(workspace)
     before = rows(workspace)
     warm = bundle.model_copy(update={"model_id": "sdt-warm", "calibration_temperature": 2.0})
@@ -104,7 +91,7 @@ def test_confidence_is_calibrated_and_emotions_stay(workspace: Workspace) -> Non
 
 def test_a_folder_for_each_day_by_when_the_conversation_began(workspace: Workspace) -> None:
     made.archive(workspace)
-    model(workspace)
+    promoted_model(workspace)
     run(workspace)
     days = {day_of(path).day for path in workspace.files("labels/made")}
     assert days == {"2026-03-01", "2026-03-02", UNDATED}
@@ -113,7 +100,7 @@ def test_a_folder_for_each_day_by_when_the_conversation_began(workspace: Workspa
 
 def test_running_again_changes_nothing_and_a_lost_shard_comes_back_the_same(workspace: Workspace) -> None:
     made.archive(workspace)
-    model(workspace)
+    promoted_model(workspace)
     first = run(workspace)
     before = {path: workspace.read_bytes(path) for path in workspace.files("labels")}
     assert run(workspace) == existing(workspace) == first.model_copy(update={"made": ()})
@@ -127,7 +114,7 @@ def test_running_again_changes_nothing_and_a_lost_shard_comes_back_the_same(work
 
 def test_labels_do_not_depend_on_workers_or_batches(workspace: Workspace) -> None:
     made.archive(workspace)
-    model(workspace)
+    promoted_model(workspace)
     run(workspace, workers=1)
     one = rows(workspace)
     run(workspace, workers=2, batch_utterances=5)
@@ -140,23 +127,23 @@ def test_labels_do_not_depend_on_workers_or_batches(workspace: Workspace) -> Non
 
 def test_a_new_model_replaces_the_labels_of_the_old(workspace: Workspace) -> None:
     archive = made.archive(workspace)
-    model(workspace)
+    promoted_model(workspace)
     run(workspace)
-    model(workspace, "sdt-newer")
+    promoted_model(workspace, "sdt-newer")
     run(workspace)
     assert set(rows(workspace)["model_id"]) == {"sdt-newer"} and len(rows(workspace)) == archive.rows
 
 
 def test_a_modality_the_archive_has_not_is_absent(workspace: Workspace) -> None:
     made.archive(workspace, modalities=("text",), missing=0.2)
-    model(workspace)
+    promoted_model(workspace)
     report = run(workspace)
     assert report.ok == 0 and report.degraded > 0 and report.failed > 0
 
 
 def test_features_of_another_extractor_are_refused_and_both_are_named(workspace: Workspace) -> None:
     made.archive(workspace)
-    bundle = model(workspace)
+    bundle = promoted_model(workspace)
     text = bundle.features["text"].model_copy(update={"fingerprint": "another"})
     changed = bundle.model_copy(update={"model_id": "sdt-other", "features": {**bundle.features, "text": text}})
     write_bundle(workspace, "sdt-other", to_files(changed, new_network(changed)))
@@ -177,7 +164,7 @@ def folders(workspace: Workspace) -> set[str]:
 def test_day_by_day_gives_the_rows_of_all_at_once(workspace: Workspace, tmp_path: Path) -> None:
     apart, at_once = workspace, Workspace(str(tmp_path / "at-once"))
     made.archive(apart)
-    model(apart)
+    promoted_model(apart)
     shutil.copytree(apart.url, at_once.url)
     report = run(apart, since=SECOND, until=SECOND)
     assert folders(apart) == {SECOND} and list(report.days) == [SECOND] and report.days[SECOND] == report.rows > 0
@@ -189,11 +176,11 @@ def test_day_by_day_gives_the_rows_of_all_at_once(workspace: Workspace, tmp_path
 
 def test_an_archive_that_grows_keeps_the_labels_of_the_other_days(workspace: Workspace) -> None:
     made.archive(workspace, conversations=36)
-    model(workspace)
+    promoted_model(workspace)
     run(workspace)
     before = {path: workspace.read_bytes(path) for path in workspace.files("labels")}
     made.archive(workspace, conversations=37)  # one more on the first day
-    model(workspace, "sdt-newer")
+    promoted_model(workspace, "sdt-newer")
     report = run(workspace, since=SECOND, until=SECOND, model="sdt-made")
     assert report.made == () and report.outdated == {FIRST: "its conversations changed"}
     assert {path: workspace.read_bytes(path) for path in workspace.files("labels")} == before
@@ -207,7 +194,7 @@ def test_an_archive_that_grows_keeps_the_labels_of_the_other_days(workspace: Wor
 
 def test_a_day_without_conversations_is_no_fault_and_loses_its_labels(workspace: Workspace) -> None:
     made.archive(workspace)
-    model(workspace)
+    promoted_model(workspace)
     run(workspace, since=FIRST, until=SECOND)
     made.archive(workspace, conversations=1)  # of the first day
     elsewhere = run(workspace, since="2026-03-03", until="2026-03-03")
@@ -223,7 +210,7 @@ def test_a_day_without_conversations_is_no_fault_and_loses_its_labels(workspace:
 
 def test_what_a_killed_run_left_beside_the_current_labels_is_removed(workspace: Workspace) -> None:
     made.archive(workspace)
-    model(workspace)
+    promoted_model(workspace)
     run(workspace, since=FIRST, until=FIRST)
     before = workspace.files("labels")
     workspace.write_bytes(f"labels/made/date={FIRST}/part-00000-0123456789abcdef.parquet", b"")
@@ -234,7 +221,7 @@ def test_what_a_killed_run_left_beside_the_current_labels_is_removed(workspace: 
 
 def test_days_that_another_run_labels_are_left_to_it(workspace: Workspace) -> None:
     made.archive(workspace)
-    model(workspace)
+    promoted_model(workspace)
     both = DateRange(since=date(2026, 3, 1), until=date(2026, 3, 2))
     with (
         lease(workspace, labels_of("made", both), 8.0, "other"),

@@ -8,7 +8,7 @@ from tasks.label.stage import label
 from tasks.maintenance.prune import plan_workspace_prune
 from tasks.storage.workspace import Workspace
 from tests.fixtures import archives as made
-from tests.tasks.label.test_stage import model
+from tests.fixtures.models import promoted_model
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -28,7 +28,7 @@ UNFINISHED = (
 
 def test_leftovers_go_and_what_is_named_or_unfinished_stays(workspace: Workspace) -> None:
     made.archive(workspace)
-    model(workspace)
+    promoted_model(workspace)
     label(LabelConfig(workspace=workspace.url, archive="made"))
     for path in UNFINISHED:
         workspace.write_bytes(path, b"unfinished")

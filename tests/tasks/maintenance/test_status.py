@@ -4,13 +4,13 @@ from tasks.label.stage import label
 from tasks.maintenance.status import ArchiveStatus, workspace_status
 from tasks.storage.workspace import Workspace
 from tests.fixtures import archives as made
-from tests.tasks.label.test_stage import model
+from tests.fixtures.models import promoted_model
 
 
 def test_what_is_missing_until_everything_is_labelled(workspace: Workspace, ray_session: None) -> None:  # noqa: ARG001
     assert workspace_status(workspace) == []
     rows = made.archive(workspace, modalities=("text", "audio")).rows
-    model(workspace, modalities=("text",))
+    promoted_model(workspace, modalities=("text",))
     (before,) = workspace_status(workspace)
     assert before == ArchiveStatus(
         "made", rows, 3, 0, {"text": "there"}, (("sdt label made", "3 days, such as 2026-03-01: never labelled"),)
@@ -18,7 +18,7 @@ def test_what_is_missing_until_everything_is_labelled(workspace: Workspace, ray_
     label(LabelConfig(workspace=workspace.url, archive="made"))
     (after,) = workspace_status(workspace)
     assert (after.days, after.labelled, after.missing) == (3, 3, ())
-    model(workspace, "sdt-newer", ("text",))
+    promoted_model(workspace, "sdt-newer", ("text",))
     (newer,) = workspace_status(workspace)
     assert (newer.days, newer.labelled) == (3, 3)
     assert newer.missing == (("sdt label made", "3 days, such as 2026-03-01: labelled by sdt-made"),)
@@ -26,7 +26,7 @@ def test_what_is_missing_until_everything_is_labelled(workspace: Workspace, ray_
 
 def test_features_that_production_wants_and_are_not_there(workspace: Workspace) -> None:
     made.archive(workspace, modalities=("text",))
-    model(workspace)
+    promoted_model(workspace)
     workspace.write_json(
         archive_manifest_path("made"), workspace.read_json(archive_manifest_path("made")) | {"fingerprint": "new"}
     )
@@ -40,7 +40,7 @@ def test_without_a_model_it_is_trained_first_and_a_half_ingested_archive_is_brou
 ) -> None:
     made.archive(workspace)
     workspace.write_bytes("archives/half/utterances/f/part-00000.parquet", b"")
-    model(workspace)
+    promoted_model(workspace)
     workspace.remove(PRODUCTION)
     half, whole = workspace_status(workspace)
     assert half.utterances is None and half.missing[0][0] == "sdt ingest KIND PATH --archive half"

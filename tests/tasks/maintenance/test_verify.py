@@ -16,7 +16,7 @@ from tasks.ingest.stage import ingest
 from tasks.label.stage import label
 from tasks.maintenance.verify import VerifyReport, verify
 from tasks.storage.workspace import Workspace
-from tests.tasks.label.test_stage import model
+from tests.fixtures.models import promoted_model
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -41,7 +41,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> Path: 
     write(folder / "source.jsonl", 12)
     bring_in(workspace, folder / "source.jsonl")
     extract(ExtractConfig(workspace=workspace.url, archive="made"), "text")
-    model(workspace, modalities=("text",))
+    promoted_model(workspace, modalities=("text",))
     label(LabelConfig(workspace=workspace.url, archive="made"))
     return folder
 

@@ -7,7 +7,7 @@ import pytest
 from tasks.errors import WorkflowError
 from tasks.registry.encoders import base_files, base_folder, fold_of, local_folder, put_folder
 from tasks.storage.workspace import Workspace
-from tests.fixtures.encoders import tiny_encoder
+from tests.fixtures.encoders.finetuned import tiny_encoder
 
 
 @pytest.mark.parametrize("url", ["local", "memory://encoders-test"])

@@ -17,7 +17,7 @@ from tasks.registry.models import (
     write_bundle,
 )
 from tasks.storage.workspace import Workspace
-from tests.sdt_model.test_bundle import bundle
+from tests.fixtures.models import bundle
 
 
 @pytest.fixture

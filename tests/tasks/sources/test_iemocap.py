@@ -9,9 +9,8 @@ from tasks.extract.stage import extract
 from tasks.sources.registry import source
 from tasks.storage.workspace import Workspace
 from tasks.training.split_rule import split_rule
+from tests.fixtures.ingested import ingest_source, read_archive
 from tests.fixtures.media import sound, write_sound
-from tests.tasks.ingest.test_stage import read as read_archive
-from tests.tasks.ingest.test_stage import run
 
 TRANSCRIPT = """{d}_F000 [000.2500-001.0000]: Excuse me.
 {d}_M000 [001.2000-002.4000]: Do you have your forms?
@@ -105,7 +104,7 @@ def test_lines_that_cannot_be_used_are_rejected_and_the_rest_goes_on(workspace: 
         for line in ("F000\tneu", "Ses01F_impro01_F000\tang", "Ses01F_impro01_F777\tsad", "Ses01F_impro01_F001\tjoy"):
             file.write(f"[0.2500 - 1.0000]\t{line}\t[1.0, 1.0, 1.0]\n")
         file.write("[0.2500\n")
-    manifest = run(workspace, tmp_path / "in", kind="iemocap")
+    manifest = ingest_source(workspace, tmp_path / "in", kind="iemocap")
     assert (manifest.counts["rows_in"], manifest.rows, manifest.counts["labelled"]) == (11, 4, 2)
     assert sorted(read_archive(workspace, "rejected")["reason"]) == [
         "evaluation: F000 is not in the transcription",
@@ -129,9 +128,9 @@ def test_an_evaluation_that_cannot_be_read_costs_the_annotations_alone(tmp_path:
 @pytest.mark.usefixtures("ray_session")
 def test_other_evaluations_make_the_archive_anew(workspace: Workspace, tmp_path: Path) -> None:
     folder = release(tmp_path / "in", (1,))
-    assert run(workspace, folder, kind="iemocap").counts["labelled"] == 2
+    assert ingest_source(workspace, folder, kind="iemocap").counts["labelled"] == 2
     (folder / "Session1" / "dialog" / "EmoEvaluation" / "Ses01F_impro01.txt").write_text("")
-    assert run(workspace, folder, kind="iemocap").counts["labelled"] == 0
+    assert ingest_source(workspace, folder, kind="iemocap").counts["labelled"] == 0
 
 
 @pytest.mark.usefixtures("ray_session")
@@ -139,7 +138,7 @@ def test_extract_finds_the_recordings_and_training_finds_its_splits(workspace: W
     folder = release(tmp_path / "in", media=("wav",))
     for path in sorted(folder.glob("Session*/dialog/wav/*.wav")):
         write_sound(path, sound(4.0, channels=2))
-    manifest = run(workspace, folder, kind="iemocap")
+    manifest = ingest_source(workspace, folder, kind="iemocap")
     rule = split_rule(manifest, 0.1, 0.1)
     assert rule.dev_from_train and rule.split("Ses05F_impro01", "test") == "test"
     config = ExtractConfig(workspace=workspace.url, archive="a", extractors=ExtractorNames())

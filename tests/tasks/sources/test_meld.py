@@ -5,17 +5,7 @@ import pytest
 
 from tasks.errors import WorkflowError
 from tasks.sources.registry import source
-
-HEADER = "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID,Season,Episode,StartTime,EndTime\n"
-ROW = '{n},"Well, {split} {n}",Ross,Joy,positive,{d},{u},1,2,"00:00:01,000","00:00:02,000"\n'
-
-
-def release(folder: Path, splits: tuple[str, ...] = ("train", "dev", "test")) -> Path:
-    """Files of the release's shape."""
-    for split in splits:
-        rows = [ROW.format(n=n, split=split, d=n // 2, u=3 * (n % 2)) for n in range(4)]
-        (folder / f"{split}_sent_emo.csv").write_text(HEADER + "".join(rows))
-    return folder
+from tests.fixtures.meld import HEADER, release
 
 
 def read(folder: Path, media: Path | None = None) -> pl.DataFrame:

@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 
 from tasks.sources.registry import source
 from tasks.storage.workspace import Workspace
-from tests.tasks.ingest.test_stage import read as read_archive
-from tests.tasks.ingest.test_stage import run
+from tests.fixtures.ingested import ingest_source, read_archive
 
 SRT = """1
 00:00:01,000 --> 00:00:02,500
@@ -104,7 +103,7 @@ def test_a_cue_that_cannot_be_read_is_rejected_and_the_rest_goes_on(workspace: W
         good % 2,
     ]
     (tmp_path / "talk.srt").write_bytes(b"\n\n".join(cues))
-    manifest = run(workspace, tmp_path / "talk.srt", kind="srt")
+    manifest = ingest_source(workspace, tmp_path / "talk.srt", kind="srt")
     assert (manifest.counts["rows_in"], manifest.rows) == (8, 2)
     rejected = read_archive(workspace, "rejected").sort("row")
     assert rejected["row"].to_list() == [2, 3, 4, 5, 6, 7]

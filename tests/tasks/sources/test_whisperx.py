@@ -8,8 +8,7 @@ import pytest
 from tasks.errors import WorkflowError
 from tasks.sources.registry import source
 from tasks.storage.workspace import Workspace
-from tests.tasks.ingest.test_stage import read as read_archive
-from tests.tasks.ingest.test_stage import run
+from tests.fixtures.ingested import ingest_source, read_archive
 
 
 def segment(begin: float, said: str, who: str | None = "SPEAKER_00", **more: Any) -> dict[str, Any]:
@@ -70,7 +69,7 @@ ODD: list[tuple[Any, str]] = [
 @pytest.mark.usefixtures("ray_session")
 def test_segments_that_cannot_be_used_are_rejected_and_the_rest_goes_on(workspace: Workspace, tmp_path: Path) -> None:
     write(tmp_path / "a.json", segment(0, "first"), *(odd for odd, _ in ODD), segment(5, "last"))
-    manifest = run(workspace, tmp_path / "a.json", kind="whisperx")
+    manifest = ingest_source(workspace, tmp_path / "a.json", kind="whisperx")
     assert (manifest.counts["rows_in"], manifest.rows) == (len(ODD) + 2, 2)
     rejected = read_archive(workspace, "rejected").sort("row")
     assert rejected["reason"].to_list() == [reason for _, reason in ODD]
@@ -100,16 +99,16 @@ def test_a_file_that_cannot_be_read_costs_itself_alone(tmp_path: Path, content: 
 @pytest.mark.usefixtures("ray_session")
 def test_a_recording_that_comes_later_is_found(workspace: Workspace, tmp_path: Path) -> None:
     folder = write(tmp_path / "in" / "a.json", segment(0, "Hello")).parent
-    assert run(workspace, folder, kind="whisperx").counts["video"] == 0
+    assert ingest_source(workspace, folder, kind="whisperx").counts["video"] == 0
     (folder / "a.mp4").touch()
-    assert run(workspace, folder, kind="whisperx").counts["video"] == 1
+    assert ingest_source(workspace, folder, kind="whisperx").counts["video"] == 1
 
 
 @pytest.mark.usefixtures("ray_session")
 def test_many_small_files_are_scanned_in_their_order(workspace: Workspace, tmp_path: Path) -> None:
     for n in range(150):
         write(tmp_path / "in" / f"{n:03d}.json", segment(1, f"of {n}"), segment(0, "before"), None)
-    manifest = run(workspace, tmp_path / "in", kind="whisperx")
+    manifest = ingest_source(workspace, tmp_path / "in", kind="whisperx")
     assert (manifest.rows, manifest.counts["rejected"]) == (300, 150)
     found = read_archive(workspace, "utterances").sort("conversation_id", "turn")
     assert found["text"].to_list() == [text for n in range(150) for text in ("before", f"of {n}")]

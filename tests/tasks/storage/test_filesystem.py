@@ -12,8 +12,8 @@ from tasks.errors import StoreOut, WorkflowError
 from tasks.executor.shard import Shard, describe_shard
 from tasks.storage.filesystem import file_version, open_url, store_fault
 from tasks.storage.workspace import Workspace
-from tests.fixtures.gateway import Gateway
-from tests.fixtures.wire import Wire
+from tests.fixtures.services.gateway import Gateway
+from tests.fixtures.services.wire import Wire
 
 TABLE = pa.table({"n": [1, 2, 3]})
 

@@ -18,7 +18,7 @@ from tasks.training.train import plan_training
 from tasks.training.worker import build_trainer
 from tests.fixtures import archives as made
 from tests.fixtures import conversations as made_conversations
-from tests.tasks.label.test_stage import model
+from tests.fixtures.models import promoted_model
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -35,7 +35,7 @@ def original(tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> tup
     for number in range(6):
         trainer.epoch(number)
     write_bundle(workspace, plan.bundle.model_id, to_files(plan.bundle, trainer.plain))
-    model(workspace)
+    promoted_model(workspace)
     return workspace, plan.bundle
 
 

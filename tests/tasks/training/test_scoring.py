@@ -21,7 +21,7 @@ from tasks.training.scoring import score_models
 from tasks.training.split_rule import split_rule
 from tasks.training.splits import gather_splits
 from tests.fixtures import archives as made
-from tests.tasks.label.test_stage import model
+from tests.fixtures.models import promoted_model
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -30,7 +30,7 @@ def test_counts_are_those_of_the_predictions_with_the_other_modalities_gone(
     workspace: Workspace, tmp_path: Path
 ) -> None:
     archive = made.archive(workspace, missing=0.4)
-    bundle = model(workspace)
+    bundle = promoted_model(workspace)
     subsets: tuple[Subset, ...] = (("audio",), ("text", "audio"), ("text", "audio", "visual"))
     (scored,) = score_models([bundle], TrainConfig(workspace=workspace.url, archive="made"), subsets)
     folders = [
@@ -56,7 +56,7 @@ def test_counts_are_those_of_the_predictions_with_the_other_modalities_gone(
 
 def test_every_model_is_scored_once(workspace: Workspace) -> None:
     made.archive(workspace)
-    bundles = [model(workspace, "sdt-a"), model(workspace, "sdt-b", ("text",))]
+    bundles = [promoted_model(workspace, "sdt-a"), promoted_model(workspace, "sdt-b", ("text",))]
     config = TrainConfig(workspace=workspace.url, archive="made")
     first = score_models(bundles, config)
     before = {path: workspace.read_bytes(path) for path in workspace.files("evaluations")}
@@ -73,4 +73,4 @@ def test_without_a_test_split_there_is_nothing_to_score(workspace: Workspace) ->
     }
     config = TrainConfig(workspace=workspace.url, archive="made")
     with pytest.raises(StageFailed, match="no annotated conversation in its test split"):
-        score_models([model(workspace)], config)
+        score_models([promoted_model(workspace)], config)

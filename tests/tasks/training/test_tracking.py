@@ -10,7 +10,7 @@ from tasks.errors import WorkflowError
 from tasks.training import tracking
 from tasks.training.promotion import Promotion
 from tasks.training.tracking import track, tracked
-from tests.sdt_model.test_bundle import bundle
+from tests.fixtures.models import bundle
 
 PROMOTION = Promotion(promoted=True, why="it is better")
 

@@ -23,7 +23,7 @@ from tasks.archive.leases import making_of
 from tasks.config.training import TrainConfig
 from tasks.errors import WorkflowError
 from tasks.registry.models import production
-from tasks.storage.lease import Lease, lease
+from tasks.storage.lease import lease
 from tasks.storage.workspace import Workspace
 from tasks.training import train as train_module
 from tasks.training.train import plan_training, train
@@ -149,16 +149,12 @@ def test_a_model_that_a_living_run_trains_is_left_to_it(workspace: Workspace) ->
     assert workspace.files("models") == []
 
 
-def test_a_run_whose_lease_another_took_writes_no_model(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("lost_lease")
+def test_a_run_whose_lease_another_took_writes_no_model(workspace: Workspace) -> None:
     made.archive(workspace)
-    monkeypatch.setattr(Lease, "check", lost)
     with pytest.raises(WorkflowError, match="another took over"):
         train(config(workspace, made_conversations.training(epochs=1)))
     assert not [path for path in workspace.files("models") if not path.startswith("models/.runs/")]
-
-
-def lost(_: Lease) -> None:
-    raise WorkflowError("another took over")
 
 
 def test_a_non_finite_loss_stops_the_run_and_says_where(workspace: Workspace) -> None:

@@ -14,8 +14,8 @@ from tasks.extractors.audio.hf import HfAudio
 from tasks.extractors.base import Extracted
 from tasks.extractors.hf.options import AudioOptions
 from tasks.extractors.media.files import MediaRoot
+from tests.fixtures.encoders.pretrained import SPEECH, WIDTH, tiny_speech
 from tests.fixtures.media import sound, utterances, write_sound, write_video
-from tests.fixtures.tiny_models import SPEECH, WIDTH, tiny_speech
 
 ROWS: list[dict[str, object]] = [
     {"audio": "a.wav"}, {"audio": "a.wav", "start_s": 0.5, "end_s": 1.25}, {"audio": "none.wav"}, {"audio": "b.m4a"},

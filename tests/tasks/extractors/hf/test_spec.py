@@ -11,7 +11,7 @@ from tasks.extractors.base import ExtractorSpec
 from tasks.extractors.hf.options import TextOptions
 from tasks.extractors.hf.spec import Chosen
 from tasks.extractors.registry import extractor_spec
-from tests.fixtures.tiny_models import WIDTH, tiny_detector, tiny_resnet, tiny_speech, tiny_text, tiny_vit
+from tests.fixtures.encoders.pretrained import WIDTH, tiny_detector, tiny_resnet, tiny_speech, tiny_text, tiny_vit
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from tasks.extractors.media.files import MediaRoot
 from tasks.extractors.registry import extractor_spec
 from tasks.registry.encoders import fold_of
 from tasks.storage.workspace import Workspace
-from tests.fixtures.encoders import tiny_encoder, written_encoders
+from tests.fixtures.encoders.finetuned import tiny_encoder, written_encoders
 from tests.fixtures.media import utterances
 
 NOWHERE = MediaRoot("memory://none")

@@ -13,8 +13,8 @@ from tasks.extractors.hf.options import TextOptions
 from tasks.extractors.media.files import MediaRoot
 from tasks.extractors.registry import extractor_spec
 from tasks.extractors.text.hf import HfText
+from tests.fixtures.encoders.pretrained import WIDTH, tiny_text
 from tests.fixtures.media import utterances
-from tests.fixtures.tiny_models import WIDTH, tiny_text
 
 TEXTS = ["no", "", "what do you mean", "no", "a" * 40, "no way " * 30]
 

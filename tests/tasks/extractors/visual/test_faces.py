@@ -7,7 +7,7 @@ import pytest
 
 from tasks.errors import WorkflowError
 from tasks.extractors.visual.faces import FaceCrop, detector_file
-from tests.fixtures.tiny_models import FACE, tiny_detector
+from tests.fixtures.encoders.pretrained import FACE, tiny_detector
 
 
 @pytest.fixture(scope="module")

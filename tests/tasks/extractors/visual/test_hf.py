@@ -15,8 +15,8 @@ from tasks.extractors.media.files import MediaRoot
 from tasks.extractors.visual import hf as hf_visual
 from tasks.extractors.visual.hf import HfVisual
 from tests.fixtures import media as made
+from tests.fixtures.encoders.pretrained import FACE, WIDTH, tiny_detector, tiny_resnet, tiny_vit
 from tests.fixtures.media import utterances, write_sound, write_video
-from tests.fixtures.tiny_models import FACE, WIDTH, tiny_detector, tiny_resnet, tiny_vit
 
 ROWS: list[dict[str, object]] = [
     {"video": "x.mp4"}, {"video": "x.mp4", "start_s": 1.0, "end_s": 1.6}, {"video": "none.mp4"}, {"text": "only"},

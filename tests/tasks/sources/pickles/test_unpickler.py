@@ -6,7 +6,6 @@ import os
 import pickle
 import resource
 import struct
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +17,12 @@ from hypothesis import strategies as st
 from tasks.errors import WorkflowError
 from tasks.sources.base import SourceFile
 from tasks.sources.pickles.unpickler import unpickle
+from tests.fixtures.pickles import Hostile
 
 
 def read(path: Path, content: bytes) -> Any:
     path.write_bytes(content)
     return unpickle(SourceFile(str(path), path.name, len(content)))
-
-
-class Hostile:
-    """Pickled, it is a call."""
-
-    def __init__(self, call: Callable[..., Any], *arguments: Any) -> None:
-        self.call, self.arguments = call, arguments
-
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        return self.call, self.arguments
 
 
 @pytest.fixture
