@@ -13,7 +13,7 @@ import torch
 
 from sdt_model.config import MODALITIES, Modality, TrainingConfig
 from sdt_model.recipes import RECIPES
-from sdt_model.trainer import Trainer
+from sdt_model.training.trainer import Trainer
 from tasks.config.stages import Resources
 from tasks.config.training import TrainConfig
 from tasks.evaluation.seeds import spread

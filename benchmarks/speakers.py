@@ -15,7 +15,7 @@ import polars as pl
 from benchmarks.modalities import trained
 from sdt_model.conversations import Ints
 from sdt_model.recipes import RECIPES
-from sdt_model.trainer import Trainer
+from sdt_model.training.trainer import Trainer
 from tasks.archive.manifests import read_archive
 from tasks.config.training import TrainConfig
 from tasks.evaluation.seeds import spread

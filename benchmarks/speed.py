@@ -33,9 +33,9 @@ from sdt_model.config import (
 from sdt_model.conversations import Conversations
 from sdt_model.inference import InferenceSDT
 from sdt_model.model import SDT
-from sdt_model.objective import Objective
 from sdt_model.ops.malloc import keep_freed_memory
-from sdt_model.trainer import Splits, Trainer
+from sdt_model.training.objective import Objective
+from sdt_model.training.trainer import Splits, Trainer
 
 TEMPERATURE = 8.0
 _GEMM = (512, 1024, 6144)

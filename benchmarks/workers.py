@@ -19,9 +19,9 @@ from benchmarks.speed import training_config
 from benchmarks.workload import CLASSES, DIMS, batches, conversations
 from sdt_model.config import MODALITIES
 from sdt_model.model import SDT
-from sdt_model.objective import Objective
 from sdt_model.ops.malloc import keep_freed_memory
-from sdt_model.trainer import Splits, Trainer
+from sdt_model.training.objective import Objective
+from sdt_model.training.trainer import Splits, Trainer
 
 _PORT = 29_500
 

@@ -18,8 +18,8 @@ from sdt_model.ops.precision import prepare_precision, training_precision
 from sdt_model.text_encoder.encoder import TextEncoder
 from sdt_model.text_encoder.inputs import batches_by_tokens, pack_windows
 from sdt_model.text_encoder.windows import Window
-from sdt_model.trainer import NonFiniteLoss
-from sdt_model.training_state import OPTIMIZER, optimizer_tensors, pack_state, restore_optimizer, unpack_state
+from sdt_model.training.state import OPTIMIZER, optimizer_tensors, pack_state, restore_optimizer, unpack_state
+from sdt_model.training.trainer import NonFiniteLoss
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from ray.train.torch import TorchTrainer
 from ray.util.queue import Empty, Queue
 
 from sdt_model.ops.malloc import ONE_ARENA
-from sdt_model.trainer import NonFiniteLoss
+from sdt_model.training.trainer import NonFiniteLoss
 from tasks.config.stages import Resources
 from tasks.errors import WorkflowError
 from tasks.executor.capacity import cores_each, working_nodes

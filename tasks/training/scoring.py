@@ -20,7 +20,7 @@ from sdt_model.conversations import Conversations, Ints
 from sdt_model.inference import InferenceSDT
 from sdt_model.metrics.scores import conversation_confusions
 from sdt_model.predict import predict
-from sdt_model.trainer import EVALUATION_UTTERANCES
+from sdt_model.training.trainer import EVALUATION_UTTERANCES
 from tasks.archive.layout import scores_path
 from tasks.archive.manifests import read_archive
 from tasks.config.stages import StageConfig

@@ -16,7 +16,7 @@ from torch import Tensor
 from sdt_model.config import Modality
 from sdt_model.conversations import Conversations, Floats
 from sdt_model.moments import Moments
-from sdt_model.trainer import Splits
+from sdt_model.training.trainer import Splits
 from tasks.errors import WorkflowError
 from tasks.features.reader import FeatureFolder, ShardFeatures, read_shard
 from tasks.storage.manifest import Manifest

@@ -18,11 +18,11 @@ from sdt_model.bundle import Bundle
 from sdt_model.config import Frozen
 from sdt_model.metrics.calibration import Calibration, calibrate
 from sdt_model.model import SDT
-from sdt_model.objective import Objective
 from sdt_model.ops.malloc import keep_freed_memory
 from sdt_model.ops.precision import prepare_precision
 from sdt_model.predict import predict
-from sdt_model.trainer import EVALUATION_UTTERANCES, Trainer
+from sdt_model.training.objective import Objective
+from sdt_model.training.trainer import EVALUATION_UTTERANCES, Trainer
 from sdt_model.weights import new_network
 from tasks.archive.layout import features_folder
 from tasks.archive.manifests import read_archive

@@ -11,7 +11,7 @@ import torch
 from sdt_model.text_encoder.encoder import Tokenizer
 from sdt_model.text_encoder.inputs import pack_windows
 from sdt_model.text_encoder.trainer import Finetuner
-from sdt_model.trainer import NonFiniteLoss
+from sdt_model.training.trainer import NonFiniteLoss
 from tasks.archive.layout import features_folder, features_path
 from tasks.archive.manifests import read_archive
 from tasks.archive.schema import KEY

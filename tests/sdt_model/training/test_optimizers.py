@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from sdt_model.config import OptimConfig, OptimizerName, TrainingConfig
-from sdt_model.optimizers import OPTIMIZERS, build_optimizer
+from sdt_model.training.optimizers import OPTIMIZERS, build_optimizer
 from tasks.storage.manifest import fingerprint
 
 

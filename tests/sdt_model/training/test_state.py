@@ -7,7 +7,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.optim import SGD, Adagrad, Adam, AdamW, NAdam, Optimizer, RMSprop
 
-from sdt_model.training_state import optimizer_tensors, pack_state, restore_optimizer, unpack_state
+from sdt_model.training.state import optimizer_tensors, pack_state, restore_optimizer, unpack_state
 
 CHOICES: dict[str, Callable[[nn.Linear], Optimizer]] = {
     "Adam": lambda layer: Adam(layer.parameters(), lr=0.1, fused=True),

@@ -5,7 +5,7 @@ import torch
 from sdt_model.batch import pack
 from sdt_model.config import MODALITIES, ObjectiveConfig
 from sdt_model.conversations import Conversations
-from sdt_model.objective import Objective
+from sdt_model.training.objective import Objective
 from tests.fixtures import conversations as made
 from tests.fixtures.networks import network
 

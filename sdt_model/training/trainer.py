@@ -18,13 +18,13 @@ from sdt_model.batch import pack
 from sdt_model.config import TrainingConfig
 from sdt_model.conversations import Conversations
 from sdt_model.metrics.counter import ConfusionCount
-from sdt_model.modality_dropout import drop_modalities
 from sdt_model.model import SDT, Output
-from sdt_model.objective import Objective
 from sdt_model.ops.precision import training_precision, uses_bf16_matmul
-from sdt_model.optimizers import build_optimizer
 from sdt_model.sampling import cut, scoring_batches, training_batches
-from sdt_model.training_state import OPTIMIZER, optimizer_tensors, pack_state, restore_optimizer, unpack_state
+from sdt_model.training.modality_dropout import drop_modalities
+from sdt_model.training.objective import Objective
+from sdt_model.training.optimizers import build_optimizer
+from sdt_model.training.state import OPTIMIZER, optimizer_tensors, pack_state, restore_optimizer, unpack_state
 
 EVALUATION_UTTERANCES = 2048
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from sdt_model.modality_dropout import drop_modalities
+from sdt_model.training.modality_dropout import drop_modalities
 
 
 @given(

@@ -6,8 +6,8 @@ import torch
 
 from sdt_model.config import MODALITIES, TrainingConfig
 from sdt_model.model import SDT
-from sdt_model.objective import Objective
-from sdt_model.trainer import NonFiniteLoss, Splits, Trainer
+from sdt_model.training.objective import Objective
+from sdt_model.training.trainer import NonFiniteLoss, Splits, Trainer
 from tests.fixtures import conversations as made
 
 
