@@ -15,9 +15,9 @@ import torch
 from ray.train import RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer, get_device, prepare_model
 
-from sdt_model import trainer as trainer_module
 from sdt_model.bundle import Bundle
 from sdt_model.config import TrainingConfig
+from sdt_model.training import trainer as trainer_module
 from sdt_model.training.trainer import Trainer
 from tasks.archive.leases import making_of
 from tasks.config.training import TrainConfig
