@@ -1,25 +1,18 @@
 """Flow `sdt-finetune-text`: texts of annotated conversations to a text encoder."""
 
-from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
-from prefect.runtime import flow_run
-
-from flows.reports.pages import finetune_text_page, publish
+from flows.orchestration import conclude, current_run, flow, run_task
+from flows.reports.pages import finetune_text_page
+from flows.run_state import Outcome
 from tasks.config.training import FinetuneConfig
 from tasks.executor.cluster import connected
 from tasks.finetuning.finetune import FinetuneReport, finetune
 
 
-@task(name="finetune-text", persist_result=False, cache_policy=NO_CACHE)
-def finetune_text_task(config: FinetuneConfig) -> FinetuneReport:
-    """The fine-tuning stage."""
-    return finetune(config, run=flow_run.name or "")
-
-
-@flow(name="sdt-finetune-text", persist_result=False)
+@flow("sdt-finetune-text")
 def finetune_text_flow(config: FinetuneConfig) -> FinetuneReport:
     """Fine-tune a text encoder on the annotated conversations of an archive."""
     with connected(config.ray):
-        report = finetune_text_task(config)
-    publish("sdt-finetune-text", finetune_text_page(config, report))
+        report = run_task("finetune-text", finetune, config, current_run().name)
+    counts = {"folds": report.folds, "epochs": report.epochs}
+    conclude(Outcome(finetune_text_page(config, report), counts=counts, outputs=(report.path,)))
     return report

@@ -1,25 +1,19 @@
 """Flow `sdt-ingest`: source files to an archive."""
 
-from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
-
-from flows.reports.pages import ingest_page, publish
+from flows.orchestration import conclude, flow, run_task
+from flows.reports.pages import ingest_page
+from flows.run_state import Outcome
 from tasks.config.stages import IngestConfig
 from tasks.executor.cluster import connected
 from tasks.ingest.stage import ingest
 from tasks.storage.manifest import Manifest
 
 
-@task(name="ingest", persist_result=False, cache_policy=NO_CACHE)
-def ingest_task(config: IngestConfig) -> Manifest:
-    """The ingest stage."""
-    return ingest(config)
-
-
-@flow(name="sdt-ingest", persist_result=False)
+@flow("sdt-ingest")
 def ingest_flow(config: IngestConfig) -> Manifest:
     """Bring source files in as an archive of utterances."""
     with connected(config.ray):
-        manifest = ingest_task(config)
-    publish("sdt-ingest", ingest_page(config, manifest), manifest.counts["rows_in"])
+        manifest = run_task("ingest", ingest, config)
+    rows, page = manifest.counts["rows_in"], ingest_page(config, manifest)
+    conclude(Outcome(page, rows, manifest.counts, outputs=(f"archives/{config.archive}",)))
     return manifest

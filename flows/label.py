@@ -1,27 +1,44 @@
 """Flow `sdt-label`: features and a model to label rows."""
 
-from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
-from prefect.runtime import flow_run
-
-from flows.reports.pages import label_page, publish
-from flows.run_state import ended
+from flows.orchestration import conclude, current_run, flow, run_task
+from flows.reports.pages import label_page
+from flows.run_state import Outcome, drift_warnings
 from tasks.config.stages import LabelConfig
-from tasks.executor.cluster import connected
 from tasks.label.report import LabelReport
-from tasks.label.stage import label
+from tasks.label.stage import existing_labels, label
 
 
-@task(name="label", persist_result=False, cache_policy=NO_CACHE)
-def label_task(config: LabelConfig) -> LabelReport:
-    """The label stage."""
-    return label(config, run=flow_run.name or "")
-
-
-@flow(name="sdt-label", persist_result=False)
+@flow("sdt-label")
 def label_flow(config: LabelConfig) -> LabelReport:
     """Label the utterances of an archive, all or those of some days."""
-    with connected(config.ray):
-        report = label_task(config)
-    publish("sdt-label", label_page(config, report), report.rows)
-    return ended(report, {}, report.drifts)
+    report = run_task("label", label_missing, config, current_run().name)
+    conclude(label_outcome(config, report))
+    return report
+
+
+def label_missing(config: LabelConfig, run: str) -> LabelReport:
+    """Label what has no labels; where all of it has, neither Ray nor the model's libraries are loaded."""
+    report = existing_labels(config)
+    if report is None:
+        from tasks.executor.cluster import connected
+
+        with connected(config.ray):
+            report = label(config, run)
+    return report
+
+
+def label_outcome(config: LabelConfig, report: LabelReport, aside: frozenset[str] = frozenset()) -> Outcome:
+    """What became of a labelling run; ``aside``: files that the features were made without in the same run."""
+    return Outcome(
+        label_page(config, report),
+        rows=report.rows,
+        counts=label_counts(report),
+        outputs=(report.folder,),
+        aside=aside,
+        warnings=drift_warnings(report.drifts),
+    )
+
+
+def label_counts(report: LabelReport) -> dict[str, int]:
+    """Utterances by the status of their labels, and the days that were labelled in this run."""
+    return {"ok": report.ok, "degraded": report.degraded, "failed": report.failed, "days_made": len(report.made)}

@@ -5,16 +5,11 @@ missing; then the day is labelled, and of the days looked back to those that hav
 past midnight, utterances that arrived late, nights that failed.
 """
 
-from datetime import UTC, date
-
-from prefect import flow
-from prefect.runtime import flow_run
-
 from flows.extract import extract_flow
 from flows.ingest import ingest_flow
-from flows.label import label_task
-from flows.reports.pages import label_page, publish
-from flows.run_state import ended
+from flows.label import label_missing, label_outcome
+from flows.orchestration import conclude, current_run, flow, run_task
+from flows.run_state import aside_files
 from tasks.archive.manifests import read_archive
 from tasks.config.flows import NightlyConfig
 from tasks.executor.cluster import connected
@@ -24,10 +19,10 @@ from tasks.registry.models import extractor_names, find_bundle
 from tasks.storage.workspace import Workspace
 
 
-@flow(name="sdt-label", persist_result=False)
+@flow("sdt-label")
 def nightly_flow(config: NightlyConfig) -> LabelReport:
     """Label one day of an archive, and what changed in the days before it."""
-    day = config.date or scheduled_day()
+    day = config.date or current_run().scheduled.date()  # in UTC, however late the run began
     workspace = Workspace(config.workspace)
     with connected(config.ray):
         if config.source is not None:
@@ -36,12 +31,6 @@ def nightly_flow(config: NightlyConfig) -> LabelReport:
         bundle = find_bundle(workspace, config.model)  # once: another may go into production meanwhile
         features = extract_flow(config.extract(extractor_names(bundle), tuple(bundle.features)))
         labelling = config.label(bundle.model_id, day)
-        report = label_task(labelling)
-    publish("sdt-label", label_page(labelling, report), report.rows)
-    return ended(report, features, report.drifts)
-
-
-def scheduled_day() -> date:
-    """The UTC day for which this run was scheduled; of a run that nobody scheduled, the one on which it began."""
-    planned: date = flow_run.scheduled_start_time.astimezone(UTC).date()
-    return planned
+        report = run_task("label", label_missing, labelling, current_run().name)
+    conclude(label_outcome(labelling, report, aside_files(features.values())))
+    return report

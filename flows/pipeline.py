@@ -1,18 +1,17 @@
 """Flow `sdt-pipeline`: ingest, extract, train and label in turn, each the flow that also runs alone, in one Ray."""
 
-from prefect import flow
-
-from flows.extract import extract_flow
+from flows.extract import extract_flow, feature_counts
 from flows.ingest import ingest_flow
-from flows.label import label_flow
-from flows.reports.pages import PipelineReport, pipeline_page, publish
-from flows.run_state import ended
+from flows.label import label_counts, label_flow
+from flows.orchestration import conclude, flow
+from flows.reports.pages import PipelineReport, pipeline_page
+from flows.run_state import Outcome, aside_files
 from flows.train import train_flow
 from tasks.config.flows import PipelineConfig
 from tasks.executor.cluster import connected
 
 
-@flow(name="sdt-pipeline", persist_result=False)
+@flow("sdt-pipeline")
 def pipeline_flow(config: PipelineConfig) -> PipelineReport:
     """From source files to labels, by a model trained on the annotated ones among them."""
     with connected(config.ray):
@@ -22,5 +21,15 @@ def pipeline_flow(config: PipelineConfig) -> PipelineReport:
         model = train_flow(config.train(modalities))
         labels = label_flow(config.label(model.model_id))
     report = PipelineReport(archive, features, model, labels)
-    publish("sdt-pipeline", pipeline_page(config, report))
-    return ended(report, features)
+    conclude(pipeline_outcome(pipeline_page(config, report), report))
+    return report
+
+
+def pipeline_outcome(page: str, report: PipelineReport) -> Outcome:
+    """What became of the four stages."""
+    return Outcome(
+        page,
+        counts={**report.archive.counts, **feature_counts(report.features), **label_counts(report.labels)},
+        outputs=(report.model.path, report.labels.folder),
+        aside=aside_files(report.features.values()),
+    )

@@ -1,29 +1,59 @@
-"""How a run ends that completed, and not as it should: Prefect's state says so, and of faults the exit code too."""
+"""How a run ends that completed, and not as it should: the state's name says so, and of faults the exit code too."""
 
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from prefect.states import Completed
+if TYPE_CHECKING:
+    from tasks.label.drift import Drift
+    from tasks.storage.manifest import Manifest
 
-from flows.reports.pages import Features
-from tasks.executor.stage import files_aside
-from tasks.label.drift import Drift
-
-WITH_FAULTS, WITH_WARNING = "CompletedWithFaults", "CompletedWithWarning"
-
-Result = TypeVar("Result")
+COMPLETED, WITH_FAULTS, WITH_WARNING = "Completed", "CompletedWithFaults", "CompletedWithWarning"
 
 
-def ended(result: Result, features: Features, drifts: tuple[Drift, ...] = ()) -> Result:
-    """What a flow returns: its result, in a completed state of its own name where files were set aside or labels drift.
+@dataclass(frozen=True)
+class Outcome:
+    """What a flow says of a run that came to its end.
 
-    Prefect unpacks the state: who calls the flow is given the result.
+    Attributes:
+        page: Markdown, for the terminal and as Prefect's artifact.
+        rows: utterances that the run went through, for its throughput; 0 where that says nothing.
+        counts: what it counted, for the history of runs.
+        outputs: folders and files that it wrote, relative to the workspace.
+        aside: media files that were set aside.
+        warnings: in words.
     """
-    names = {name for manifest in features.values() if manifest for name in manifest.aside}
-    faults = [files_aside(names)] if names else []
-    warnings = [f"emotions unlike {drift.against} ({drift.label} {drift.value:.2f})" for drift in drifts if drift.warns]
-    if not faults and not warnings:
-        return result
-    message = f"completed with {'; '.join([*faults, *warnings])}"
-    state: Any = Completed(name=WITH_FAULTS if faults else WITH_WARNING, message=message, data=result)
-    unpacked: Result = state
-    return unpacked
+
+    page: str
+    rows: int = 0
+    counts: Mapping[str, int] = field(default_factory=dict)
+    outputs: tuple[str, ...] = ()
+    aside: frozenset[str] = frozenset()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def state(self) -> str:
+        """Prefect's name of the state."""
+        return WITH_FAULTS if self.aside else WITH_WARNING if self.warnings else COMPLETED
+
+    @property
+    def message(self) -> str:
+        """Why it is no plain `Completed`; empty where it is."""
+        if not self.aside and not self.warnings:
+            return ""
+        from tasks.executor.stage import files_aside  # brings Ray along
+
+        reasons = [*([files_aside(self.aside)] if self.aside else []), *self.warnings]
+        return f"completed with {'; '.join(reasons)}"
+
+
+def aside_files(manifests: Iterable["Manifest | None"]) -> frozenset[str]:
+    """The files that any of the features were made without."""
+    return frozenset(name for manifest in manifests if manifest for name in manifest.aside)
+
+
+def drift_warnings(drifts: Iterable["Drift"]) -> tuple[str, ...]:
+    """A line for every distribution of emotions that is too far from another."""
+    return tuple(
+        f"emotions unlike {drift.against} ({drift.label} {drift.value:.2f})" for drift in drifts if drift.warns
+    )

@@ -9,6 +9,17 @@ from typing import Annotated
 
 import typer
 
+from flows.cli.commands import (
+    ABLATE,
+    DEMO,
+    EVALUATE,
+    EXTRACT,
+    FINETUNE_TEXT,
+    INGEST,
+    LABEL,
+    PIPELINE,
+    TRAIN,
+)
 from flows.cli.features import features_app
 from flows.cli.maintenance import upkeep_app
 from flows.cli.options import (
@@ -29,16 +40,7 @@ from flows.cli.options import (
     UntilOption,
     WorkspaceOption,
 )
-from flows.cli.runner import (
-    Given,
-    errors_in_one_block,
-    exit_with_faults,
-    fields,
-    opened,
-    run,
-    say_next,
-    show_query,
-)
+from flows.cli.runner import Given, end, errors_in_one_block, fields, opened, run, show_query
 from tasks.config.flows import DemoConfig, PipelineConfig
 from tasks.config.stages import ExtractConfig, IngestConfig, LabelConfig
 from tasks.config.training import AblateConfig, EvaluateConfig, FinetuneConfig, TrainConfig
@@ -86,8 +88,8 @@ def ingest(
     """Bring source files in as an archive of utterances."""
     with errors_in_one_block(debug):
         source = {"kind": kind, "path": path, "archive": archive}
-        settings, _ = run("ingest", IngestConfig, Given(workspace, config, assign), source)
-        say_next(f"sdt {'train' if kind == 'sdt-pickle' else 'extract'} {archive}", settings)
+        finished = run(INGEST, Given(workspace, config, assign), source)
+        end(finished, f"sdt {'train' if kind == 'sdt-pickle' else 'extract'} {archive}")
 
 
 @app.command(epilog=fields(ExtractConfig))
@@ -103,10 +105,8 @@ def extract(
     Exit code 3: completed, but files that crash or hang their decoder were set aside.
     """
     with errors_in_one_block(debug):
-        given = Given(workspace, config, assign)
-        settings, features = run("extract", ExtractConfig, given, {"archive": archive})
-        say_next(f"sdt train {archive}{settings.extractors.assignments()}", settings)
-        exit_with_faults(features)
+        finished = run(EXTRACT, Given(workspace, config, assign), {"archive": archive})
+        end(finished, f"sdt train {archive}{finished.settings.extractors.assignments()}")
 
 
 @app.command(epilog=fields(TrainConfig))
@@ -122,8 +122,7 @@ def train(
     """Train a model on the annotated conversations of an archive."""
     with errors_in_one_block(debug):
         given = Given(workspace, config, assign, recipe)
-        settings, _ = run("train", TrainConfig, given, {"archive": archive, "training.optim.seed": seed})
-        say_next(f"sdt label {archive}", settings)
+        end(run(TRAIN, given, {"archive": archive, "training.optim.seed": seed}), f"sdt label {archive}")
 
 
 @app.command(name="finetune-text", epilog=fields(FinetuneConfig))
@@ -137,9 +136,8 @@ def finetune_text(
 ) -> None:
     """Fine-tune a text encoder on the annotated conversations of an archive."""
     with errors_in_one_block(debug):
-        given = Given(workspace, config, assign)
-        settings, made = run("finetune_text", FinetuneConfig, given, {"archive": archive, "seed": seed})
-        say_next(f"sdt extract {archive} --set extractors.text=finetuned:{made.encoder_id}", settings)
+        finished = run(FINETUNE_TEXT, Given(workspace, config, assign), {"archive": archive, "seed": seed})
+        end(finished, f"sdt extract {archive} --set extractors.text=finetuned:{finished.result.encoder_id}")
 
 
 @app.command(epilog=fields(LabelConfig))
@@ -163,9 +161,8 @@ def label(
         if date and (since or until):
             raise WorkflowError("--date is one day alone: give it, or --since and --until")
         days = {"since": since or date, "until": until or date}
-        given = Given(workspace, config, assign)
-        settings, _ = run("label", LabelConfig, given, {"archive": archive, "model": model, **days})
-        say_next(f'sdt query --archive {archive} "{_BY_EMOTION}"', settings)
+        finished = run(LABEL, Given(workspace, config, assign), {"archive": archive, "model": model, **days})
+        end(finished, f'sdt query --archive {archive} "{_BY_EMOTION}"')
 
 
 @app.command(epilog=fields(EvaluateConfig))
@@ -181,7 +178,7 @@ def evaluate(
     """Train models of several seeds and say how good they are, and how sure that is."""
     with errors_in_one_block(debug):
         given = Given(workspace, config, assign, recipe)
-        run("evaluate", EvaluateConfig, given, {"archive": archive, "against": against})
+        end(run(EVALUATE, given, {"archive": archive, "against": against}))
 
 
 @app.command(epilog=fields(AblateConfig))
@@ -196,7 +193,7 @@ def ablate(
     """Train the model without one part at a time and say what each part is worth."""
     with errors_in_one_block(debug):
         given = Given(workspace, config, assign, recipe)
-        run("ablate", AblateConfig, given, {"archive": archive})
+        end(run(ABLATE, given, {"archive": archive}))
 
 
 @app.command(epilog=fields(PipelineConfig))
@@ -218,9 +215,7 @@ def pipeline(
     with errors_in_one_block(debug):
         given = Given(workspace, config, assign, recipe)
         options = {"kind": kind, "path": path, "archive": archive, "training.optim.seed": seed}
-        settings, report = run("pipeline", PipelineConfig, given, options)
-        say_next(f'sdt query --archive {archive} "{_BY_EMOTION}"', settings)
-        exit_with_faults(report.features)
+        end(run(PIPELINE, given, options), f'sdt query --archive {archive} "{_BY_EMOTION}"')
 
 
 @app.command(epilog=fields(DemoConfig))
@@ -232,10 +227,10 @@ def demo(
 ) -> None:
     """Make a small synthetic archive and run the whole pipeline over it."""
     with errors_in_one_block(debug):
-        settings, _ = run("demo", DemoConfig, Given(workspace, config, assign, "demo"), {})
+        finished = run(DEMO, Given(workspace, config, assign, "demo"), {})
         print()
-        show_query(_DEMO_ROWS, opened(settings.workspace), settings.archive, limit=8)
-        say_next(f'sdt query "{_BY_EMOTION}"', settings)
+        show_query(_DEMO_ROWS, opened(finished.settings.workspace), finished.settings.archive, limit=8)
+        end(finished, f'sdt query "{_BY_EMOTION}"')
 
 
 @app.command()

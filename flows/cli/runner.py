@@ -4,14 +4,14 @@ import logging
 import shlex
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from importlib import import_module
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import typer
 from pydantic import BaseModel
 
+from flows.cli.commands import Command
 from flows.cli.config_layers import (
     assignments_layer,
     build_config,
@@ -21,23 +21,21 @@ from flows.cli.config_layers import (
     recipe_layer,
 )
 from flows.logs import show_progress
-from flows.runtime import prepare_environment, server_meanwhile
+from flows.runtime import prepare_environment
 from tasks.config.stages import DEFAULT_WORKSPACE, RunSettings
 from tasks.errors import WorkflowError
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from flows.reports.pages import Features
     from tasks.storage.workspace import Workspace
 
 Settings = TypeVar("Settings", bound=RunSettings)
+Result = TypeVar("Result")
 
 log = logging.getLogger("sdt.cli")
 
-_MAKE_AN_ARCHIVE = {"ingest", "pipeline", "demo"}
-_MAY_BE_FOUND = {"extract"}  # has `extract_found`
-WITH_FAULTS = 3  # exit code of a run that completed with files set aside; 1 is an error
+EXIT_WITH_FAULTS = 3  # of a run that completed with files set aside; 1 is an error
 
 
 class Given(NamedTuple):
@@ -77,26 +75,45 @@ def configured(kind: type[Settings], given: Given, options: dict[str, Any]) -> S
     return build_config(kind, *layers, options_layer(options | {"workspace": given.workspace}))
 
 
-def run(flow: str, kind: type[Settings], given: Given, options: dict[str, Any]) -> tuple[Settings, Any]:
-    """Add up the configuration, run the flow with it, print its page; the configuration, and what the flow returned.
+class Finished(NamedTuple, Generic[Settings, Result]):
+    """A run that came to its end: what it was configured with, what it returned, and whether files were set aside."""
 
-    A flow that has `<flow>_found` is not run where that says what it would find, and no server is started for it.
+    settings: Settings
+    result: Result
+    with_faults: bool
+
+
+def run(command: Command[Settings, Result], given: Given, options: dict[str, Any]) -> Finished[Settings, Result]:
+    """Add up the configuration, run the flow with it and print its page.
 
     Raises:
         WorkflowError: the archive is not there, which is said before anything is started; or what the flow raises.
     """
-    settings = configured(kind, given, options)
+    settings = configured(command.config, given, options)
     prepare_environment()
     show_progress()
     log.info("starting")
-    if flow not in _MAKE_AN_ARCHIVE:
+    if command.needs_archive:
         _check_archive(settings)
-    with nullcontext() if flow in _MAY_BE_FOUND else server_meanwhile():
-        module = import_module(f"flows.{flow}")
-    found = getattr(module, f"{flow}_found")(settings) if flow in _MAY_BE_FOUND else None
-    result = getattr(module, f"{flow}_flow")(settings) if found is None else found
-    print(getattr(module, f"{flow}_page")(settings, result))
-    return settings, result
+    result, ended = command.flow().run(settings)
+    outcome = ended.outcome
+    if outcome is not None:
+        print(outcome.page)
+    return Finished(settings, result, outcome is not None and bool(outcome.aside))
+
+
+def end(finished: Finished[Settings, Result], next_command: str | None = None) -> None:
+    """Name the next command, and end with an exit code of its own where files were set aside.
+
+    Raises:
+        typer.Exit: they were.
+    """
+    if next_command is not None:
+        elsewhere = finished.settings.workspace != DEFAULT_WORKSPACE
+        workspace = f" --workspace {shlex.quote(finished.settings.workspace)}" if elsewhere else ""
+        print(f"\nNext: {next_command}{workspace}")
+    if finished.with_faults:
+        raise typer.Exit(EXIT_WITH_FAULTS)
 
 
 def _check_archive(settings: RunSettings) -> None:
@@ -106,22 +123,11 @@ def _check_archive(settings: RunSettings) -> None:
     read_archive(Workspace(settings.workspace), settings.archive)
 
 
-def exit_with_faults(features: "Features") -> None:
-    """End a run that completed, but for files that it set aside, with an exit code of its own."""
-    if any(manifest and manifest.aside for manifest in features.values()):
-        raise typer.Exit(WITH_FAULTS)
-
-
 def opened(workspace: str | None) -> "Workspace":
     """The workspace of a command that has no configuration."""
     from tasks.storage.workspace import Workspace
 
     return Workspace(workspace or DEFAULT_WORKSPACE)
-
-
-def say_next(command: str, settings: RunSettings) -> None:
-    elsewhere = settings.workspace != DEFAULT_WORKSPACE
-    print(f"\nNext: {command}{f' --workspace {shlex.quote(settings.workspace)}' if elsewhere else ''}")
 
 
 def show_query(sql: str, workspace: "Workspace", archive: str | None, limit: int, out: Path | None = None) -> None:

@@ -4,11 +4,7 @@ Pages hold counts, scores and places; nothing that anyone said.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
-
-from prefect.artifacts import create_markdown_artifact
-from prefect.context import FlowRunContext
 
 from flows.reports.markdown import place, table, table_of_some, together
 from sdt_model.config import Modality
@@ -43,14 +39,6 @@ _MOST_FILES = 20
 _MOST_DAYS = 20
 _TRY_AGAIN = "They stay so until their content changes; to try them again: `--set retry_set_aside=true`"
 _SYNTHETIC = "The archive is SYNTHETIC: its scores say that the workflow works, and nothing about people."
-
-
-def publish(key: str, page: str, rows: int = 0) -> None:
-    """Attach a page to the flow run that is under way; with ``rows``, also how fast they went through it."""
-    title = page.split("\n", 1)[0].lstrip("# ")
-    if rows and (run := FlowRunContext.get()):
-        page = together([page, throughput(rows, (datetime.now(UTC) - run.start_time).total_seconds())])
-    create_markdown_artifact(markdown=page, key=key, description=title)
 
 
 def throughput(rows: int, seconds: float) -> str:

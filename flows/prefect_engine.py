@@ -1,0 +1,65 @@
+"""The Prefect side of `flows.orchestration`; imported only where Prefect runs a flow."""
+
+import inspect
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from prefect import Flow, context, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.logging.configuration import setup_logging
+from prefect.runtime import flow_run
+from prefect.settings import PREFECT_API_URL
+from prefect.states import Completed
+from prefect.utilities.hashing import file_hash
+
+from flows.reports.markdown import together
+from flows.reports.pages import throughput
+from flows.run_state import COMPLETED, Outcome
+
+if TYPE_CHECKING:
+    from flows.orchestration import Flow as OurFlow
+    from flows.orchestration import Run
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+def as_prefect_flow(flow: "OurFlow[Any, Result]") -> "Flow[Any, Result]":
+    """A flow of Prefect's with the body of ours: same name, parameters, description, and version of its file."""
+    from flows.orchestration import Run
+
+    @wraps(flow.body)
+    def body(config: Any) -> Any:
+        scheduled = flow_run.scheduled_start_time.astimezone(UTC)
+        result, run = flow.run_body(config, Run(flow.name, flow_run.name or "", scheduled, True))
+        outcome = run.outcome
+        if outcome is None or outcome.state == COMPLETED:
+            return result
+        # Prefect unpacks the state: who calls the flow is given the result.
+        return Completed(name=outcome.state, message=outcome.message, data=result)
+
+    source = inspect.getsourcefile(flow.body)
+    return Flow(body, name=flow.name, version=file_hash(source) if source else None, persist_result=False)
+
+
+def as_prefect_task(name: str, function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """A function as a task whose results Prefect neither keeps nor reuses: finding what is done is the stage's work."""
+    return task(name=name, task_run_name=name, persist_result=False, cache_policy=NO_CACHE)(function)
+
+
+def publish(run: "Run", outcome: Outcome) -> None:
+    """Attach the page to the flow run; where it went through utterances, also how fast."""
+    page, title = outcome.page, outcome.page.split("\n", 1)[0].lstrip("# ")
+    if outcome.rows:
+        page = together([page, throughput(outcome.rows, (datetime.now(UTC) - run.began).total_seconds())])
+    create_markdown_artifact(markdown=page, key=run.flow, description=title)
+
+
+def use_server(url: str) -> None:
+    """Have Prefect report to this server, also where it was imported before the server was named."""
+    if PREFECT_API_URL.value() != url:
+        context.refresh_global_settings_context()
+        setup_logging(incremental=False)
