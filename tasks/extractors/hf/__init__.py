@@ -1,1 +1,1 @@
-"""Pretrained encoders by name: what all modalities have in common."""
+"""Pretrained encoders by name: options, specs and running, shared by all modalities."""

@@ -1,4 +1,4 @@
-"""What can be asked of a pretrained encoder in its name, for each modality, and what that comes to."""
+"""Options of a pretrained encoder, written in its name, for each modality."""
 
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
@@ -11,22 +11,22 @@ _MOST_TOKENS = 512
 
 
 class EncoderOptions(Frozen):
-    """The options of one modality's encoders.
+    """Options of one modality's encoders.
 
-    `settled` and `dim` raise a `ValueError` where the encoder cannot do what is asked.
+    `settled` and `dim` raise a `ValueError` where an encoder cannot follow an option.
     """
 
     inputs: ClassVar[tuple[str, ...]]
-    """What the encoder's library calls the one thing that it reads."""
+    """Names that the encoder's library may give its one input."""
     packages: ClassVar[tuple[str, ...]]
-    """Those that decide a vector."""
+    """Packages whose versions decide a vector."""
 
     def settled(self, body: Any) -> Self:  # noqa: ARG002
-        """With what the encoder itself decides filled in."""
+        """Fill in what is absent and the encoder itself decides."""
         return self
 
     def dim(self, config: Any) -> int:
-        """Length of a vector, from the encoder's configuration."""
+        """Return the length of a vector, from the encoder's configuration."""
         return int(config.hidden_size)
 
 
@@ -36,17 +36,17 @@ def _check_layers(layers: int, config: Any) -> None:
 
 
 class TextOptions(EncoderOptions):
-    """How a text becomes a vector."""
+    """Options of text encoders."""
 
     inputs = ("input_ids",)
     packages = ("transformers",)
 
     pooling: Literal["mean", "cls"] = "mean"
-    """Of the tokens' states: their mean, or the first one."""
+    """Vector of a text: the mean of its tokens' states, or the first one."""
     layers: int = Field(1, ge=1)
-    """Last layers whose states are averaged."""
+    """Number of last layers whose states are averaged."""
     tokens: int | None = Field(None, ge=8)
-    """Most tokens of a text that are read; absent: as many as the encoder has positions, at most 512."""
+    """Tokens of a text that are read, from its beginning; absent: the encoder's positions, at most 512."""
 
     def settled(self, body: Any) -> Self:
         from sdt_model.text_encoder.encoder import positions
@@ -59,13 +59,13 @@ class TextOptions(EncoderOptions):
 
 
 class AudioOptions(EncoderOptions):
-    """How sound becomes a vector: mean and deviation of the states over time."""
+    """Options of speech encoders; a vector is the mean and deviation of the states over time."""
 
     inputs = ("input_values", "input_features")
     packages = ("transformers", "av", "soundfile", "soxr")
 
     layers: int = Field(1, ge=1)
-    """Last layers whose states are averaged."""
+    """Number of last layers whose states are averaged."""
 
     def settled(self, body: Any) -> Self:
         _check_layers(self.layers, body.config)
@@ -77,19 +77,19 @@ class AudioOptions(EncoderOptions):
 
 
 class VisualOptions(EncoderOptions):
-    """How frames become a vector: mean and deviation of their states."""
+    """Options of vision encoders; a vector is the mean and deviation of the frames' states."""
 
     inputs = ("pixel_values",)
     packages = ("transformers", "av", "pillow")
 
     pooling: Literal["mean", "cls"] = "mean"
-    """Of a frame's places: the mean of their states, or the first one, which a ViT keeps for the whole."""
+    """State of a frame: the mean over its patches, or the first one, which a ViT uses for the whole."""
     fps: float = Field(4.0, gt=0, le=120)
-    """Frames a second."""
+    """Frames read from each second of an utterance."""
     frames: int = Field(16, ge=1, le=1024)
-    """Most frames; those of a longer utterance lie further apart."""
+    """Frames at most; those of a longer utterance lie further apart."""
     face: str | None = None
-    """A YuNet face detector (an ONNX file): the largest face is described in the frame's place."""
+    """YuNet face detector, an ONNX file; the largest face is then described instead of the frame."""
 
     def settled(self, body: Any) -> Self:  # noqa: ARG002
         return (
@@ -99,10 +99,10 @@ class VisualOptions(EncoderOptions):
     def dim(self, config: Any) -> int:
         if self.pooling == "cls" and not hasattr(config, "hidden_size"):
             raise ValueError("pooling=cls, and a convolutional encoder has no state for the whole")
-        # A convolutional encoder states the width of every stage, or has a word of its own.
-        for found in (getattr(config, word, None) for word in ("hidden_size", "hidden_sizes", "hidden_dim")):
-            if found:
-                return 2 * int(found[-1] if isinstance(found, (list, tuple)) else found)
+        # A convolutional encoder states the width of every stage, or uses a key of its own.
+        for width in (getattr(config, key, None) for key in ("hidden_size", "hidden_sizes", "hidden_dim")):
+            if width:
+                return 2 * int(width[-1] if isinstance(width, (list, tuple)) else width)
         raise ValueError(f"config.json does not say how long a state of a {config.model_type} is")
 
 

@@ -1,4 +1,4 @@
-"""What the pretrained encoders of all modalities have in common once their weights are there."""
+"""Running a pretrained encoder of any modality, and pooling its states."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,13 +17,13 @@ HALF, FULL = "float16", "float32"
 
 
 class Running:
-    """An encoder ready to encode: on the GPU in half precision where the worker was given one."""
+    """An encoder with its weights: on the worker's GPU in half precision, if it has one, else on the CPU."""
 
     def __init__(self, folder: Path, dtype: str | None = None) -> None:
         gpu = torch.cuda.is_available()
         self.device = torch.device("cuda" if gpu else "cpu")
         self.dtype = getattr(torch, dtype or (HALF if gpu else FULL))
-        self.room = 16 if gpu else 1  # by how much a batch may be larger than what suits a processor
+        self.batch_scale = 16 if gpu else 1  # size of a batch relative to that of a CPU
         try:
             self.body: Any = load_body(folder, dtype or (HALF if gpu else FULL)).eval().to(self.device)
         except ValueError as error:
@@ -31,7 +31,7 @@ class Running:
 
     @torch.inference_mode()
     def states(self, inputs: Any, layers: int = 1) -> Tensor:
-        """The last states (B, T, C), or (B, C, H, W) of a convolutional encoder; averaged over the last layers."""
+        """Compute states (B, T, C), or (B, C, H, W) of a convolutional encoder, averaged over the last ``layers``."""
         placed = {
             name: value.to(self.device, self.dtype if value.is_floating_point() else None)
             for name, value in inputs.items()
@@ -46,10 +46,10 @@ class Running:
 
 
 def empty_moments(rows: int, dim: int) -> list[Moments]:
-    """One for each utterance, of states (T, C) that come part by part; sums are taken around 0, whatever the parts."""
+    """Make running moments for each utterance, around 0, so that the parts of its states do not matter."""
     return [Moments(dim, origin=np.zeros(dim)) for _ in range(rows)]
 
 
 def pooled(moments: Sequence[Moments]) -> npt.NDArray[np.float32]:
-    """Mean and deviation of each utterance's states, side by side: (rows, 2C)."""
+    """Join mean and deviation of each utterance's states: (rows, 2C)."""
     return np.stack([np.concatenate([each.mean, each.deviation]) for each in moments]).astype(np.float32)

@@ -26,19 +26,20 @@ Options = TypeVar("Options", bound=EncoderOptions)
 
 
 class Chosen(Frozen, Generic[Options]):
-    """What a worker is told: which encoder, what is in it, and how to use it."""
+    """An encoder as a spec hands it to a worker."""
 
     base: str
-    """A folder or hub id."""
+    """Folder or hub id."""
     content: str
-    """Fingerprint of the files that were found when the work was planned."""
+    """Fingerprint of the encoder's files when the work was planned."""
     options: Options
+    """How to use it."""
 
     def folder(self) -> Path:
-        """The encoder's folder on this machine.
+        """Find the encoder's folder on this machine.
 
         Raises:
-            WorkflowError: it is not here, or is another one.
+            WorkflowError: the encoder is not here, or its files differ from those of the plan.
         """
         folder = base_folder(self.base)
         if fingerprint(_files(folder, self.options)) != self.content:
@@ -50,16 +51,16 @@ class Chosen(Frozen, Generic[Options]):
 
 
 def spec_of(modality: Modality, argument: str) -> ExtractorSpec:
-    """``argument``: what follows ``hf:``.
+    """Describe a pretrained encoder; ``argument`` is what follows ``hf:``.
 
     Raises:
-        WorkflowError: no such encoder, not one for this modality, or an option that it cannot follow.
+        WorkflowError: there is no such encoder, it is not one of this modality, or it cannot follow an option.
     """
     name, (base, _, query) = f"hf:{argument}", argument.partition("?")
     if not base:
         raise WorkflowError(f"{name} names no encoder\n  write hf:FOLDER or hf:HUB-ID, such as hf:roberta-large")
-    asked, folder = _asked(name, modality, query), base_folder(base)
-    options, dim = _settled(name, modality, asked, folder)
+    parsed, folder = _parsed(name, modality, query), base_folder(base)
+    options, dim = _settled(name, modality, parsed, folder)
     files = _files(folder, options)
     local = Path(base).expanduser()
     chosen = Chosen[EncoderOptions](
@@ -73,7 +74,7 @@ def spec_of(modality: Modality, argument: str) -> ExtractorSpec:
     )  # fmt: skip
 
 
-def _asked(name: str, modality: Modality, query: str) -> EncoderOptions:
+def _parsed(name: str, modality: Modality, query: str) -> EncoderOptions:
     kind = OPTIONS[modality]
     try:
         pairs = parse_qsl(query.replace("+", "%2B"), keep_blank_values=True, strict_parsing=bool(query))
@@ -85,22 +86,22 @@ def _asked(name: str, modality: Modality, query: str) -> EncoderOptions:
     raise WorkflowError(f"{name}: {wrong}\n  options of {modality} encoders: {', '.join(kind.model_fields)}")
 
 
-def _settled(name: str, modality: Modality, asked: EncoderOptions, folder: Path) -> tuple[EncoderOptions, int]:
-    """The options for this encoder and the length of its vectors, once it is sure that it reads this modality."""
+def _settled(name: str, modality: Modality, parsed: EncoderOptions, folder: Path) -> tuple[EncoderOptions, int]:
+    """Settle the options for this encoder and the length of its vectors, having checked that it reads the modality."""
     from sdt_model.text_encoder.encoder import blank_body
 
     try:
         body: Any = blank_body(folder)
-        if body.main_input_name not in asked.inputs or body.config.is_encoder_decoder:
+        if body.main_input_name not in parsed.inputs or body.config.is_encoder_decoder:
             raise ValueError(f"a {type(body).__name__} does not encode {modality} alone")
-        _prepares(modality, folder)
-        return asked.settled(body), asked.dim(body.config)
+        _check_preprocessor(modality, folder)
+        return parsed.settled(body), parsed.dim(body.config)
     except (OSError, ValueError, ImportError) as error:
         raise WorkflowError(f"{name} cannot be used on {modality}: {error}") from error
 
 
-def _prepares(modality: Modality, folder: Path) -> None:
-    """See that what prepares the encoder's input lies beside it."""
+def _check_preprocessor(modality: Modality, folder: Path) -> None:
+    """Load what prepares the encoder's input, which has to lie beside it."""
     from transformers import AutoFeatureExtractor, AutoImageProcessor
 
     from sdt_model.text_encoder.encoder import Tokenizer
@@ -114,7 +115,7 @@ def _prepares(modality: Modality, folder: Path) -> None:
 
 
 def _files(folder: Path, options: EncoderOptions) -> dict[str, str]:
-    """All files that decide a vector, and the sha256 of each."""
+    """Hash all files that decide a vector, by name (sha256)."""
     files = base_files(folder)
     if isinstance(options, VisualOptions) and options.face is not None:
         files["face"] = detector_file(options.face)
@@ -122,6 +123,6 @@ def _files(folder: Path, options: EncoderOptions) -> dict[str, str]:
 
 
 def _resources(folder: Path) -> Resources:
-    """One core, and memory for the weights, once more for reading them, and for the libraries."""
+    """Ask for one core, and memory for the weights, for a second copy while they are read, and for the libraries."""
     weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
     return Resources(memory_gb=round(1 + 2 * weights / 1e9, 1))

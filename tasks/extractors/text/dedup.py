@@ -12,10 +12,16 @@ from tasks.extractors.base import Extracted
 def encode_distinct(
     texts: pa.ChunkedArray, encode: Callable[[list[str]], npt.NDArray[np.float32]], dim: int
 ) -> Extracted:
-    """Vectors (N, ``dim``) of the texts that there are; ``encode`` gives those of distinct ones, each by itself."""
-    found = Extracted.none(len(texts), dim)
+    """Compute the vectors (N, ``dim``) of the texts that are not null.
+
+    Args:
+        texts: of N utterances.
+        encode: from T distinct texts to vectors (T, C), each independent of the others.
+        dim: length C of a vector.
+    """
+    extracted = Extracted.none(len(texts), dim)
     distinct = texts.combine_chunks().drop_null().dictionary_encode()
     if len(distinct):
         rows = np.flatnonzero(texts.is_valid().to_numpy())
-        found.put(rows.tolist(), encode(distinct.dictionary.to_pylist())[distinct.indices.to_numpy()])
-    return found
+        extracted.put(rows.tolist(), encode(distinct.dictionary.to_pylist())[distinct.indices.to_numpy()])
+    return extracted

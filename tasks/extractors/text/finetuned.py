@@ -1,7 +1,7 @@
 """Text vectors from an encoder that `sdt finetune-text` made.
 
-A conversation that its encoders were trained on is read by the one that did not see it; every other one by all of
-them, whose vectors are averaged. Features of the training split are then like those of conversations yet to come.
+A conversation of the training data is read by the one encoder that did not see it, every other by all of them, with
+their vectors averaged. So features of the training split are like those of conversations yet to come.
 """
 
 from pathlib import Path
@@ -23,11 +23,11 @@ _BATCH_TOKENS = 4096
 
 
 def load(folder: str) -> Extractor:
-    """The encoders in ``folder``, any fsspec URL."""
-    place = Workspace(folder)
-    description = EncoderDescription.model_validate_json(place.read_bytes(DESCRIPTION))
-    with local_folder(place, "") as local:
-        return Finetuned(local, description, frozenset(place.read_json(SEEN)))
+    """Load the encoders in ``folder``, any fsspec URL."""
+    store = Workspace(folder)
+    description = EncoderDescription.model_validate_json(store.read_bytes(DESCRIPTION))
+    with local_folder(store, "") as local:
+        return Finetuned(local, description, frozenset(store.read_json(SEEN)))
 
 
 class Finetuned:
@@ -42,25 +42,26 @@ class Finetuned:
         self._encoders = [load_encoder(path, classes).to(self._device) for path in folders]
 
     def __call__(self, utterances: pa.Table, media: MediaRoot) -> Extracted:  # noqa: ARG002
-        made = np.zeros((utterances.num_rows, self._description.dim), np.float32)
+        vectors = np.zeros((utterances.num_rows, self._description.dim), np.float32)
         valid = np.zeros(utterances.num_rows, bool)
-        chosen: dict[int, list[Window]] = {fold: [] for fold in range(self._description.folds)}
+        by_fold: dict[int, list[Window]] = {fold: [] for fold in range(self._description.folds)}
         readers = np.ones(utterances.num_rows, np.float32)
         for conversation_id, rows in _conversations(utterances):
-            found = self._windows(utterances, rows)
-            by = self._readers(conversation_id)
-            for fold in by:
-                chosen[fold] += found
-            spoken = [row for window in found for row in window.rows]
-            valid[spoken], readers[spoken] = True, len(by)
+            conversation = self._windows(utterances, rows)
+            folds = self._folds(conversation_id)
+            for fold in folds:
+                by_fold[fold] += conversation
+            spoken = [row for window in conversation for row in window.rows]
+            valid[spoken], readers[spoken] = True, len(folds)
+        # Each encoder's vectors are added up, then divided by the number of encoders that read the utterance.
         for fold, encoder in enumerate(self._encoders):
-            for batch in batches_by_tokens(chosen[fold], _BATCH_TOKENS):
-                made[[row for window in batch for row in window.rows]] += self._encode(encoder, batch)
-        made /= readers[:, None]
-        return Extracted(made, valid, [None] * utterances.num_rows)
+            for batch in batches_by_tokens(by_fold[fold], _BATCH_TOKENS):
+                vectors[[row for window in batch for row in window.rows]] += self._encode(encoder, batch)
+        vectors /= readers[:, None]
+        return Extracted(vectors, valid, [None] * utterances.num_rows)
 
-    def _readers(self, conversation_id: str) -> list[int]:
-        """The encoders that read a conversation."""
+    def _folds(self, conversation_id: str) -> list[int]:
+        """Choose the encoders that read a conversation."""
         folds = self._description.folds
         seen = folds > 1 and trace(conversation_id) in self._seen
         return [fold_of(conversation_id, folds)] if seen else list(range(folds))
@@ -79,7 +80,7 @@ class Finetuned:
 
 
 def _conversations(utterances: pa.Table) -> list[tuple[str, range]]:
-    """Each conversation and its rows; a shard holds whole ones, in order."""
+    """Group rows by conversation; a shard holds whole ones, in order."""
     ids = utterances["conversation_id"].to_pylist()
     starts = [row for row, name in enumerate(ids) if row == 0 or ids[row - 1] != name]
     return [(ids[begin], range(begin, end)) for begin, end in zip(starts, [*starts[1:], len(ids)], strict=True)]

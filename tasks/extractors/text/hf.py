@@ -1,4 +1,4 @@
-"""Text vectors from any pretrained encoder."""
+"""Text vectors from any pretrained text encoder."""
 
 from pathlib import Path
 
@@ -19,13 +19,13 @@ _BATCH_TOKENS = 4096  # padded
 
 
 def load(argument: str) -> Extractor:
-    """The encoder that ``argument`` chooses."""
+    """Load the encoder that ``argument`` describes (`Chosen` as JSON)."""
     chosen = Chosen[TextOptions].model_validate_json(argument)
     return HfText(chosen.folder(), chosen.options)
 
 
 class HfText:
-    """Pooled token states (N, C) of each text by itself; the end of a text that is too long is not read."""
+    """Pooled token states (N, C) of each text by itself; a text that is too long loses its end."""
 
     def __init__(self, folder: Path, options: TextOptions, dtype: str | None = None) -> None:
         self._options, self._running = options, Running(folder, dtype)
@@ -37,10 +37,10 @@ class HfText:
         return encode_distinct(utterances.column("text"), self._encode, self._dim)
 
     def _encode(self, texts: list[str]) -> npt.NDArray[np.float32]:
-        """(T, C) for T texts."""
+        """Encode T texts to (T, C)."""
         tokens = self._tokenizer(texts, truncation=True, max_length=self._options.tokens)["input_ids"]
         vectors = np.empty((len(texts), self._dim), np.float32)
-        most = _BATCH_TOKENS * self._running.room
+        most = _BATCH_TOKENS * self._running.batch_scale
         for batch in batches_by_length(range(len(texts)), lambda index: len(tokens[index]), most):
             vectors[batch] = self._pooled([tokens[index] for index in batch])
         return vectors

@@ -1,4 +1,4 @@
-"""Sentence embeddings from all-MiniLM-L6-v2, whose weights come with the installed package: no download, no hub."""
+"""Sentence embeddings from all-MiniLM-L6-v2, whose weights come with an installed package: no download, no hub."""
 
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,12 @@ _GPU_BATCH_TOKENS = 65_536
 
 
 def load(argument: str) -> Extractor:
-    """The encoder, from the package's own folder; with ``int8`` as its argument it computes with 8-bit integers."""
+    """Load the encoder from its package; the argument ``int8`` makes it compute with 8-bit integers."""
     return MiniLM(minilm_folder(), int8=argument == INT8)
 
 
 class MiniLM:
-    """Mean-pooled token states, scaled to length one."""
+    """Mean-pooled token states (N, 384), scaled to length one."""
 
     def __init__(self, folder: Path, int8: bool = False) -> None:
         self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
@@ -42,7 +42,7 @@ class MiniLM:
         return encode_distinct(utterances.column("text"), self._encode, self._dim)
 
     def _encode(self, texts: list[str]) -> npt.NDArray[np.float32]:
-        """(T, C) for T texts."""
+        """Encode T texts to (T, C)."""
         return self._run(self._tokenizer(texts, truncation=True, max_length=_MOST_TOKENS)["input_ids"])
 
 
@@ -62,7 +62,7 @@ class _Sentence(nn.Module):
 
 
 class _OnGpu:
-    """The same as `Compiled` gives, to about 1e-6."""
+    """The encoder on the GPU; its vectors equal those of `Compiled` to about 1e-6."""
 
     def __init__(self, encoder: nn.Module, dim: int) -> None:
         self._encoder, self._dim = encoder.eval().cuda(), dim

@@ -1,7 +1,7 @@
 """A text encoder compiled for the processor at hand, by OpenVINO.
 
-Texts of one length go through it together, so that nothing is padded. A text's vector is then the same bits in
-whatever batch, and on however many threads: it was so in every case tried, and a test holds it.
+Texts of one length go through it together, so that nothing is padded. A text's vector is then the same bits in any
+batch and on any number of threads: this held in every case tried, and a test guards it.
 """
 
 import sys
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from sdt_model.text_encoder.inputs import batches_of_one_length
 
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-# OpenVINO tells Google of its import through that package, unless it cannot be imported.
+# With that package OpenVINO reports its import to Google; without it, it does not.
 import openvino  # noqa: E402
 
 _BATCH_TOKENS = 1024  # their states stay in a core's cache
@@ -25,9 +25,9 @@ _INTEGER_PRODUCTS = ("avx512_vnni", "avx_vnni", "amx_int8")  # instructions, any
 
 
 class Compiled:
-    """Vectors (N, C) of token sequences; ``encoder`` makes (B, C) of token ids (B, T).
+    """Vectors (N, C) of token sequences, by an ``encoder`` from token ids (B, T) to (B, C).
 
-    It runs on as many threads as torch has here: those that Ray gave the worker. Each takes a batch of its own.
+    It runs on as many threads as torch has here, those that Ray assigned to the worker; each takes its own batch.
     """
 
     def __init__(self, encoder: nn.Module, dim: int, int8: bool = False) -> None:
@@ -62,10 +62,10 @@ class Compiled:
 
 
 def _round_weights(encoder: nn.Module) -> None:
-    """Have every linear layer keep its weights as 8-bit integers, or rounded to them where the processor has no use."""
+    """Round the weights of every linear layer to 8 bits; as integers where the processor can multiply these."""
     has = torch.cpu.get_capabilities()
     kind = torch.int8 if any(has.get(name) for name in _INTEGER_PRODUCTS) else torch.float32
-    layers = [(parent, name, of) for parent in encoder.modules() for name, of in parent.named_children()]
+    layers = [(parent, name, child) for parent in encoder.modules() for name, child in parent.named_children()]
     for parent, name, layer in layers:
         if isinstance(layer, nn.Linear):
             setattr(parent, name, _Rounded(layer, kind))

@@ -1,4 +1,4 @@
-"""The largest face in a picture, found by OpenCV's YuNet, whose weights the user brings as an ONNX file."""
+"""Cropping the largest face of a picture with OpenCV's YuNet, whose weights the user brings as an ONNX file."""
 
 import hashlib
 from importlib.util import find_spec
@@ -10,16 +10,16 @@ import numpy.typing as npt
 from tasks.errors import WorkflowError
 
 Picture = npt.NDArray[np.uint8]
-_LONGEST = 640  # pixels; a larger picture is scaled down before faces are looked for
-_SURE = 0.7
+_LONGEST = 640  # pixels; a larger picture is scaled down before the detection
+_CONFIDENCE = 0.7
 _MARGIN = 1.2  # side of the crop, in longer sides of the face
 
 
 def detector_file(path: str) -> str:
-    """The sha256 of a detector.
+    """Hash a detector's file (sha256).
 
     Raises:
-        WorkflowError: there is no such file, or nothing to run it with.
+        WorkflowError: there is no such file, or OpenCV is not installed.
     """
     if find_spec("cv2") is None:
         raise WorkflowError("a face crop needs OpenCV\n  install it with: pip install opencv-python-headless")
@@ -31,19 +31,19 @@ def detector_file(path: str) -> str:
 
 
 class FaceCrop:
-    """Cuts the largest face out of a picture."""
+    """Detector that cuts the largest face out of a picture."""
 
     def __init__(self, path: str) -> None:
         import cv2
 
         cv2.setNumThreads(1)  # the worker asked for no more
         try:
-            self._detector = cv2.FaceDetectorYN.create(path, "", (320, 320), _SURE)
+            self._detector = cv2.FaceDetectorYN.create(path, "", (320, 320), _CONFIDENCE)
         except cv2.error as error:
             raise WorkflowError(f"{path} is no face detector that OpenCV can read: {error}") from error
 
     def __call__(self, picture: Picture) -> Picture | None:
-        """(H, W, 3) RGB to (h, w, 3), a square around the face, less what is outside; None: there is no face."""
+        """Crop an RGB picture (H, W, 3) to a square around its largest face, clipped at the edges; None without one."""
         import cv2
 
         height, width = picture.shape[:2]

@@ -1,4 +1,4 @@
-"""Visual vectors from any pretrained vision encoder, of an utterance's frames or of the faces in them."""
+"""Visual vectors from any pretrained vision encoder, of an utterance's frames or of the largest face in each."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,13 +25,13 @@ _BATCH = 16  # pictures
 
 
 def load(argument: str) -> Extractor:
-    """The encoder that ``argument`` chooses."""
+    """Load the encoder that ``argument`` describes (`Chosen` as JSON)."""
     chosen = Chosen[VisualOptions].model_validate_json(argument)
     return HfVisual(chosen.folder(), chosen.options)
 
 
 class HfVisual:
-    """Mean and deviation over frames (N, 2C) of their states."""
+    """Mean and deviation over frames (N, 2C) of an encoder's states."""
 
     def __init__(self, folder: Path, options: VisualOptions, dtype: str | None = None) -> None:
         self._options, self._running = options, Running(folder, dtype)
@@ -41,21 +41,21 @@ class HfVisual:
         self._dim = options.dim(self._running.body.config)
 
     def __call__(self, utterances: pa.Table, media: MediaRoot) -> Extracted:
-        found = Extracted.none(utterances.num_rows, self._dim)
-        batch = _BATCH * self._running.room
-        for many in gathered(read_each(utterances, PICTURES, media, self._read, found), len, batch):
-            moments = empty_moments(len(many), self._dim // 2)
-            owners = [index for index, (_, pictures) in enumerate(many) for _ in pictures]
-            pictures = torch.cat([pictures for _, pictures in many])
+        extracted = Extracted.none(utterances.num_rows, self._dim)
+        batch = _BATCH * self._running.batch_scale
+        for group in gathered(read_each(utterances, PICTURES, media, self._read, extracted), len, batch):
+            moments = empty_moments(len(group), self._dim // 2)
+            owners = [index for index, (_, pictures) in enumerate(group) for _ in pictures]
+            pictures = torch.cat([pictures for _, pictures in group])
             for begin in range(0, len(owners), batch):
                 states = self._encode(pictures[begin : begin + batch])
                 for owner, state in zip(owners[begin : begin + batch], states, strict=True):
                     moments[owner].add(state[None].cpu().numpy())
-            found.put([row for row, _ in many], pooled(moments))
-        return found
+            extracted.put([row for row, _ in group], pooled(moments))
+        return extracted
 
     def _read(self, file: MediaFile, _: str, stretch: Span) -> Tensor:
-        """An utterance's pictures (F, 3, H, W) as the encoder takes them; no more than one is held as it was filmed."""
+        """Read an utterance's pictures as the encoder takes them (F, 3, H, W), one at a time in full size."""
         with container(file) as opened:
             prepared = [self._prepared(picture) for picture in self._shown(opened, stretch)]
         if not prepared:
@@ -75,7 +75,7 @@ class HfVisual:
         return prepared
 
     def _encode(self, pictures: Tensor) -> Tensor:
-        """(F, C) for F pictures."""
+        """Encode F pictures to (F, C)."""
         states = self._running.states({"pixel_values": pictures})
         if states.dim() == 4:  # a convolutional encoder's map
             return states.mean(dim=(2, 3))

@@ -20,12 +20,12 @@ _MOST_FRAMES = 16
 
 
 def load(_: str) -> Extractor:
-    """The descriptor; there is nothing to load."""
+    """Make the descriptor; there is nothing to load."""
     return Hog()
 
 
 class Hog:
-    """Mean and deviation over frames of HOG: 8 orientations, cells of 16 pixels, blocks of 2 x 2, on 64 x 64 grey."""
+    """Mean and deviation (576,) over frames of HOG: 8 orientations, 16-pixel cells, blocks of 2 x 2, 64 x 64 grey."""
 
     def __call__(self, utterances: pa.Table, media: MediaRoot) -> Extracted:
         return describe_each(utterances, PICTURES, media, self._describe, HOG_DIM)
@@ -37,7 +37,7 @@ class Hog:
 
 
 def _square(frame: Any) -> npt.NDArray[np.uint8]:
-    """The middle of the frame as it is shown, scaled so that its shorter side is `_SIDE`."""
+    """Scale a frame, as it is shown, so that its shorter side is `_SIDE`, and crop its middle."""
     scale = _SIDE / min(frame.width, frame.height)
     width, height = max(_SIDE, round(frame.width * scale)), max(_SIDE, round(frame.height * scale))
     grey: npt.NDArray[np.uint8] = frame.reformat(width, height, "gray").to_ndarray()

@@ -1,11 +1,13 @@
 """Pretrained encoders by name: what their specs say, fingerprints by content, and names that are refused."""
 
 import shutil
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 from transformers import BertConfig, CLIPConfig, T5Config
 
+from sdt_model.config import Modality
 from tasks.errors import WorkflowError
 from tasks.extractors.base import ExtractorSpec
 from tasks.extractors.hf.options import TextOptions
@@ -39,6 +41,12 @@ def test_dimension_licence_and_resources_without_the_weights(tiny: Path) -> None
     assert (text(tiny).resources.cpus, text(tiny).resources.memory_gb) == (1, 1.0)
     assert extractor_spec("text", "hf:minilm").resources.memory_gb == pytest.approx(1.2)
     assert extractor_spec("text", "hf:minilm").licence == "Apache-2.0"
+
+
+@pytest.mark.parametrize(("modality", "name"), [("text", "text"), ("audio", "speech"), ("visual", "vit")])
+def test_the_loader_is_the_modality_s(tiny: Path, modality: Modality, name: str) -> None:
+    module, function = extractor_spec(modality, f"hf:{tiny}/{name}").loader.split(":")
+    assert callable(getattr(import_module(module), function)) and f".{modality}." in module
 
 
 def test_the_licence_is_the_model_card_s(tmp_path: Path) -> None:
