@@ -1,6 +1,6 @@
-"""Query: Polars SQL over labels, utterances and rejected rows, read lazily.
+"""Polars SQL over labels, utterances and rejected rows, read lazily.
 
-Only files that a manifest names are read, and of those only the columns and days that the query asks for.
+A query reads only files that a manifest names, and of those only the columns and days that it asks for.
 """
 
 import re
@@ -31,13 +31,13 @@ from tasks.storage.manifest import Manifest, read_manifest
 from tasks.storage.workspace import Workspace, checked_name
 
 OUTPUTS = (".csv", ".json", ".ndjson", ".parquet")
-_MADE_BY = {"labels": "sdt label ARCHIVE", "utterances": "sdt ingest KIND PATH --archive NAME"}
+_COMMANDS = {"labels": "sdt label ARCHIVE", "utterances": "sdt ingest KIND PATH --archive NAME"}
 
 
 def scan_labels(workspace: Workspace, archive: str | None = None) -> pl.LazyFrame:
-    """Label rows of one archive or of all, with ``archive`` and ``date`` (null: undated) in front.
+    """Scan label rows of one archive or of all, with ``archive`` and ``date`` (null: undated) in front.
 
-    Archives may know different emotions: ``probabilities`` then has them all, null where the archive has not.
+    Archives may differ in their emotions: ``probabilities`` then has all of them, null where an archive lacks one.
 
     Raises:
         WorkflowError: there are no labels.
@@ -51,11 +51,11 @@ def scan_labels(workspace: Workspace, archive: str | None = None) -> pl.LazyFram
         for (name, emotions), paths in groups.items()
         if paths
     ]
-    return _together(parts, "labels", workspace, archive)
+    return _concatenated(parts, "labels", workspace, archive)
 
 
 def scan_utterances(workspace: Workspace, archive: str | None = None) -> pl.LazyFrame:
-    """Utterances of one archive or of all, with ``archive`` in front.
+    """Scan utterances of one archive or of all, with ``archive`` in front.
 
     Raises:
         WorkflowError: there are no archives.
@@ -64,39 +64,39 @@ def scan_utterances(workspace: Workspace, archive: str | None = None) -> pl.Lazy
         _scan(workspace, [shard.path for shard in manifest.shards], UTTERANCES, name)
         for name, manifest in _archive_manifests(workspace, archive)
     ]
-    return _together(parts, "utterances", workspace, archive)
+    return _concatenated(parts, "utterances", workspace, archive)
 
 
 def scan_rejected(workspace: Workspace, archive: str | None = None) -> pl.LazyFrame:
-    """Rows that ingest could not use, of one archive or of all, with ``archive`` in front; may be empty."""
+    """Scan rows that ingest rejected, of one archive or of all, with ``archive`` in front; there may be none."""
     parts = [_empty(REJECTED)]
     for name, manifest in _archive_manifests(workspace, archive):
-        kept, beside = (folder(name, manifest.fingerprint) for folder in (utterances_folder, rejected_folder))
-        paths = [shard.path.replace(kept, beside) for shard in manifest.shards if shard.counts.get("rejected")]
+        accepted, rejected = (folder(name, manifest.fingerprint) for folder in (utterances_folder, rejected_folder))
+        paths = [shard.path.replace(accepted, rejected) for shard in manifest.shards if shard.counts.get("rejected")]
         parts.extend([_scan(workspace, paths, REJECTED, name)] if paths else [])
     return pl.concat(parts)
 
 
 def rejection_reasons(workspace: Workspace, archive: str) -> dict[str, int]:
-    """How many rows were rejected for each kind of reason, without the values that were read; most frequent first."""
+    """Count rejected rows by kind of reason, without the values in them; most frequent first."""
     kind = pl.col("reason").str.replace("(?s)'.*'", "…").str.replace("(?s)^duplicate of .*", "duplicate")
     counted = scan_rejected(workspace, archive).group_by(kind).len().sort("len", "reason", descending=[True, False])
     return dict(counted.collect().iter_rows())
 
 
 def run_query(workspace: Workspace, sql: str, archive: str | None = None) -> pl.LazyFrame:
-    """The result of one SQL statement over ``labels``, ``utterances`` and ``rejected``, not yet computed.
+    """Plan one SQL statement over ``labels``, ``utterances`` and ``rejected``; the result is not yet computed.
 
     Raises:
-        WorkflowError: the SQL is wrong, or there is nothing to query; names the tables and their columns.
+        WorkflowError: the SQL is wrong, or there is nothing to query; the message lists tables and columns.
     """
     tables: dict[str, pl.LazyFrame] = {}
     missing: list[str] = []
     for name, scan in (("labels", scan_labels), ("utterances", scan_utterances), ("rejected", scan_rejected)):
         try:
             tables[name] = scan(workspace, archive)
-        except WorkflowError as nothing:
-            missing.append(str(nothing))
+        except WorkflowError as error:
+            missing.append(str(error))
     if "utterances" not in tables:
         raise WorkflowError(missing[-1])
     with _explained(tables, missing):
@@ -108,10 +108,10 @@ def run_query(workspace: Workspace, sql: str, archive: str | None = None) -> pl.
 def write_result(result: pl.LazyFrame, out: Path) -> None:
     """Write CSV, JSON (one array, or one object a line for .ndjson) or Parquet, by the name's ending, in one step.
 
-    In CSV a struct becomes a column for each of its fields, and a list its values with ``|`` between.
+    In CSV a struct becomes a column for each of its fields, and a list its values joined by ``|``.
 
     Raises:
-        WorkflowError: another ending, or a folder that is not there.
+        WorkflowError: the ending is another one, or the folder does not exist.
     """
     if out.suffix not in OUTPUTS:
         raise WorkflowError(f"{out}: results are written as {', '.join(OUTPUTS)}; give the file one of these endings")
@@ -150,7 +150,7 @@ def _manifests(workspace: Workspace, paths: Iterable[tuple[str, str]]) -> Iterat
 
 
 def _scan(workspace: Workspace, paths: list[str], schema: pa.Schema, archive: str, dated: bool = False) -> pl.LazyFrame:
-    """Scan shards with a known schema: planning opens none of them, and a filter by date opens that date's alone."""
+    """Scan shards with a known schema: planning opens none of them, and a filter by date opens only that date's."""
     uris = [workspace.uri(path) for path in paths]
     # Polars takes every key=value folder of the path for a partition, also those above the workspace.
     above = {key: pl.String() for key in re.findall(r"([^/=]+)=[^/]*", workspace.uri(""))} if dated else {}
@@ -166,26 +166,27 @@ def _empty(schema: pa.Schema) -> pl.LazyFrame:
     return pl.LazyFrame(schema={"archive": pl.String(), **pl.Schema(schema)})
 
 
-def _together(parts: list[pl.LazyFrame], table: str, workspace: Workspace, archive: str | None) -> pl.LazyFrame:
+def _concatenated(parts: list[pl.LazyFrame], table: str, workspace: Workspace, archive: str | None) -> pl.LazyFrame:
     if not parts:
         of = f" of archive {archive!r}" if archive else ""
-        raise WorkflowError(f"there are no {table}{of} in {workspace.url}\n  make them with: {_MADE_BY[table]}")
+        raise WorkflowError(f"there are no {table}{of} in {workspace.url}\n  make them with: {_COMMANDS[table]}")
     return pl.concat(parts, how="vertical_relaxed")  # a struct gets the fields of all
 
 
 @contextmanager
 def _explained(tables: dict[str, pl.LazyFrame], missing: list[str]) -> Iterator[None]:
-    """Turn what Polars says of a statement into its first line, and what there is to ask for."""
+    """Shorten an error of Polars to its first line, and add the tables and columns that can be queried."""
     try:
         yield
     except pl.exceptions.PolarsError as error:
-        what = str(error).split("\n", 1)[0]
-        there = [f"  {name}: {', '.join(rows.collect_schema().names())}" for name, rows in tables.items()]
+        reason = str(error).split("\n", 1)[0]
+        columns = [f"  {name}: {', '.join(rows.collect_schema().names())}" for name, rows in tables.items()]
         kind = type(error).__name__
-        raise WorkflowError("\n".join([f"the query cannot be run: {what} ({kind})", *there, *missing])) from error
+        raise WorkflowError("\n".join([f"the query cannot be run: {reason} ({kind})", *columns, *missing])) from error
 
 
 def _flat(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Replace structs by their fields, however deep, and then lists by their values as text."""
     while any(isinstance(kind, pl.Struct) for kind in rows.collect_schema().dtypes()):
         rows = rows.select(part for name, kind in rows.collect_schema().items() for part in _fields(name, kind))
     lists = [name for name, kind in rows.collect_schema().items() if isinstance(kind, pl.List)]

@@ -1,1 +1,1 @@
-"""Looks after a workspace: what is missing in it, what is damaged, what may go."""
+"""Maintenance of a workspace: what is missing, what is damaged, and what can be removed."""

@@ -1,6 +1,6 @@
-"""Pruning a workspace: what no manifest and no pointer names any more, of archives, features, labels and runs.
+"""Pruning a workspace: files of archives, features, labels and runs that no manifest and no pointer names any more.
 
-An archive without a manifest, and a day without one, are unfinished, not superseded: the next run goes on from them.
+An archive or a day without a manifest is unfinished, not superseded: the next run continues from it.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ from tasks.storage.workspace import Workspace, checked_name
 
 
 def plan_workspace_prune(workspace: Workspace, archive: str | None = None) -> list[Removal]:
-    """What would go, of the whole workspace or of one archive."""
+    """List what can be removed of the whole workspace or of one archive; removes nothing."""
     names = [checked_name(archive, "archive")] if archive else archive_names(workspace)
     labels = [archive] if archive else archive_names(workspace, LABELS)
     return [
@@ -44,21 +44,21 @@ def _of_archive(workspace: Workspace, name: str) -> Iterator[Removal]:
 
 
 def _of_labels(workspace: Workspace, name: str) -> Iterator[Removal]:
-    """Label files beside those of a day's manifest."""
+    """Label files that their day's manifest does not name."""
     files = label_files(workspace, name)
     for day, manifest in labelled_days(workspace, name, files).items():
-        kept = {shard.path for shard in manifest.shards} | {f"{day_folder(name, day)}/_"}
-        yield from _superseded(workspace, day_folder(name, day), kept, "not of the day's manifest")
+        current = {shard.path for shard in manifest.shards} | {f"{day_folder(name, day)}/_"}
+        yield from _superseded(workspace, day_folder(name, day), current, "not of the day's manifest")
 
 
 def _of_runs(workspace: Workspace) -> Iterator[Removal]:
-    """Checkpoints of trainings whose model is there."""
+    """Checkpoints of trainings whose model is complete."""
     for bundle in bundles(workspace):
         yield from _superseded(workspace, f"{MODEL_RUNS}/{bundle.model_id}", set(), "the model is there")
 
 
-def _superseded(workspace: Workspace, folder: str, kept: set[str], why: str) -> Iterator[Removal]:
-    """The files of a folder whose paths do not begin as one of ``kept`` does."""
-    gone = {path: size for path, size in workspace.sizes(folder).items() if not path.startswith(tuple(kept))}
-    if gone:
-        yield Removal(folder, tuple(gone), sum(gone.values()), False, why)
+def _superseded(workspace: Workspace, folder: str, current: set[str], why: str) -> Iterator[Removal]:
+    """Files of a folder whose paths begin with none of the ``current`` prefixes, as one removal."""
+    sizes = {path: size for path, size in workspace.sizes(folder).items() if not path.startswith(tuple(current))}
+    if sizes:
+        yield Removal(folder, tuple(sizes), sum(sizes.values()), False, why)

@@ -1,4 +1,4 @@
-"""Status: what a workspace holds of each archive, and what is missing until all of it is labelled by production."""
+"""Status of a workspace: the state of each archive, and the commands left until production has labelled all of it."""
 
 from dataclasses import dataclass
 
@@ -17,14 +17,14 @@ from tasks.storage.workspace import Workspace
 
 @dataclass(frozen=True)
 class ArchiveStatus:
-    """One archive.
+    """State of one archive.
 
     Attributes:
-        utterances: that were accepted; None where its ingest did not finish.
-        days: with conversations.
-        labelled: days with labels of their conversations as they are, whichever model made them.
-        features: for each modality that the model in production takes whether its features are there.
-        missing: the commands that do what is left, in their order, and why.
+        utterances: number of accepted ones; None where the ingest did not finish.
+        days: number of days with conversations.
+        labelled: number of days whose labels, by any model, fit their conversations.
+        features: state of the features of each modality that the model in production reads.
+        missing: the commands that are left, in their order, each with its reason.
     """
 
     name: str
@@ -36,7 +36,7 @@ class ArchiveStatus:
 
 
 def workspace_status(workspace: Workspace) -> list[ArchiveStatus]:
-    """Every archive, by name."""
+    """Report every archive, by name."""
     current = production(workspace)
     bundle = find_bundle(workspace, current) if current else None
     return [_status(workspace, name, bundle) for name in archive_names(workspace)]
@@ -64,26 +64,26 @@ def _status(workspace: Workspace, name: str, bundle: Bundle | None) -> ArchiveSt
 
 
 def _by_others(labelled: dict[str, Manifest], bundle: Bundle, behind: dict[str, str]) -> dict[str, str]:
-    """Days with labels that are those of their conversations, and not of this model."""
-    made_by = {day: LabelFacts.of(manifest).model_id for day, manifest in labelled.items() if day not in behind}
-    return {day: f"labelled by {model}" for day, model in made_by.items() if model != bundle.model_id}
+    """Days whose labels fit their conversations but come from another model."""
+    models = {day: LabelFacts.of(manifest).model_id for day, manifest in labelled.items() if day not in behind}
+    return {day: f"labelled by {model}" for day, model in models.items() if model != bundle.model_id}
 
 
 def _features(
     workspace: Workspace, name: str, archive: Manifest, bundle: Bundle | None
 ) -> tuple[dict[str, str], list[Manifest | None], list[tuple[str, str]]]:
-    """The state of each modality's features, their manifests, and what makes those that are missing."""
+    """Report each modality's features: their state, their manifests, and the commands for those that are missing."""
     states: dict[str, str] = {}
     manifests: list[Manifest | None] = []
     missing: list[tuple[str, str]] = []
     for modality, source in bundle.features.items() if bundle else ():
-        found = complete_features(workspace, name, modality, source.fingerprint)
-        manifests.append(found)
-        if found is None and not has_modality(archive, modality):
+        manifest = complete_features(workspace, name, modality, source.fingerprint)
+        manifests.append(manifest)
+        if manifest is None and not has_modality(archive, modality):
             states[modality] = "none in the archive"
-        elif found is not None and found.is_of(archive):
+        elif manifest is not None and manifest.is_of(archive):
             states[modality] = "there"
         else:
-            states[modality] = "missing" if found is None else "out of date"
+            states[modality] = "missing" if manifest is None else "out of date"
             missing.append((f"sdt extract {name} {source.assignment(modality)}", f"{modality} {states[modality]}"))
     return states, manifests, missing

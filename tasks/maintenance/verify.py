@@ -1,7 +1,7 @@
-"""Verify: what a workspace holds of an archive, read again and compared with what its manifests say.
+"""Verification of an archive: its files are read again and compared with their manifests.
 
-Every file that a manifest names is there, has its bytes, its hash, its columns and its rows; the key of a row is
-unique; features and labels have a row for every utterance, and no other. One file a thread is held in memory.
+Every file that a manifest names exists and has its size, hash, columns and rows; keys are unique; features and labels
+have one row for every utterance, and no other. Memory holds one file a thread.
 """
 
 import logging
@@ -38,61 +38,69 @@ log = logging.getLogger("sdt.verify")
 
 _THREADS = 4
 _MOST_FAULTS = 1000
-_UNREADABLE = (OSError, pa.ArrowException, KeyError, ValueError)  # what a damaged Parquet file comes to
+_UNREADABLE = (OSError, pa.ArrowException, KeyError, ValueError)  # raised by a damaged Parquet file
 
 Keys = Callable[[pl.DataFrame], list[str]]
 
 
 class Fault(Frozen):
-    """Something that is not as its manifest says."""
+    """A file that does not match its manifest."""
 
     path: str
     """The file, relative to the workspace."""
     what: str
-    """In words."""
+    """The difference, in words."""
 
 
 class VerifyReport(Frozen):
-    """What was found."""
+    """Result of a verification."""
 
     files: dict[str, int]
-    """Files read, by what they hold."""
+    """Number of files read, by part: utterances, features, labels."""
     rows: dict[str, int]
-    """Their rows."""
+    """Number of their rows, by part."""
     faults: tuple[Fault, ...]
-    """At most the first thousand."""
+    """The first thousand at most."""
     notes: tuple[str, ...]
-    """What is no fault, and worth knowing."""
+    """Findings that are no faults, such as days without labels."""
 
 
 @dataclass(frozen=True)
 class _Check:
-    """One file to read again; ``keys`` says what is wrong with its keys, in order of rows."""
+    """One file to read again.
 
-    what: str
+    Attributes:
+        part: the part of the archive: utterances, features or labels.
+        columns: of the file, by its manifest.
+        keys: from the keys (conversation, turn) of its rows to what is wrong with them.
+    """
+
+    part: str
     record: ShardRecord
     columns: Mapping[str, str]
     keys: Keys
 
 
 @dataclass
-class _Found:
+class _Tally:
+    """Running totals of a `VerifyReport`."""
+
     files: dict[str, int] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
 
     def add(self, check: _Check, wrong: list[str]) -> None:
-        self.files[check.what] = self.files.get(check.what, 0) + 1
-        self.rows[check.what] = self.rows.get(check.what, 0) + check.record.rows
+        self.files[check.part] = self.files.get(check.part, 0) + 1
+        self.rows[check.part] = self.rows.get(check.part, 0) + check.record.rows
         self.faults += [Fault(path=check.record.path, what=what) for what in wrong]
         del self.faults[_MOST_FAULTS:]
 
 
 def verify(config: VerifyConfig) -> VerifyReport:
-    """Read an archive's utterances, features and labels again, or those of them that are asked for.
+    """Read the configured parts of an archive again and compare them with their manifests.
 
     Raises:
-        WorkflowError: no such archive.
+        WorkflowError: there is no such archive.
     """
     workspace = Workspace(config.workspace)
     archive = read_archive(workspace, config.archive)
@@ -102,14 +110,14 @@ def verify(config: VerifyConfig) -> VerifyReport:
         "features": partial(_features, workspace, config.archive, archive, notes),
         "labels": partial(_labels, workspace, config.archive, archive, notes),
     }
-    found = _Found()
+    tally = _Tally()
     with ThreadPoolExecutor(_THREADS) as pool:
         for part in config.parts:
             planned = list(checks[part]())
             for check, wrong in zip(planned, pool.map(partial(_wrong, workspace), planned), strict=True):
-                found.add(check, wrong)
-            log.info("verify: %s: %d files, %d faults so far", part, len(planned), len(found.faults))
-    return VerifyReport(files=found.files, rows=found.rows, faults=tuple(found.faults), notes=tuple(notes))
+                tally.add(check, wrong)
+            log.info("verify: %s: %d files, %d faults so far", part, len(planned), len(tally.faults))
+    return VerifyReport(files=tally.files, rows=tally.rows, faults=tuple(tally.faults), notes=tuple(notes))
 
 
 def _utterances(archive: Manifest) -> Iterator[_Check]:
@@ -136,12 +144,12 @@ def _features(workspace: Workspace, name: str, archive: Manifest, notes: list[st
 
 def _labels(workspace: Workspace, name: str, archive: Manifest, notes: list[str]) -> Iterator[_Check]:
     by_index = {record.index: record for record in archive.shards}
-    labelled, said = labelled_days(workspace, name, label_files(workspace, name)), days_of(archive.shards)
-    notes += [f"{day} has no labels: sdt label {name}" for day in sorted(said.keys() - labelled.keys())]
+    labelled, days = labelled_days(workspace, name, label_files(workspace, name)), days_of(archive.shards)
+    notes += [f"{day} has no labels: sdt label {name}" for day in sorted(days.keys() - labelled.keys())]
     checks = []
     keys = _DayKeys(workspace)
     for day, manifest in sorted(labelled.items()):
-        rows = said.get(day, DayContent()).rows
+        rows = days.get(day, DayContent()).rows
         if rows != manifest.rows:
             notes.append(
                 f"{day_manifest(name, day)}: {manifest.rows} labels and {rows} utterances: label the day again"
@@ -156,10 +164,10 @@ def _labels(workspace: Workspace, name: str, archive: Manifest, notes: list[str]
 
 
 def _wrong(workspace: Workspace, check: _Check) -> list[str]:
-    """What is wrong with a file; empty where nothing is."""
+    """Read a file again and list what is wrong with it, in words."""
     expected = check.record
     try:
-        found = describe_shard(workspace, Shard[None](expected.index, expected.path))
+        actual = describe_shard(workspace, Shard[None](expected.index, expected.path))
         columns = shard_columns(workspace, expected.path)
         keys = pl.DataFrame(pl.from_arrow(workspace.read_table(expected.path, list(KEY))))
     except FileNotFoundError:
@@ -167,25 +175,26 @@ def _wrong(workspace: Workspace, check: _Check) -> list[str]:
     except _UNREADABLE as error:
         return [f"it cannot be read: {error}"]
     wrong = [
-        f"{name} {now}, and {then} in the manifest"
-        for name, now, then in (
-            ("its size is", found.bytes, expected.bytes),
-            ("sha256 is", found.sha256, expected.sha256),
-            ("the number of rows is", found.rows, expected.rows),
+        f"{name} {now}, and {recorded} in the manifest"
+        for name, now, recorded in (
+            ("its size is", actual.bytes, expected.bytes),
+            ("sha256 is", actual.sha256, expected.sha256),
+            ("the number of rows is", actual.rows, expected.rows),
             ("the columns are", columns, dict(check.columns)),
         )
-        if now != then
+        if now != recorded
     ]
     return wrong + check.keys(keys)
 
 
 def _unique(keys: pl.DataFrame) -> list[str]:
-    twice = keys.filter(keys.is_duplicated()).unique(maintain_order=True)
-    return [f"{twice.height} keys stand twice, such as {_named(twice)}"] if twice.height else []
+    """Check that no key stands twice."""
+    duplicates = keys.filter(keys.is_duplicated()).unique(maintain_order=True)
+    return [f"{duplicates.height} keys stand twice, such as {_first(duplicates)}"] if duplicates.height else []
 
 
 def _placed(index: int, count: int, keys: pl.DataFrame) -> list[str]:
-    """A conversation is in the shard that its id says, so that no key stands in two."""
+    """Check that every conversation is in the shard of its id, so that no key stands in two."""
     elsewhere = [name for name in keys["conversation_id"].unique().sort() if shard_of(name, count) != index]
     return _unique(keys) + (
         [f"{len(elsewhere)} conversations belong to another shard, such as {elsewhere[0]!r}"] if elsewhere else []
@@ -193,15 +202,16 @@ def _placed(index: int, count: int, keys: pl.DataFrame) -> list[str]:
 
 
 def _same(workspace: Workspace, utterances: ShardRecord, keys: pl.DataFrame) -> list[str]:
+    """Check that the keys are those of an utterance shard."""
     return _compared(keys, _rows(workspace, utterances, list(KEY)), utterances.path)
 
 
 class _DayKeys:
-    """The keys of each day of the utterance shards that were read last."""
+    """Keys of the utterance shards that were read last, by day."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace, self._lock = workspace, Lock()
-        self._held: dict[str, dict[str, pl.DataFrame] | None] = {}
+        self._shards: dict[str, dict[str, pl.DataFrame] | None] = {}
 
     def compared(self, utterances: ShardRecord, day: str, keys: pl.DataFrame) -> list[str]:
         days = self._days(utterances)
@@ -209,11 +219,11 @@ class _DayKeys:
 
     def _days(self, utterances: ShardRecord) -> dict[str, pl.DataFrame] | None:
         with self._lock:  # the others wait for what one of them reads
-            if utterances.path not in self._held:
-                for path in list(self._held)[:-1]:  # the threads are at two shards at most
-                    del self._held[path]
-                self._held[utterances.path] = self._read(utterances)
-            return self._held[utterances.path]
+            if utterances.path not in self._shards:
+                for path in list(self._shards)[:-1]:  # the threads are at two shards at most
+                    del self._shards[path]
+                self._shards[utterances.path] = self._read(utterances)
+            return self._shards[utterances.path]
 
     def _read(self, utterances: ShardRecord) -> dict[str, pl.DataFrame] | None:
         rows = _rows(self._workspace, utterances, [*KEY, "occurred_at"])
@@ -226,7 +236,7 @@ class _DayKeys:
 
 
 def _rows(workspace: Workspace, utterances: ShardRecord, columns: list[str]) -> pl.DataFrame | None:
-    """None where the file is damaged, which its own check says."""
+    """Read columns of an utterance shard; None where it is damaged, which its own check reports."""
     try:
         rows = pl.DataFrame(pl.from_arrow(workspace.read_table(utterances.path, columns)))
     except _UNREADABLE:
@@ -235,17 +245,19 @@ def _rows(workspace: Workspace, utterances: ShardRecord, columns: list[str]) -> 
 
 
 def _compared(keys: pl.DataFrame, utterances: pl.DataFrame | None, path: str) -> list[str]:
+    """Compare keys with those of the utterances in ``path``, which are None where that file is damaged."""
     if utterances is None:
         return [*_unique(keys), f"it could not be compared with {path}"]
-    lost = utterances.join(keys, on=KEY, how="anti", maintain_order="left")
-    strange = keys.join(utterances, on=KEY, how="anti", maintain_order="left")
+    missing = utterances.join(keys, on=KEY, how="anti", maintain_order="left")
+    surplus = keys.join(utterances, on=KEY, how="anti", maintain_order="left")
     return [
         *_unique(keys),
-        *([f"{lost.height} utterances have no row, such as {_named(lost)}"] if lost.height else []),
-        *([f"{strange.height} rows are of no utterance, such as {_named(strange)}"] if strange.height else []),
+        *([f"{missing.height} utterances have no row, such as {_first(missing)}"] if missing.height else []),
+        *([f"{surplus.height} rows are of no utterance, such as {_first(surplus)}"] if surplus.height else []),
     ]
 
 
-def _named(keys: pl.DataFrame) -> str:
+def _first(keys: pl.DataFrame) -> str:
+    """Write the first key as a person would."""
     name, turn = keys.select(KEY).row(0)
     return f"{name!r} turn {turn}"

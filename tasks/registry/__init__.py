@@ -1,1 +1,1 @@
-"""The models and text encoders of a workspace, by name."""
+"""Models and text encoders of a workspace, by name."""

