@@ -90,9 +90,9 @@ def conform(table: pa.Table, schema: pa.Schema, where: str) -> pa.Table:
         WorkflowError: a column differs, or a non-nullable column holds a null.
     """
     expected = [(field.name, field.type) for field in schema]
-    found = [(field.name, field.type) for field in table.schema]
-    if expected != found:
-        missing, extra = [f for f in expected if f not in found], [f for f in found if f not in expected]
+    actual = [(field.name, field.type) for field in table.schema]
+    if expected != actual:
+        missing, extra = [f for f in expected if f not in actual], [f for f in actual if f not in expected]
         raise WorkflowError(
             f"{where}: columns differ from the contract\n"
             f"  expected but not there: {', '.join(f'{n} {t}' for n, t in missing) or '-'}\n"

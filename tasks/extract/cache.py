@@ -1,4 +1,4 @@
-"""Vectors that are there already: rows of earlier feature shards, found again by what they were made from.
+"""Copying vectors from earlier feature shards, where their content key is the same.
 
 The same extractor made them of the same archive; what differs is which conversations the archive held, and in how
 many shards. An earlier file is read a row group at a time, and only where it has something.
@@ -34,7 +34,7 @@ class Earlier:
 
     @classmethod
     def among(cls, paths: Iterable[str], counts: Collection[int]) -> "Earlier":
-        """Those among a folder's files."""
+        """Pick the feature shards out of a folder's files."""
         files: dict[int, tuple[str, ...]] = defaultdict(tuple)
         for path in sorted(paths):
             if (number := shard_number(path)) is not None:
@@ -49,9 +49,9 @@ class Earlier:
 
 
 def copy_rows(
-    workspace: Workspace, earlier: Earlier, own: int, utterances: pa.Table, keys: Keys, found: Extracted
+    workspace: Workspace, earlier: Earlier, own: int, utterances: pa.Table, keys: Keys, target: Extracted
 ) -> list[int]:
-    """Put into ``found`` what earlier files hold of shard ``own``; the rows with a key that none of them holds."""
+    """Copy into ``target`` what earlier files have of shard ``own``; return the rows whose key none of them has."""
     wanted: Wanted = defaultdict(list)
     for row, key in enumerate(keys):
         if key is not None:
@@ -59,7 +59,7 @@ def copy_rows(
     conversations = set(utterances["conversation_id"].unique().to_pylist()) if wanted else set()
     for path in earlier.of(conversations, own):
         for table in _holding(workspace, path, wanted):
-            _copy(table, wanted, found)
+            _copy(table, wanted, target)
         if not wanted:
             break
     return sorted(row for rows in wanted.values() for row in rows)
@@ -79,9 +79,9 @@ def _holding(workspace: Workspace, path: str, wanted: Wanted) -> Iterator[pa.Tab
         return
 
 
-def _copy(table: pa.Table, wanted: Wanted, found: Extracted) -> None:
+def _copy(table: pa.Table, wanted: Wanted, target: Extracted) -> None:
     vectors, valid = vectors_of(table["vector"])
     reasons = table["reason"].to_pylist()
     for place, key in enumerate(table["made_from"].to_pylist()):
         for row in wanted.pop(key, ()):
-            found.vectors[row], found.valid[row], found.reasons[row] = vectors[place], valid[place], reasons[place]
+            target.vectors[row], target.valid[row], target.reasons[row] = vectors[place], valid[place], reasons[place]

@@ -1,4 +1,4 @@
-"""What an extractor is not even shown: an utterance's empty text, and a file that was set aside. Each is answered."""
+"""What an extractor is shown: no empty text, and no file that was set aside; what is left out has a reason."""
 
 from dataclasses import dataclass
 
@@ -13,8 +13,8 @@ EMPTY = "text is empty"
 
 
 @dataclass(frozen=True)
-class Usable:
-    """An archive's utterances with nulls in place of what a modality cannot use.
+class Inputs:
+    """Utterances with nulls in place of what an extractor must not be shown.
 
     Attributes:
         utterances: rows of `tasks.archive.schema.UTTERANCES`, as many as there were.
@@ -26,32 +26,38 @@ class Usable:
     reasons: list[str | None]
     aside: set[str]
 
-    def answered(self, made: Extracted) -> Extracted:
-        """What the extractor made of them, with the reasons that it could not know."""
+    def answered(self, extracted: Extracted) -> Extracted:
+        """The extractor's vectors, with the reasons that it could not know."""
         untouched = np.array([reason is None for reason in self.reasons], bool)
-        reasons = [mine or its for mine, its in zip(self.reasons, made.reasons, strict=True)]
-        return Extracted(made.vectors, made.valid & untouched, reasons)
+        reasons = [mine or its for mine, its in zip(self.reasons, extracted.reasons, strict=True)]
+        return Extracted(extracted.vectors, extracted.valid & untouched, reasons)
 
 
-def usable(utterances: pa.Table, modality: Modality, aside: dict[str, str]) -> Usable:
-    """``aside``: files not to be opened, and why."""
+def usable_inputs(utterances: pa.Table, modality: Modality, aside: dict[str, str]) -> Inputs:
+    """Take empty texts, or files that were set aside, from a modality's inputs.
+
+    Args:
+        utterances: rows of `tasks.archive.schema.UTTERANCES`.
+        modality: whose columns to look at.
+        aside: files not to be opened, and why.
+    """
     if modality == "text":
         texts = utterances["text"]
         blank = pc.fill_null(pc.equal(pc.utf8_trim_whitespace(texts), ""), False)
         reasons = [EMPTY if flag else None for flag in blank.to_pylist()]
-        return Usable(_without(utterances, ("text",), reasons), reasons, set())
+        return Inputs(_without(utterances, ("text",), reasons), reasons, set())
     columns = ("audio", "video") if modality == "audio" else ("video",)
     named = pc.coalesce(*(utterances[name] for name in columns)).to_pylist()
     reasons = [aside.get(uri) for uri in named]
-    return Usable(_without(utterances, columns, reasons), reasons, aside.keys() & set(named))
+    return Inputs(_without(utterances, columns, reasons), reasons, aside.keys() & set(named))
 
 
 def _without(table: pa.Table, columns: tuple[str, ...], reasons: list[str | None]) -> pa.Table:
     if not any(reasons):
         return table
-    kept = pa.array([reason is None for reason in reasons])
+    untouched = pa.array([reason is None for reason in reasons])
     for name in columns:
         field = table.schema.field(name)
         nothing = pa.scalar(None, field.type)
-        table = table.set_column(table.schema.get_field_index(name), field, pc.if_else(kept, table[name], nothing))
+        table = table.set_column(table.schema.get_field_index(name), field, pc.if_else(untouched, table[name], nothing))
     return table

@@ -25,11 +25,11 @@ from tasks.executor.quarantine import Watch
 from tasks.executor.shard import Shard, ShardFunction, ShardOutput
 from tasks.executor.stage import Stage, run_stage
 from tasks.extract.cache import Earlier, copy_rows
-from tasks.extract.inputs import usable
+from tasks.extract.inputs import usable_inputs
 from tasks.extractors.base import Extracted, Extractor, ExtractorSpec
 from tasks.extractors.media.files import MediaRoot
 from tasks.extractors.registry import chosen_spec
-from tasks.features.content_keys import made_from
+from tasks.features.content_keys import content_keys
 from tasks.features.precomputed import chosen_precomputed, precomputed_manifest
 from tasks.features.table import ROWS_A_GROUP, feature_rows
 from tasks.storage.manifest import Aside, Manifest, ShardFacts, fingerprint, read_manifest
@@ -42,7 +42,7 @@ CODE_VERSION = 2
 
 @dataclass(frozen=True)
 class ExtractPlan:
-    """What every worker is told."""
+    """What every worker needs to know."""
 
     workspace: Workspace
     spec: ExtractorSpec
@@ -76,7 +76,7 @@ def extract(config: ExtractConfig, modality: Modality) -> Manifest | None:
 def extract_stage(
     workspace: Workspace, config: ExtractConfig, archive: Manifest, spec: ExtractorSpec, before: Manifest | None
 ) -> Stage[str]:
-    """What is to be done with the archive's shards, and what is there already; ``before`` is the last run's."""
+    """Plan the archive's shards; ``before`` is the last run's manifest, whose vectors are copied where they fit."""
     folder = features_folder(config.archive, spec.modality, spec.fingerprint)
     media = MediaRoot(IngestFacts.of(archive).media_root)
     aside = still_aside(workspace, manifest_path(folder), before, media, config.retry_set_aside)
@@ -102,7 +102,7 @@ def extract_stage(
 
 
 def _identity(archive: Manifest, spec: ExtractorSpec) -> str:
-    """Of all that the features are made from."""
+    """Fingerprint of all that the features are made from."""
     return fingerprint(
         CODE_VERSION, spec.fingerprint, archive.fingerprint, [record.sha256 for record in archive.shards]
     )
@@ -120,30 +120,30 @@ def nothing_to_do(config: ExtractConfig, modality: Modality) -> bool:
     if precomputed is not None or not has_modality(archive, modality):
         return True
     spec = chosen_spec(modality, config.extractors, workspace)
-    found = read_manifest(workspace, manifest_path(features_folder(config.archive, modality, spec.fingerprint)))
-    if found is None or found.fingerprint != _identity(archive, spec):
+    manifest = read_manifest(workspace, manifest_path(features_folder(config.archive, modality, spec.fingerprint)))
+    if manifest is None or manifest.fingerprint != _identity(archive, spec):
         return False
-    return found.aside == _unchanged(found, MediaRoot(IngestFacts.of(archive).media_root), config.retry_set_aside)
+    return manifest.aside == _unchanged(manifest, MediaRoot(IngestFacts.of(archive).media_root), config.retry_set_aside)
 
 
-def _unchanged(found: Manifest | None, media: MediaRoot, retry: bool) -> dict[str, Aside]:
+def _unchanged(manifest: Manifest | None, media: MediaRoot, retry: bool) -> dict[str, Aside]:
     """The files that an earlier run set aside and that need not be tried again."""
-    known = found.aside if found else {}
+    known = manifest.aside if manifest else {}
     return {name: why for name, why in known.items() if not retry and media.version(name) == why.version}
 
 
 def still_aside(
-    workspace: Workspace, manifest: str, found: Manifest | None, media: MediaRoot, retry: bool
+    workspace: Workspace, manifest_file: str, before: Manifest | None, media: MediaRoot, retry: bool
 ) -> dict[str, str]:
     """The files that an earlier run set aside and that are as they were, with the reason.
 
     Shards made without one that has changed since, or is to be tried again, get another name: they are to be made
     anew, and what they hold of other files is copied.
     """
-    stay = _unchanged(found, media, retry)
-    if again := (found.aside if found else {}).keys() - stay:
-        workspace.remove(manifest)  # first: a manifest says that all its shards are there
-        for shard in found.shards if found else ():
+    stay = _unchanged(before, media, retry)
+    if again := (before.aside if before else {}).keys() - stay:
+        workspace.remove(manifest_file)  # first: a manifest says that all its shards are there
+        for shard in before.shards if before else ():
             if again & ShardFacts.of(shard).aside.keys():
                 workspace.rename(shard.path, shard.path.replace(".parquet", "-before.parquet"))
     return {name: why.reason for name, why in stay.items()}
@@ -156,7 +156,7 @@ def _remove_superseded(workspace: Workspace, folder: str, manifest: Manifest, be
     """
     if manifest == before:
         return
-    named = {shard.path for found in (manifest, before) if found for shard in found.shards}
+    named = {shard.path for one in (manifest, before) if one for shard in one.shards}
     for path in workspace.files(folder):
         if shard_number(path) is not None and path not in named:
             for gone in (path, timing_path(path)):
@@ -173,41 +173,41 @@ def extract_shard(plan: ExtractPlan, load: Callable[[], Extractor], shard: Shard
     """One feature shard: a row for every utterance of the shard that the payload is the path of, in their order."""
     spec, media = plan.spec, plan.media
     utterances = plan.workspace.read_table(shard.payload)
-    given = usable(utterances, spec.modality, shard.aside)
-    keys = made_from(given.utterances, spec, media)
-    found = Extracted.none(utterances.num_rows, spec.dim)
-    missing = copy_rows(plan.workspace, plan.earlier, shard.index, utterances, keys, found)
+    inputs = usable_inputs(utterances, spec.modality, shard.aside)
+    keys = content_keys(inputs.utterances, spec, media)
+    vectors = Extracted.none(utterances.num_rows, spec.dim)
+    missing = copy_rows(plan.workspace, plan.earlier, shard.index, utterances, keys, vectors)
     beside = {}
     if missing:
-        shown, extractor = given.utterances.take(missing), load()
+        shown, extractor = inputs.utterances.take(missing), load()
         began = time.perf_counter()
-        made = extractor(shown, media)
-        beside[timing_path(shard.path)] = _timing(time.perf_counter() - began, made)
-        _check(made, spec, missing, shard.path)
-        found.put_all(missing, made)
-    table, counts = feature_rows(utterances, given.answered(found), spec.dim, shard.path, keys, spec.storage)
-    aside = {name: Aside(reason=shard.aside[name], version=media.version(name)) for name in sorted(given.aside)}
+        extracted = extractor(shown, media)
+        beside[timing_path(shard.path)] = _timing(time.perf_counter() - began, extracted)
+        _check(extracted, spec, missing, shard.path)
+        vectors.put_all(missing, extracted)
+    table, counts = feature_rows(utterances, inputs.answered(vectors), spec.dim, shard.path, keys, spec.storage)
+    aside = {name: Aside(reason=shard.aside[name], version=media.version(name)) for name in sorted(inputs.aside)}
     facts = DatedShardFacts(days=feature_days(utterances, table))
     facts = facts.model_copy(update={"aside": aside}) if aside else facts
     return ShardOutput(table, counts, facts, beside, ROWS_A_GROUP)
 
 
-def _timing(seconds: float, made: Extracted) -> pa.Table:
+def _timing(seconds: float, extracted: Extracted) -> pa.Table:
     """Schema `tasks.archive.schema.TIMING`."""
-    media = 0.0 if made.seconds is None else float(made.seconds.sum())
-    noted = {"seconds": seconds, "utterances": len(made.valid), "media_s": media or None}
+    media = 0.0 if extracted.seconds is None else float(extracted.seconds.sum())
+    noted = {"seconds": seconds, "utterances": len(extracted.valid), "media_s": media or None}
     return pa.Table.from_pylist([noted], schema=TIMING)
 
 
-def _check(made: Extracted, spec: ExtractorSpec, rows: list[int], where: str) -> None:
+def _check(extracted: Extracted, spec: ExtractorSpec, rows: list[int], where: str) -> None:
     """A row for each utterance, and no vector that would turn a model's sums into NaN."""
     count = len(rows)
-    if not (made.vectors.shape == (count, spec.dim) and len(made.valid) == len(made.reasons) == count):
+    if not (extracted.vectors.shape == (count, spec.dim) and len(extracted.valid) == len(extracted.reasons) == count):
         raise WorkflowError(
-            f"{where}: {spec.name} gave vectors of shape {made.vectors.shape}, {len(made.valid)} flags and "
-            f"{len(made.reasons)} reasons\n  expected ({count}, {spec.dim}), {count} and {count}"
+            f"{where}: {spec.name} gave vectors of shape {extracted.vectors.shape}, {len(extracted.valid)} flags and "
+            f"{len(extracted.reasons)} reasons\n  expected ({count}, {spec.dim}), {count} and {count}"
         )
-    broken = made.valid & ~np.isfinite(made.vectors).all(axis=1)
+    broken = extracted.valid & ~np.isfinite(extracted.vectors).all(axis=1)
     if broken.any():
         row = rows[int(broken.argmax())]
         raise WorkflowError(f"{where}: {spec.name} gave a value that is not finite for row {row}")

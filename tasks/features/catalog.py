@@ -77,8 +77,8 @@ class FeatureSet:
         """Files that the manifest does not name, and that no extract of the archive as it is now would make."""
         named = {shard.path for shard in self.manifest.shards} if self.manifest else set()
         named |= {features_path(self.folder, record) for record in self.archive.shards} if self.archive else set()
-        kept = {manifest_path(self.folder)} | named | {timing_path(path) for path in named}
-        return sorted(self.files.keys() - kept)
+        needed = {manifest_path(self.folder)} | named | {timing_path(path) for path in named}
+        return sorted(self.files.keys() - needed)
 
 
 def feature_sets(workspace: Workspace, archive: str | None = None) -> list[FeatureSet]:

@@ -1,4 +1,4 @@
-"""What an utterance's vector is made from, as a key: where the keys are equal, so are the vectors of an extractor.
+"""Keys by content: what an utterance's vector is made from. Where keys are equal, an extractor's vectors are too.
 
 A key stands in its row of a feature shard, so that a later run finds what need not be made again.
 """
@@ -21,7 +21,7 @@ Keys = list[bytes | None]
 _ASKED_AT_ONCE = 16  # a store takes its time to say what a file's version is
 
 
-def made_from(utterances: pa.Table, spec: ExtractorSpec, media: MediaRoot) -> Keys:
+def content_keys(utterances: pa.Table, spec: ExtractorSpec, media: MediaRoot) -> Keys:
     """A key for each utterance; None where an extractor of this modality is given nothing."""
     if spec.modality != "text":
         return _of_media(utterances, SOUND if spec.modality == "audio" else PICTURES, media)
@@ -47,10 +47,10 @@ def _of_conversations(utterances: pa.Table) -> Iterator[bytes | None]:
     """All that is said in the conversation and by whom, its name, and the utterance's place among them."""
     rows = utterances.select(["conversation_id", "speaker", "text"]).to_pylist()
     for name, turns in groupby(rows, key=lambda row: row["conversation_id"]):
-        said = [(row["speaker"], row["text"]) for row in turns]
-        whole = _key(name, [turn for turn in said if turn[1] is not None])
+        spoken_turns = [(row["speaker"], row["text"]) for row in turns]
+        whole = _key(name, [turn for turn in spoken_turns if turn[1] is not None])
         spoken = 0
-        for _, text in said:
+        for _, text in spoken_turns:
             yield None if text is None else _key(whole.hex(), spoken)
             spoken += text is not None
 

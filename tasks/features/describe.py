@@ -74,10 +74,12 @@ def describe_features(workspace: Workspace, archive: str) -> list[Description]:
         WorkflowError: no such archive, or it has no features.
     """
     read_archive(workspace, archive)
-    found = [_describe(workspace, features) for features in feature_sets(workspace, archive) if features.manifest]
-    if not found:
+    descriptions = [
+        _describe(workspace, features) for features in feature_sets(workspace, archive) if features.manifest
+    ]
+    if not descriptions:
         raise WorkflowError(f"archive {archive!r} has no features\n  make them with: sdt extract {archive}")
-    return found
+    return descriptions
 
 
 def _describe(workspace: Workspace, features: FeatureSet) -> Description:

@@ -35,30 +35,30 @@ def plan_prune(
         WorkflowError: there are no features by an extractor that is named.
     """
     sets = feature_sets(workspace, archive)
-    if unknown := set(extractors) - {found.place.extractor for found in sets}:
-        there = sorted({found.place.extractor for found in sets})
+    if unknown := set(extractors) - {features.place.extractor for features in sets}:
+        existing = sorted({features.place.extractor for features in sets})
         raise WorkflowError(
             f"there are no features of extractor {', '.join(sorted(unknown))}\n"
-            f"  there: {', '.join(there) or 'none'}\n  see them with: sdt features list"
+            f"  there: {', '.join(existing) or 'none'}\n  see them with: sdt features list"
         )
-    planned = (_removal(found, found.place.extractor in extractors, unused) for found in sets)
+    planned = (_removal(features, features.place.extractor in extractors, unused) for features in sets)
     return [removal for removal in planned if removal is not None]
 
 
-def _removal(found: FeatureSet, named: bool, unused: bool) -> Removal | None:
+def _removal(features: FeatureSet, named: bool, unused: bool) -> Removal | None:
     if named:
-        return _whole(found, f"named, and taken by {', '.join(found.models)}" if found.models else "named")
-    if found.gone:
-        return _whole(found, "the archive is gone")
-    if unused and not found.models and not found.precomputed:
-        return _whole(found, "no model takes them")
-    files = tuple(found.superseded)
-    size = sum(found.files[path] for path in files)
-    return Removal(found.folder, files, size, False, "superseded") if files else None
+        return _whole(features, f"named, and taken by {', '.join(features.models)}" if features.models else "named")
+    if features.gone:
+        return _whole(features, "the archive is gone")
+    if unused and not features.models and not features.precomputed:
+        return _whole(features, "no model takes them")
+    files = tuple(features.superseded)
+    size = sum(features.files[path] for path in files)
+    return Removal(features.folder, files, size, False, "superseded") if files else None
 
 
-def _whole(found: FeatureSet, why: str) -> Removal:
-    return Removal(found.folder, tuple(found.files), found.bytes, True, why)
+def _whole(features: FeatureSet, why: str) -> Removal:
+    return Removal(features.folder, tuple(features.files), features.bytes, True, why)
 
 
 def prune(workspace: Workspace, removals: Collection[Removal]) -> None:

@@ -50,12 +50,12 @@ class ShardFeatures:
 
     def some(self, rows: Ints) -> "ShardFeatures":
         """Those in the given rows, which hold all or none of a conversation's."""
-        utterances, there = self.utterances[rows], self.conversations
+        utterances, whole = self.utterances[rows], self.conversations
         chosen = Conversations(
-            features={modality: vectors[rows] for modality, vectors in there.features.items()},
-            present=there.present[:, rows],
-            speaker=there.speaker[rows],
-            label=there.label[rows],
+            features={modality: vectors[rows] for modality, vectors in whole.features.items()},
+            present=whole.present[:, rows],
+            speaker=whole.speaker[rows],
+            label=whole.label[rows],
             offset=_offset(utterances),
         )
         return ShardFeatures(utterances, chosen, {modality: why[rows] for modality, why in self.reasons.items()})
@@ -75,13 +75,13 @@ def feature_folders(
         WorkflowError: the archive has a modality, and no complete features of it by the bundle's extractor.
     """
     folders: list[FeatureFolder] = []
-    found: list[Manifest | None] = []
+    manifests: list[Manifest | None] = []
     for modality, source in bundle.features.items():
         folder = features_folder(name, modality, source.fingerprint)
         manifest = complete_features(workspace, name, modality, source.fingerprint)
         if manifest is None and not has_modality(archive, modality):
             folders.append(FeatureFolder(modality, source.dim, None))
-            found.append(None)
+            manifests.append(None)
         elif manifest is None or not manifest.is_of(archive):
             places = map(features_place, workspace.files(features_folder(name, modality)))
             others = {place.extractor for place in places if place is not None}
@@ -94,8 +94,8 @@ def feature_folders(
             )
         else:
             folders.append(FeatureFolder(modality, source.dim, folder))
-            found.append(manifest)
-    return tuple(folders), found
+            manifests.append(manifest)
+    return tuple(folders), manifests
 
 
 def read_shard(
@@ -119,9 +119,9 @@ def read_shard(
     present: list[Bools] = []
     reasons: dict[Modality, pl.Series] = {}
     for folder in folders:
-        vectors, there, why = _vectors(workspace, shard, folder, whole, rows)
+        vectors, valid, why = _vectors(workspace, shard, folder, whole, rows)
         features[folder.modality] = vectors
-        present.append(there)
+        present.append(valid)
         reasons[folder.modality] = why
     utterances = whole[rows]
     return ShardFeatures(utterances, _conversations(utterances, features, np.stack(present), emotions), reasons)

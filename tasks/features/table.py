@@ -18,7 +18,7 @@ TOO_LARGE = "a value beyond what float16 holds; store float32"
 
 def feature_rows(
     utterances: pa.Table,
-    made: Extracted,
+    extracted: Extracted,
     dim: int,
     where: str,
     keys: Keys | None = None,
@@ -26,11 +26,12 @@ def feature_rows(
 ) -> tuple[pa.Table, dict[str, int]]:
     """One row for every utterance (schema `features_schema`), in their order, and how many have a vector."""
     schema = features_schema(dim, storage)
-    values = np.where(made.valid[:, None], made.vectors, np.float32(0))
+    values = np.where(extracted.valid[:, None], extracted.vectors, np.float32(0))
     if storage == "float16":
-        numbers, valid, reasons = _halved(values, made)
+        numbers, valid, reasons = _halved(values, extracted)
     else:
-        numbers, valid, reasons = pa.array(values.astype(np.float32, copy=False).ravel()), made.valid, made.reasons
+        numbers = pa.array(values.astype(np.float32, copy=False).ravel())
+        valid, reasons = extracted.valid, extracted.reasons
     columns = {
         **{name: utterances.column(name) for name in KEY},
         "vector": pa.FixedSizeListArray.from_arrays(numbers, dim, mask=pa.array(~valid)),
@@ -44,13 +45,13 @@ def feature_rows(
     return conform(table, schema, where), counts
 
 
-def _halved(values: Floats, made: Extracted) -> tuple[pa.Array, Bools, list[str | None]]:
+def _halved(values: Floats, extracted: Extracted) -> tuple[pa.Array, Bools, list[str | None]]:
     """Half as many bytes a value; a vector with one that would become infinite is none, and says why."""
     with np.errstate(over="ignore"):
-        kept = values.astype(np.float16)
-    finite: Bools = np.logical_and.reduce(np.isfinite(kept), axis=1)
-    reasons = [reason if fine else TOO_LARGE for reason, fine in zip(made.reasons, finite, strict=True)]
-    return pa.array(np.where(finite[:, None], kept, np.float16(0)).ravel()), made.valid & finite, reasons
+        halved = values.astype(np.float16)
+    finite: Bools = np.logical_and.reduce(np.isfinite(halved), axis=1)
+    reasons = [reason if fine else TOO_LARGE for reason, fine in zip(extracted.reasons, finite, strict=True)]
+    return pa.array(np.where(finite[:, None], halved, np.float16(0)).ravel()), extracted.valid & finite, reasons
 
 
 def vectors_of(column: pa.ChunkedArray) -> tuple[Floats, Bools]:

@@ -1,7 +1,7 @@
-"""Laying the features that a source brings beside the utterances, where an extractor's would lie.
+"""Import the features that a source brings, to where an extractor's would lie.
 
 Two fan-outs, as in ingest. `given` reads the source's file once and orders its vectors by the shard their conversations
-belong to; `features` lays each utterance shard's.
+belong to; `features` writes a feature shard for each utterance shard.
 """
 
 import itertools
@@ -54,8 +54,8 @@ class ImportTask:
 
 
 @dataclass(frozen=True)
-class GivenPlan:
-    """What every worker is told.
+class ImportPlan:
+    """What every worker needs to know.
 
     Attributes:
         source: reads the file.
@@ -82,8 +82,8 @@ class GivenPlan:
         return PrecomputedFeatures(modality=modality, fingerprint=identity, dim=dim)
 
 
-def lay_features(
-    plan: GivenPlan, file: SourceFile, utterances: Sequence[ShardRecord], config: StageConfig
+def import_features(
+    plan: ImportPlan, file: SourceFile, utterances: Sequence[ShardRecord], config: StageConfig
 ) -> dict[str, object]:
     """Write the file's features of the utterances; return what the archive's facts say of them.
 
@@ -91,7 +91,7 @@ def lay_features(
         StageFailed: the file cannot be read, or what it holds does not fit together.
     """
     scan = [Shard(0, plan.ready, file)]
-    facts = SourceFeatureFacts.of(fan_out("given", scan, partial(_prepare, scan_given, plan), config)[0])
+    facts = SourceFeatureFacts.of(fan_out("given", scan, partial(_prepare, scan_features, plan), config)[0])
     features = [plan.features(modality, facts.dims[modality]) for modality in MODALITIES if modality in facts.dims]
     count = len(utterances)
     shards = [
@@ -99,7 +99,7 @@ def lay_features(
         for place, one in enumerate(features)
         for i, record in enumerate(utterances)
     ]
-    records = fan_out("features", shards, partial(_prepare, lay_shard, plan), config)
+    records = fan_out("features", shards, partial(_prepare, import_shard, plan), config)
     for place, one in enumerate(features):
         done = [records[place * count + i].model_copy(update={"index": i}) for i in range(count)]
         manifest = _manifest(plan, one, facts.layout, utterances, done)
@@ -107,22 +107,22 @@ def lay_features(
     return {"precomputed": tuple(features), "layout": facts.layout}
 
 
-def _path(plan: GivenPlan, features: PrecomputedFeatures, record: ShardRecord) -> str:
+def _path(plan: ImportPlan, features: PrecomputedFeatures, record: ShardRecord) -> str:
     return features_path(features_folder(plan.archive, features.modality, features.fingerprint), record)
 
 
-def _prepare(work: Callable[[GivenPlan, Shard[Payload]], ShardOutput], plan: GivenPlan) -> ShardFunction[Payload]:
+def _prepare(work: Callable[[ImportPlan, Shard[Payload]], ShardOutput], plan: ImportPlan) -> ShardFunction[Payload]:
     return partial(work, plan)
 
 
 def _manifest(
-    plan: GivenPlan,
+    plan: ImportPlan,
     features: PrecomputedFeatures,
     layout: str,
     utterances: Sequence[ShardRecord],
     done: Sequence[ShardRecord],
 ) -> Manifest:
-    """What an extractor's features have, too."""
+    """The manifest that an extractor's features would have, too."""
     made_from = [record.sha256 for record in utterances]
     return Manifest(
         stage=f"extract-{features.modality}",
@@ -141,46 +141,46 @@ def _manifest(
     )
 
 
-def scan_given(plan: GivenPlan, shard: Shard[SourceFile]) -> ShardOutput:
+def scan_features(plan: ImportPlan, shard: Shard[SourceFile]) -> ShardOutput:
     """The file's vectors, a row group for each utterance shard: the key, ``bucket``, a column for each modality."""
-    given = plan.source.features(shard.payload)
-    vectors = [pa.field(modality, pa.list_(pa.float32(), dim)) for modality, dim in given.dims.items()]
+    source = plan.source.features(shard.payload)
+    vectors = [pa.field(modality, pa.list_(pa.float32(), dim)) for modality, dim in source.dims.items()]
     schema = pa.schema([*(UTTERANCES.field(name) for name in KEY), pa.field("bucket", pa.int32()), *vectors])
-    facts = SourceFeatureFacts(layout=given.layout, dims=given.dims)
-    return ShardOutput(Stream(schema, _tables(given, schema, plan.shards), row_group_size=65_536), facts=facts)
+    facts = SourceFeatureFacts(layout=source.layout, dims=source.dims)
+    return ShardOutput(Stream(schema, _tables(source, schema, plan.shards), row_group_size=65_536), facts=facts)
 
 
-def _tables(given: SourceFeatures, schema: pa.Schema, shards: int) -> Iterator[pa.Table]:
-    placed = sorted((shard_of(name, shards), name) for name in given.conversations)
+def _tables(source: SourceFeatures, schema: pa.Schema, shards: int) -> Iterator[pa.Table]:
+    placed = sorted((shard_of(name, shards), name) for name in source.conversations)
     for place, group in itertools.groupby(placed, key=lambda pair: pair[0]):
-        yield pa.concat_tables(_table(given, schema, place, name) for _, name in group)
+        yield pa.concat_tables(_table(source, schema, place, name) for _, name in group)
 
 
-def _table(given: SourceFeatures, schema: pa.Schema, place: int, name: str) -> pa.Table:
-    vectors = given.vectors(name)
+def _table(source: SourceFeatures, schema: pa.Schema, place: int, name: str) -> pa.Table:
+    vectors = source.vectors(name)
     rows = len(next(iter(vectors.values())))
     columns: dict[str, pa.Array] = {
         "conversation_id": pa.repeat(name, rows),
         "turn": pa.array(np.arange(rows, dtype=np.int32)),
         "bucket": pa.repeat(pa.scalar(place, pa.int32()), rows),
-        **{m: pa.FixedSizeListArray.from_arrays(pa.array(v.ravel()), given.dims[m]) for m, v in vectors.items()},
+        **{m: pa.FixedSizeListArray.from_arrays(pa.array(v.ravel()), source.dims[m]) for m, v in vectors.items()},
     }
     return pa.table(columns, schema=schema)
 
 
-def lay_shard(plan: GivenPlan, shard: Shard[ImportTask]) -> ShardOutput:
+def import_shard(plan: ImportPlan, shard: Shard[ImportTask]) -> ShardOutput:
     """One feature shard: the vectors of an utterance shard's rows, in their order."""
     record, features = shard.payload.utterances, shard.payload.features
     utterances = plan.workspace.read_table(record.path, list(KEY))
     values = _values(plan, features, record.index, utterances)
     finite = np.logical_and.reduce(np.isfinite(values), axis=1)
-    made = Extracted(values, finite, [None if fine else NOT_FINITE for fine in finite])
-    table, counts = feature_rows(utterances, made, features.dim, shard.path)
+    vectors = Extracted(values, finite, [None if fine else NOT_FINITE for fine in finite])
+    table, counts = feature_rows(utterances, vectors, features.dim, shard.path)
     return ShardOutput(table, counts, row_group_size=ROWS_A_GROUP)
 
 
 def _values(
-    plan: GivenPlan, features: PrecomputedFeatures, bucket: int, utterances: pa.Table
+    plan: ImportPlan, features: PrecomputedFeatures, bucket: int, utterances: pa.Table
 ) -> npt.NDArray[np.float32]:
     """The vectors (N, C) of an utterance shard's rows."""
     with plan.workspace.dataset(plan.ready) as ready:

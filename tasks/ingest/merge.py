@@ -1,4 +1,4 @@
-"""The second half of ingest: a shard's rows from all that was scanned, each key once, and what could not be used."""
+"""Merge a shard's rows from all scanned files, each key once; what cannot be used is kept beside them."""
 
 import polars as pl
 import pyarrow as pa
@@ -12,7 +12,7 @@ from tasks.executor.shard import Shard, ShardOutput
 from tasks.ingest.scan import SCANNED_ROWS, IngestPlan
 
 
-def collect_shard(plan: IngestPlan, parts: int, shard: Shard[None]) -> ShardOutput:
+def merge_shard(plan: IngestPlan, parts: int, shard: Shard[None]) -> ShardOutput:
     """One utterance shard: its rows from every scanned file, sorted by the key, each key once."""
     rows = pl.DataFrame(pl.from_arrow(_scanned(plan, parts, shard.index)))
     rows = _reject_duplicates(rows)
@@ -28,11 +28,11 @@ def collect_shard(plan: IngestPlan, parts: int, shard: Shard[None]) -> ShardOutp
 
 def _scanned(plan: IngestPlan, parts: int, bucket: int) -> pa.Table:
     """A bucket's rows from all that was scanned: schema `SCANNED_ROWS`."""
-    found = []
+    tables = []
     for i in range(parts):
         with plan.workspace.dataset(plan.part_path(i), SCANNED_ROWS) as scanned:
-            found.append(scanned.to_table(filter=pc.field("bucket") == bucket))
-    return pa.concat_tables(found)
+            tables.append(scanned.to_table(filter=pc.field("bucket") == bucket))
+    return pa.concat_tables(tables)
 
 
 def _reject_duplicates(rows: pl.DataFrame) -> pl.DataFrame:
@@ -53,12 +53,12 @@ def _shaped(rows: pl.DataFrame, schema: pa.Schema) -> pa.Table:
 
 
 def _counts(accepted: pl.DataFrame, rejected: pl.DataFrame) -> dict[str, int]:
-    there = {name: int(accepted[name].is_not_null().sum()) for name in ("text", "audio", "video")}
+    present = {name: int(accepted[name].is_not_null().sum()) for name in ("text", "audio", "video")}
     return {
         "rows_in": len(accepted) + len(rejected),
         "accepted": len(accepted),
         "rejected": len(rejected),
-        **there,
+        **present,
         "labelled": int(accepted["emotion"].is_not_null().sum()),
     }
 

@@ -1,4 +1,4 @@
-"""The first half of ingest: what is to be read, and source files' rows typed and ordered by the shard they go to."""
+"""Scan source files: plan what is to be read, type the rows, and order them by the shard they go to."""
 
 import hashlib
 import math

@@ -1,7 +1,7 @@
 """Ingest: source files to utterance shards of whole conversations, and the rows that could not be used beside them.
 
 Two fan-outs, so that no one holds more than a batch or a shard. `scan` types every source file's rows and orders each
-batch by the shard its conversations belong to; `ingest` collects each shard's rows from all scanned files.
+batch by the shard its conversations belong to; `ingest` merges each shard's rows from all scanned files.
 """
 
 import logging
@@ -17,8 +17,8 @@ from tasks.executor.fan_out import fan_out
 from tasks.executor.shard import Shard, ShardFunction, shard_columns
 from tasks.executor.stage import Stage, run_stage
 from tasks.features.precomputed import all_present
-from tasks.ingest.import_features import GivenPlan, lay_features
-from tasks.ingest.merge import collect_shard
+from tasks.ingest.import_features import ImportPlan, import_features
+from tasks.ingest.merge import merge_shard
 from tasks.ingest.scan import FileGroup, IngestPlan, plan_ingest, scan_files, scan_groups
 from tasks.sources.base import FeatureSource, SourceFile
 from tasks.sources.registry import source
@@ -41,14 +41,15 @@ def ingest(config: IngestConfig) -> Manifest:
         files = source(config.kind, config.columns).files(config.path, config.media_root)
         plan = plan_ingest(workspace, config, files)
     path = archive_manifest_path(config.archive)
-    found = read_manifest(workspace, path)
-    if found is not None and found.fingerprint == plan.identity and all_present(workspace, config.archive, found):
-        log.info("ingest: nothing to do, %d shards and %d rows are there", len(found.shards), found.rows)
+    manifest = read_manifest(workspace, path)
+    current = manifest is not None and manifest.fingerprint == plan.identity
+    if manifest is not None and current and all_present(workspace, config.archive, manifest):
+        log.info("ingest: nothing to do, %d shards and %d rows are there", len(manifest.shards), manifest.rows)
     else:
-        found = _ingest(plan, files, config)
-        found.write(workspace, path)
+        manifest = _ingest(plan, files, config)
+        manifest.write(workspace, path)
     workspace.remove_folder(scan_folder(config.archive))
-    return found
+    return manifest
 
 
 def _media_root(config: IngestConfig) -> str:
@@ -74,7 +75,7 @@ def _ingest(plan: IngestPlan, files: list[SourceFile], config: IngestConfig) -> 
     way_in = source(plan.kind)
     facts = IngestFacts(kind=plan.kind, media_root=_media_root(config), sources=tuple(file.name for file in files))
     if isinstance(way_in, FeatureSource):
-        facts = facts.model_copy(update=_lay_features(plan, way_in, files, records, config))
+        facts = facts.model_copy(update=_import_features(plan, way_in, files, records, config))
     manifest = Manifest(
         stage="ingest",
         fingerprint=plan.identity,
@@ -86,16 +87,18 @@ def _ingest(plan: IngestPlan, files: list[SourceFile], config: IngestConfig) -> 
     return manifest
 
 
-def _lay_features(
+def _import_features(
     plan: IngestPlan,
     way_in: FeatureSource,
     files: list[SourceFile],
     records: dict[int, ShardRecord],
     config: IngestConfig,
 ) -> dict[str, object]:
-    """Lay the features that the one file holds beside the utterances, before the archive counts as there."""
-    given = GivenPlan(plan.workspace, plan.archive, way_in, plan.scan_folder, plan.shards, plan.identity, plan.content)
-    return lay_features(given, files[0], [records[index] for index in sorted(records)], config)
+    """Import the features that the one file brings, before the archive counts as complete."""
+    import_plan = ImportPlan(
+        plan.workspace, plan.archive, way_in, plan.scan_folder, plan.shards, plan.identity, plan.content
+    )
+    return import_features(import_plan, files[0], [records[index] for index in sorted(records)], config)
 
 
 def _check(rows: int, manifest: Manifest) -> None:
@@ -112,4 +115,4 @@ def _prepare_scan(plan: IngestPlan) -> ShardFunction[FileGroup]:
 
 
 def _prepare_shard(plan: IngestPlan, parts: int) -> ShardFunction[None]:
-    return partial(collect_shard, plan, parts)
+    return partial(merge_shard, plan, parts)

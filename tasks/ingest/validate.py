@@ -36,10 +36,10 @@ def typed_rows(batch: pl.DataFrame, file: str, shards: int) -> pa.Table:
     as_read = pl.when(reason.is_not_null()).then(
         pl.coalesce("content", pl.lit(text[CANONICAL].to_struct().struct.json_encode()))
     )
-    kept = typed.with_columns(file=pl.lit(file), reason=reason, content=as_read, bucket=_bucket(text, shards))
+    rows = typed.with_columns(file=pl.lit(file), reason=reason, content=as_read, bucket=_bucket(text, shards))
     usable = pl.col("reason").is_null()
-    kept = kept.with_columns(pl.when(usable).then(pl.col(name)).alias(name) for name in CANONICAL)
-    return kept.sort("bucket", maintain_order=True).select(SCANNED.names).to_arrow().cast(SCANNED)
+    rows = rows.with_columns(pl.when(usable).then(pl.col(name)).alias(name) for name in CANONICAL)
+    return rows.sort("bucket", maintain_order=True).select(SCANNED.names).to_arrow().cast(SCANNED)
 
 
 def _blank_is_null(name: str) -> pl.Expr:
@@ -58,18 +58,18 @@ def _times(values: pl.Series) -> pl.Series:
     usual = text.str.contains(_USUAL_TIME)
     bare = text.str.replace(" ", "T", literal=True).str.strip_suffix("Z").str.strip_suffix("+00:00")
     read = pl.when(usual).then(bare).str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", time_unit="us", strict=False)
-    found = values.to_frame("text").select(
+    times = values.to_frame("text").select(
         read=read.dt.replace_time_zone("UTC"), other=pl.when(usual.not_()).then(text)
     )
-    others = found["other"].map_elements(_time, return_dtype=pl.Datetime("us", "UTC"), skip_nulls=True)
-    return found["read"].fill_null(others)
+    others = times["other"].map_elements(_time, return_dtype=pl.Datetime("us", "UTC"), skip_nulls=True)
+    return times["read"].fill_null(others)
 
 
 def _time(value: str) -> datetime | None:
     """An ISO time; one without a zone is UTC."""
     try:
-        found = datetime.fromisoformat(value)
-        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+        moment = datetime.fromisoformat(value)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):  # the latter where the UTC of it is before the year 1, or after 9999
         return None
 

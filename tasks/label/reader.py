@@ -17,8 +17,8 @@ from tasks.storage.workspace import Workspace
 
 
 @dataclass(frozen=True)
-class _Held:
-    """What was read last: some days of a shard, and the rows of each."""
+class _ShardDays:
+    """Some days of a shard, and the rows of each."""
 
     path: str
     days: frozenset[str]
@@ -27,29 +27,29 @@ class _Held:
 
 
 class DayReader:
-    """Reads features of days; holds those of one utterance shard."""
+    """Reads features of days, and remembers those of one utterance shard."""
 
     def __init__(self, workspace: Workspace, folders: Sequence[FeatureFolder], emotions: tuple[str, ...]) -> None:
         self._workspace, self._folders, self._emotions = workspace, list(folders), emotions
-        self._held: _Held | None = None
+        self._latest: _ShardDays | None = None
 
     def read(self, record: ShardRecord, day: str, days: frozenset[str]) -> ShardFeatures:
         """One day of a shard; ``days``: all that will be asked for of it, this one among them."""
-        held = self._held
-        if held is None or (held.path, held.days) != (record.path, days):
-            self._held = None  # not two shards at a time
-            self._held = held = self._read(record, days)
-        rows = held.rows.get(day, np.arange(0))
-        return held.features if len(rows) == held.features.utterances.height else held.features.some(rows)
+        latest = self._latest
+        if latest is None or (latest.path, latest.days) != (record.path, days):
+            self._latest = None  # not two shards at a time
+            self._latest = latest = self._read(record, days)
+        rows = latest.rows.get(day, np.arange(0))
+        return latest.features if len(rows) == latest.features.utterances.height else latest.features.some(rows)
 
-    def _read(self, record: ShardRecord, days: frozenset[str]) -> _Held:
+    def _read(self, record: ShardRecord, days: frozenset[str]) -> _ShardDays:
         def chosen(utterances: pl.DataFrame) -> pl.Series:
             return conversation_days(utterances).is_in(sorted(days))
 
         features = read_shard(self._workspace, record, self._folders, self._emotions, chosen)
-        there = features.utterances.select(day=conversation_days(features.utterances)).with_row_index()
+        numbered = features.utterances.select(day=conversation_days(features.utterances)).with_row_index()
         rows = {
             day: part["index"].to_numpy().astype(np.int64)
-            for (day,), part in there.partition_by("day", as_dict=True).items()
+            for (day,), part in numbered.partition_by("day", as_dict=True).items()
         }
-        return _Held(record.path, days, features, rows)
+        return _ShardDays(record.path, days, features, rows)

@@ -44,11 +44,11 @@ def label(config: LabelConfig, run: str = "") -> LabelReport:
         StageFailed: some shards could not be labelled.
     """
     plan, days = _plan(config)
-    with lease(plan.workspace, labels_of(config.archive, config.reach), config.lease_s, run) as held:
+    with lease(plan.workspace, labels_of(config.archive, config.reach), config.lease_s, run) as claim:
         state = _read_state(plan, config, days)
-        labelled = state.labelled | _label_days(plan, config, state.missing, held)
+        labelled = state.labelled | _label_days(plan, config, state.missing, claim)
         for name, manifest in _superseded(config, days, state.files, labelled).items():
-            held.check()
+            claim.check()
             clear_day(plan.workspace, config.archive, name, manifest)
             if manifest is None:
                 labelled.pop(name, None)
@@ -115,13 +115,13 @@ def _superseded(
     return untidy | gone
 
 
-def _label_days(plan: LabelPlan, config: LabelConfig, days: list[Day], held: Lease) -> dict[str, Manifest]:
+def _label_days(plan: LabelPlan, config: LabelConfig, days: list[Day], claim: Lease) -> dict[str, Manifest]:
     shards = shards_by_day(plan, days)
     every = [shard for day in days for shard in shards[day.name]]
     records = fan_out("label", every, partial(_prepare, plan), config) if every else {}
     manifests = {}
     for day in days:
-        held.check()
+        claim.check()
         manifests[day.name] = _finish_day(plan, day, shards[day.name], records)
     return manifests
 

@@ -163,7 +163,7 @@ class Lease:
         return self._in_the_way(self._all())
 
     def _in_the_way(self, paths: list[str]) -> dict[str, Note]:
-        found = {}
+        notes = {}
         for path in paths:
             note = None if path == self._path else self._read(path)
             if note is not None and note.expired:
@@ -171,8 +171,8 @@ class Lease:
                 log.warning("%s: the lease of %s ran out at %s and is removed", self._target.stage, *ended)
                 self._remove(path)
             elif note is not None and note.period.overlaps(self._period):
-                found[path] = note
-        return found
+                notes[path] = note
+        return notes
 
     def _all(self) -> list[str]:
         """Every lease in the folder, after writing this one; a listing without it is not whole."""

@@ -90,8 +90,8 @@ class Workspace:
         prefix = len(self.path("")) + 1
         with answering(self.uri(folder)):
             listed = self.fs.find(self.path(folder), detail=True)
-        found = {str(path)[prefix:]: int(info["size"]) for path, info in listed.items()}
-        return {path: found[path] for path in sorted(found) if not posixpath.basename(path).startswith(".tmp-")}
+        sizes = {str(path)[prefix:]: int(info["size"]) for path, info in listed.items()}
+        return {path: sizes[path] for path in sorted(sizes) if not posixpath.basename(path).startswith(".tmp-")}
 
     @property
     def arrow_fs(self) -> pafs.FileSystem:

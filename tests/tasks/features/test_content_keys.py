@@ -7,7 +7,7 @@ import pytest
 from sdt_model.config import Modality
 from tasks.extractors.media.files import MediaRoot
 from tasks.extractors.registry import extractor_spec
-from tasks.features.content_keys import Keys, made_from
+from tasks.features.content_keys import Keys, content_keys
 from tests.fixtures.media import utterances
 
 NAMES: dict[Modality, str] = {"text": "minilm", "audio": "logmel", "visual": "hog"}
@@ -16,7 +16,7 @@ NAMES: dict[Modality, str] = {"text": "minilm", "audio": "logmel", "visual": "ho
 def keys(modality: Modality, *rows: dict[str, object], media: Path = Path("/nowhere"), whole: bool = False) -> Keys:
     spec = extractor_spec(modality, NAMES[modality])
     table = utterances(*rows)
-    return made_from(table, replace(spec, reads="conversation") if whole else spec, MediaRoot(str(media)))
+    return content_keys(table, replace(spec, reads="conversation") if whole else spec, MediaRoot(str(media)))
 
 
 def test_a_text_s_key_is_that_of_its_words_alone() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tasks.archive.schema import KEY
 from tasks.executor.shard import Shard, run_shard
-from tasks.ingest.merge import collect_shard
+from tasks.ingest.merge import merge_shard
 from tasks.ingest.scan import IngestPlan, scan_files
 from tasks.sources.base import SourceFile
 from tasks.storage.workspace import Workspace
@@ -35,7 +35,7 @@ def test_rows_in_are_rows_accepted_and_rejected_and_keys_are_unique(
     part = Shard(0, plan.part_path(0), [(0, file)])
     scanned = run_shard(workspace, part, lambda shard: scan_files(plan, shard))
     assert scanned.rows == len(records)
-    outputs = [collect_shard(plan, 1, Shard(i, f"archives/a/utterances/f/part-{i}.parquet")) for i in range(shards)]
+    outputs = [merge_shard(plan, 1, Shard(i, f"archives/a/utterances/f/part-{i}.parquet")) for i in range(shards)]
     rejected = [row for output in outputs for table in output.beside.values() for row in table["row"].to_pylist()]
     keys = [tuple(row.values()) for output in outputs for row in output.table.select(list(KEY)).to_pylist()]
     assert len(keys) + len(rejected) == len(records)
