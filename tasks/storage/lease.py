@@ -65,19 +65,38 @@ class Note(BaseModel):
     """None while it is only asked for."""
     expires: datetime
 
-    @property
-    def expired(self) -> bool:
-        return self.expires <= datetime.now(UTC)
+
+class Clock:
+    """The time by which leases run out; whoever has another, such as a test that moves it on, hands it in."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        """Whether the event came within so many seconds."""
+        return event.wait(seconds)
 
 
 @contextlib.contextmanager
-def lease(workspace: Workspace, target: LeaseTarget, seconds: float, run: str = "") -> Iterator["Lease"]:
+def lease(
+    workspace: Workspace, target: LeaseTarget, seconds: float, run: str = "", clock: Clock | None = None
+) -> Iterator["Lease"]:
     """Hold what is to be made; waits for a run that may have died, not for one that lives.
+
+    Args:
+        workspace: where the lease lies, beside those of others.
+        target: what is to be made.
+        seconds: after which the lease runs out, unless it is renewed.
+        run: its name, for those who wait.
+        clock: by which it runs out; None: the machine's.
 
     Raises:
         WorkflowError: a living run holds some of it; names that run.
     """
-    taken = Lease(workspace, target, seconds, run)
+    taken = Lease(workspace, target, seconds, run, clock or Clock())
     taken.take()
     try:
         yield taken
@@ -88,18 +107,18 @@ def lease(workspace: Workspace, target: LeaseTarget, seconds: float, run: str = 
 class Lease:
     """One run's hold on what it makes."""
 
-    def __init__(self, workspace: Workspace, target: LeaseTarget, seconds: float, run: str) -> None:
-        self._workspace, self._target, self._seconds = workspace, target, seconds
+    def __init__(self, workspace: Workspace, target: LeaseTarget, seconds: float, run: str, clock: Clock) -> None:
+        self._workspace, self._target, self._seconds, self._clock = workspace, target, seconds, clock
         self._period = target.period or DateRange()
         machine, process = socket.gethostname(), os.getpid()
         self._holder = f"{machine}, process {process}" + (f", run {run}" if run else "")
         self._path = f"{target.folder}/{machine}-{process}-{secrets.token_hex(4)}.json"
         self._taken: datetime | None = None
-        self._expires = datetime.now(UTC)
+        self._expires = clock.now()
         self._lost = False
         self._alone = threading.RLock()  # the thread that renews, and the one that checks
         self._given_back = threading.Event()
-        self._renewing = threading.Thread(target=self._renew, name="lease", daemon=True)
+        self._renewing = threading.Thread(target=self._keep_renewed, name="lease", daemon=True)
 
     def take(self) -> None:
         """Ask until it is free, or until its holder shows that it lives."""
@@ -110,8 +129,8 @@ class Lease:
                 for path, note in others.items():
                     self._refuse_if_alive(path, seen.get(path), note)
                     seen[path] = note
-                time.sleep(min(1.0, self._seconds / 10) * random.uniform(0.5, 1.5))
-            self._taken = datetime.now(UTC)
+                self._clock.sleep(min(1.0, self._seconds / 10) * random.uniform(0.5, 1.5))
+            self._taken = self._clock.now()
             self._expires = self._write()
         except BaseException:
             self._remove(self._path)
@@ -132,22 +151,28 @@ class Lease:
         self._renewing.join()
         self._remove(self._path)
 
-    def _renew(self) -> None:
-        while not self._given_back.wait(self._seconds / _RENEWALS):
+    def renew(self) -> bool:
+        """Hold it for longer; False: another run has taken over, and there is nothing more to renew."""
+        with self._alone:
+            if not self._holds():
+                return False
+            until, expires = self._expires, self._write()
+            if self._clock.now() < until:  # else it ran out meanwhile, and is looked at again
+                self._expires = expires
+            return True
+
+    def _keep_renewed(self) -> None:
+        while not self._clock.wait(self._given_back, self._seconds / _RENEWALS):
             try:
-                with self._alone:
-                    if not self._holds():
-                        return
-                    until, expires = self._expires, self._write()
-                    if datetime.now(UTC) < until:  # else it ran out meanwhile, and is looked at again
-                        self._expires = expires
+                if not self.renew():
+                    return
             except Exception as error:  # the store may be back before the lease runs out
                 log.warning("%s: the lease %s was not renewed: %s", self._target.stage, self._path, error)
 
     def _holds(self) -> bool:
         """Whether it is still held; one that has run out is taken again where nobody else has taken it."""
         with self._alone:
-            if not self._lost and self._expires <= datetime.now(UTC):
+            if not self._lost and self._expires <= self._clock.now():
                 paths = self._workspace.files(self._target.folder)
                 if self._path not in paths or self._in_the_way(paths) or self._ask():
                     self._lost = True
@@ -166,7 +191,7 @@ class Lease:
         notes = {}
         for path in paths:
             note = None if path == self._path else self._read(path)
-            if note is not None and note.expired:
+            if note is not None and note.expires <= self._clock.now():
                 ended = note.holder, _time(note.expires)
                 log.warning("%s: the lease of %s ran out at %s and is removed", self._target.stage, *ended)
                 self._remove(path)
@@ -181,7 +206,7 @@ class Lease:
             paths = self._workspace.files(self._target.folder)
             if self._path in paths:
                 return paths
-            time.sleep(0.1)
+            self._clock.sleep(0.1)
 
     def _refuse_if_alive(self, path: str, before: Note | None, now: Note) -> None:
         if before is None:
@@ -199,7 +224,7 @@ class Lease:
 
     def _write(self) -> datetime:
         """Write the lease anew; until when that holds."""
-        expires = datetime.now(UTC) + timedelta(seconds=self._seconds)
+        expires = self._clock.now() + timedelta(seconds=self._seconds)
         note = Note(holder=self._holder, period=self._period, taken=self._taken, expires=expires)
         self._workspace.write_json(self._path, note.model_dump(mode="json"))
         return expires

@@ -2,14 +2,14 @@
 
 import json
 import logging
-import signal
+import os
+import random
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import date
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,39 +17,48 @@ import pytest
 from tasks.archive.leases import labels_of, making_of
 from tasks.config.date_range import DateRange
 from tasks.errors import WorkflowError
-from tasks.storage.lease import lease
+from tasks.storage.lease import Clock, lease
 from tasks.storage.workspace import Workspace
 
 FIRST_DAY = DateRange(since=date(2026, 3, 1), until=date(2026, 3, 1))
 SECOND_DAY = DateRange(since=date(2026, 3, 2), until=date(2026, 3, 2))
 FIRST, SECOND = labels_of("made", FIRST_DAY), labels_of("made", SECOND_DAY)
 SECONDS = 6.0
+HOUR = timedelta(hours=1)
 
 HOLDER = """
-import sys, time
-from tests.tasks.storage.test_lease import FIRST
-from tasks.storage.lease import lease
+import sys, threading
+from tasks.archive.leases import labels_of
+from tasks.config.date_range import DateRange
+from tasks.storage.lease import Clock, lease
 from tasks.storage.workspace import Workspace
-with lease(Workspace(sys.argv[1]), FIRST, float(sys.argv[2]), "night-owl") as held:
+first = labels_of("made", DateRange(since="2026-03-01", until="2026-03-01"))
+with lease(Workspace(sys.argv[1]), first, 3600, "night-owl"):
     print("held", flush=True)
-    time.sleep(float(sys.argv[3]))
-    held.check(), held.check()
+    threading.Event().wait()
 """
 
 
-@contextmanager
-def holder(workspace: Workspace, seconds: float, busy: float = 60.0) -> Iterator[subprocess.Popen[str]]:
-    """A process that holds the first day; once it was busy for so many seconds it asks whether it still does."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, workspace.url, str(seconds), str(busy)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    try:
-        assert process.stdout is not None and process.stdout.readline() == "held\n"
-        yield process
-    finally:
-        process.kill()
-        process.wait()
+class ManualClock(Clock):
+    """Stands still, but while somebody sleeps; nothing is renewed by itself.
+
+    Attributes:
+        time: which a test may set.
+        meanwhile: what happens during a sleep.
+    """
+
+    def __init__(self, meanwhile: Callable[[], object] = lambda: None) -> None:
+        self.time, self.meanwhile = datetime.now(UTC), meanwhile
+
+    def now(self) -> datetime:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        self.time += timedelta(seconds=seconds)
+        self.meanwhile()
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:  # noqa: ARG002
+        return event.wait()
 
 
 @pytest.fixture(params=["disk", "store"])
@@ -73,12 +82,15 @@ def test_other_days_and_other_archives_are_free_and_nothing_is_left(workspace: W
 
 
 def test_a_living_run_is_named_and_keeps_its_days(workspace: Workspace) -> None:
-    with holder(workspace, SECONDS) as process:
-        said = (
-            rf"another run is writing labels of archive 'made', 2026-03-01\n.*process {process.pid}, run night-owl, "
+    clock = ManualClock()
+    with lease(workspace, FIRST, SECONDS, "night-owl", clock) as living:
+        clock.meanwhile = living.renew
+        message = (
+            rf"another run is writing labels of archive 'made', 2026-03-01\n.*process {os.getpid()}, run night-owl, "
             rf"since 20.*\n.*its lease is {workspace.url}/leases/made/"
         )
-        with pytest.raises(WorkflowError, match=said), lease(workspace, labels_of("made", DateRange()), SECONDS):
+        whole = labels_of("made", DateRange())
+        with pytest.raises(WorkflowError, match=message), lease(workspace, whole, SECONDS, clock=clock):
             pass
         assert len(leases(workspace)) == 1
 
@@ -89,9 +101,15 @@ def test_a_model_is_held_whole_and_others_are_free(workspace: Workspace) -> None
         making_of("finetune", "encoder", "a"),
         labels_of("a", FIRST_DAY),
     )
-    with lease(workspace, model, 9.0, "first"), lease(workspace, encoder, 9.0), lease(workspace, other, 9.0):
-        said = r"another run is writing model 'a'\n.*run first, since 20.*\n.*its lease is .*/leases/\.models/a/"
-        with pytest.raises(WorkflowError, match=said), lease(workspace, model, 9.0):
+    clock = ManualClock()
+    with (
+        lease(workspace, model, SECONDS, "first", clock) as living,
+        lease(workspace, encoder, SECONDS, clock=clock),
+        lease(workspace, other, SECONDS, clock=clock),
+    ):
+        clock.meanwhile = living.renew
+        message = r"another run is writing model 'a'\n.*run first, since 20.*\n.*its lease is .*/leases/\.models/a/"
+        with pytest.raises(WorkflowError, match=message), lease(workspace, model, SECONDS, clock=clock):
             pass
     assert workspace.files("leases") == []
 
@@ -99,63 +117,90 @@ def test_a_model_is_held_whole_and_others_are_free(workspace: Workspace) -> None
 def test_a_run_that_was_killed_holds_its_days_until_its_lease_runs_out(
     workspace: Workspace, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with holder(workspace, SECONDS) as process:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    with caplog.at_level(logging.WARNING, "sdt.lease"), lease(workspace, FIRST, SECONDS):
-        assert len(leases(workspace)) == 1
+    with subprocess.Popen([sys.executable, "-c", HOLDER, workspace.url], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "held\n"
+        process.kill()
+    waited: list[datetime] = []
+
+    def meanwhile() -> None:
+        assert len(leases(workspace)) == 1, "it is held still"
+        waited.append(clock.time)
+        clock.time += HOUR / 4
+
+    clock = ManualClock(meanwhile)
+    with caplog.at_level(logging.WARNING, "sdt.lease"), lease(workspace, FIRST, SECONDS, clock=clock):
+        assert len(leases(workspace)) == 1 and len(waited) == 4
     assert "night-owl ran out" in caplog.text and leases(workspace) == []
 
 
 def test_a_run_that_was_held_up_for_too_long_writes_no_more(workspace: Workspace) -> None:
     """A stopped process cannot renew; its days are taken, and when it goes on it is told so."""
-    with holder(workspace, 1, busy=3) as process:
-        process.send_signal(signal.SIGSTOP)
-        with lease(workspace, FIRST, SECONDS):
-            process.send_signal(signal.SIGCONT)
-            _, said = process.communicate(timeout=60)
-            assert "ran out at" in said and "nothing more is written" in said
+    clock = ManualClock()
+    with lease(workspace, FIRST, SECONDS, clock=clock) as stopped:
+        clock.time += HOUR
+        with lease(workspace, FIRST, SECONDS, clock=clock):
+            for _ in range(2):
+                with pytest.raises(WorkflowError, match=r"(?s)ran out at .*nothing more is written"):
+                    stopped.check()
+            assert not stopped.renew()
             assert len(leases(workspace)) == 1, "the one that woke up left this one alone"
 
 
 def test_a_run_that_was_held_up_goes_on_where_nobody_has_taken_over(workspace: Workspace) -> None:
-    with holder(workspace, 1, busy=1) as process:
-        process.send_signal(signal.SIGSTOP)
-        time.sleep(2)
-        process.send_signal(signal.SIGCONT)
-        _, said = process.communicate(timeout=60)
-        assert process.returncode == 0 and leases(workspace) == [], said
+    clock = ManualClock()
+    with lease(workspace, FIRST, SECONDS, clock=clock) as stopped:
+        clock.time += HOUR
+        stopped.check()
+        assert json.loads(workspace.read_bytes(*leases(workspace)))["expires"] > clock.time.isoformat()
+        assert stopped.renew()
+    assert leases(workspace) == []
 
 
 def test_it_is_renewed_while_its_run_lives(workspace: Workspace) -> None:
-    with lease(workspace, FIRST, 4.0) as held:
+    renewed = threading.Event()
+
+    class Watched(Clock):
+        """The machine's own, which says when it is time to renew for the second time."""
+
+        waits = 0
+
+        def wait(self, event: threading.Event, seconds: float) -> bool:
+            self.waits += 1
+            if self.waits > 1:
+                renewed.set()
+            return super().wait(event, seconds)
+
+    with lease(workspace, FIRST, 1.0, clock=Watched()) as living:
         (path,) = leases(workspace)
         first = json.loads(workspace.read_bytes(path))["expires"]
-        while json.loads(workspace.read_bytes(path))["expires"] == first:
-            time.sleep(0.05)
-        held.check()
+        assert renewed.wait(60) and json.loads(workspace.read_bytes(path))["expires"] > first
+        living.check()
 
 
 def test_of_many_at_once_never_two_hold_a_day(workspace: Workspace) -> None:
-    inside, most, done = 0, 0, 0
-    lock = threading.Lock()
+    inside, most, done, count = 0, 0, 0, 3
+    lock, asked = threading.Lock(), threading.Event()
+
+    def ask() -> None:
+        asked.set()
+        time.sleep(random.uniform(0.05, 0.5))  # else they ask at once for ever
 
     def run() -> None:
         nonlocal inside, most, done
-        try:
-            with lease(workspace, FIRST, 10.0):
-                with lock:
-                    inside += 1
-                    most = max(most, inside)
-                time.sleep(0.2)
-                with lock:
-                    inside, done = inside - 1, done + 1
-        except WorkflowError:
-            pass
+        clock = ManualClock(ask)
+        clock.sleep = lambda _: ask()  # type: ignore[method-assign] # no time passes: nobody's lease runs out
+        with lease(workspace, FIRST, SECONDS, clock=clock):
+            with lock:
+                inside += 1
+                most = max(most, inside)
+                asked.clear()
+            assert done == count - 1 or asked.wait(60), "the others want it too"
+            with lock:
+                inside, done = inside - 1, done + 1
 
-    threads = [threading.Thread(target=run) for _ in range(5)]
+    threads = [threading.Thread(target=run) for _ in range(count)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert most == 1 and done >= 1 and leases(workspace) == []
+    assert most == 1 and done == count and leases(workspace) == []
