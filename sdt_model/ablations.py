@@ -27,14 +27,14 @@ _OF_SEVERAL = ("without intra-modal transformers", "without inter-modal transfor
 
 def variants(training: TrainingConfig, modalities: Subset) -> dict[str, Variant]:
     """Every variant by name, the full model first; a model of one modality has no inter-modal part to lose."""
-    found: dict[str, Variant] = {FULL: (training, modalities)}
+    by_name: dict[str, Variant] = {FULL: (training, modalities)}
     for name, parts in _WITHOUT.items():
         if len(modalities) > 1 or name not in _OF_SEVERAL:
             changed = {part: getattr(training, part).model_copy(update=values) for part, values in parts.items()}
-            found[name] = training.model_copy(update=changed), modalities
+            by_name[name] = training.model_copy(update=changed), modalities
     for subset in subsets_of(modalities)[:-1]:
-        found[f"only {'+'.join(subset)}"] = training, subset
-    return found
+        by_name[f"only {'+'.join(subset)}"] = training, subset
+    return by_name
 
 
 def subsets_of(modalities: Subset) -> tuple[Subset, ...]:
@@ -43,10 +43,10 @@ def subsets_of(modalities: Subset) -> tuple[Subset, ...]:
     return tuple(subset for size in range(1, len(ordered) + 1) for subset in combinations(ordered, size))
 
 
-def unknown_variants(wanted: Iterable[str], there: Collection[str]) -> str | None:
-    """What to say of names that are none of the variants there are; None: all are."""
-    if unknown := sorted(set(wanted) - set(there)):
-        return f"there is no variant {', '.join(map(repr, unknown))}; there are: {', '.join(there)}"
+def unknown_variants(wanted: Iterable[str], names: Collection[str]) -> str | None:
+    """The error message about wanted variants that do not exist; None: all do."""
+    if unknown := sorted(set(wanted) - set(names)):
+        return f"there is no variant {', '.join(map(repr, unknown))}; there are: {', '.join(names)}"
     return None
 
 

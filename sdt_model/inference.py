@@ -65,7 +65,7 @@ class InferenceSDT(nn.Module):
         network = self.network
         speaker = F.one_hot(network.speaker_row(batch), network.config.speakers + 1).float()
         present = batch.present.unsqueeze(-1)
-        standard = [x * there for x, there in zip(network.standardised(batch), present, strict=True)]
+        standard = [x * mask for x, mask in zip(network.standardised(batch), present, strict=True)]
         known = [torch.cat([x, speaker], dim=1) for x in standard]
         position = network.position(batch.position)
         placed = position.repeat(len(known), 1, 1)
@@ -99,8 +99,8 @@ class InferenceSDT(nn.Module):
         modal = _biases(reduce).repeat(1, len(gated), 1)
         by_target = gated.flatten(1).chunk(len(modal), dim=1)  # (N, sources * H) of each
         # One by one, each product has all threads: three do not share two evenly.
-        for out, found, weight in zip(modal, by_target, reduce.weight, strict=True):
-            out.addmm_(found, weight)
+        for out, gates, weight in zip(modal, by_target, reduce.weight, strict=True):
+            out.addmm_(gates, weight)
         return modal
 
     def _after_inputs(self, of: list[int], weight: Tensor, bias: Tensor) -> "_AfterInputs":
@@ -136,10 +136,10 @@ class _AfterInputs:
 
     def __call__(self, inputs: Sequence[Tensor], position: Tensor, longest: int) -> Tensor:
         """M inputs (N, C + S) or, where no map was taken in, (N, H), positions (N,) < ``longest`` -> (P, N, H)."""
-        found = self._positions(longest).index_select(0, position)
+        mapped = self._positions(longest).index_select(0, position)
         for p, (m, weight) in enumerate(zip(self._of, self._weights, strict=True)):
-            found[:, p].addmm_(inputs[m], weight)
-        return found.transpose(0, 1)
+            mapped[:, p].addmm_(inputs[m], weight)
+        return mapped.transpose(0, 1)
 
     def _positions(self, longest: int) -> Tensor:
         """(positions, P, H): what each of at least the first ``longest`` positions becomes, and the bias."""

@@ -84,8 +84,8 @@ class Transformers(nn.Module):
         for group, q, k, v in zip(batch.groups, *map(by_group, (query, key, value)), strict=True):
             mask, some = None, None
             if seen is not None:
-                there = seen[:, group.begin : group.end].view(pairs, -1, group.length).transpose(0, 1)
-                mask = there.repeat_interleave(self.heads, dim=1).unsqueeze(2)  # (G, P * heads, 1, L)
+                visible = seen[:, group.begin : group.end].view(pairs, -1, group.length).transpose(0, 1)
+                mask = visible.repeat_interleave(self.heads, dim=1).unsqueeze(2)  # (G, P * heads, 1, L)
                 # Where a conversation has nothing of the source, attend to anything and take nothing of it.
                 some = mask.any(dim=-1, keepdim=True)
                 mask = mask | ~some
@@ -205,11 +205,11 @@ class SDT(nn.Module):
         """(P, N, H) -> (P, N, H): nothing, where the utterance's conversation has nothing of the source."""
         if seen is None:
             return pairwise
-        found = []
+        parts = []
         for group in batch.groups:
-            part = seen[:, group.begin : group.end].view(-1, group.conversations, group.length)
-            found.append(part.any(dim=-1, keepdim=True).expand(part.shape).flatten(1))
-        return pairwise * torch.cat(found, dim=1).unsqueeze(-1)
+            group_seen = seen[:, group.begin : group.end].view(-1, group.conversations, group.length)
+            parts.append(group_seen.any(dim=-1, keepdim=True).expand(group_seen.shape).flatten(1))
+        return pairwise * torch.cat(parts, dim=1).unsqueeze(-1)
 
     def _by_target(self, gated: Tensor) -> Tensor:
         """(P, N, H) -> (M, N, H): what every source says of a target, side by side, reduced."""

@@ -32,21 +32,26 @@ def predict(
 ) -> Predictions:
     """Score every utterance; a conversation's scores do not depend on the others.
 
-    One that is longer than the model's window is scored in overlapping windows, in memory that does not grow with it.
-    ``temperature`` divides the teacher's logits: the bundle's, where its probabilities are to be calibrated.
+    One longer than the model's window is scored in overlapping windows, in memory that does not grow with it.
+
+    Args:
+        model: the network, on the device where it is to run.
+        conversations: what is scored.
+        batch_utterances: most utterances in one forward pass; a longer window goes alone.
+        temperature: divides the teacher's logits: the bundle's, where probabilities are to be calibrated.
     """
     model.eval()
     device = next(model.parameters()).device
     count, rows, classes = len(model.modalities), len(conversations.label), model.classes
-    found = Predictions(
+    predictions = Predictions(
         np.empty((rows, classes), np.float32),
         np.empty((count, rows, classes), np.float32),
         np.empty((count, rows), np.float32),
     )
-    for batch, kept in scoring_batches(conversations, model.config.window, batch_utterances):
+    for batch, counted in scoring_batches(conversations, model.config.window, batch_utterances):
         output: Output = model(batch.to(device))
-        where = batch.rows[kept]
-        found.probabilities[where] = (output.teacher / temperature).softmax(dim=-1).cpu().numpy()[kept]
-        found.students[:, where] = output.students.softmax(dim=-1).cpu().numpy()[:, kept]
-        found.weights[:, where] = output.weights.cpu().numpy()[:, kept]
-    return found
+        where = batch.rows[counted]
+        predictions.probabilities[where] = (output.teacher / temperature).softmax(dim=-1).cpu().numpy()[counted]
+        predictions.students[:, where] = output.students.softmax(dim=-1).cpu().numpy()[:, counted]
+        predictions.weights[:, where] = output.weights.cpu().numpy()[:, counted]
+    return predictions

@@ -19,11 +19,17 @@ _POOL = 16  # batches' worth of conversations that are sorted by length together
 
 
 def training_batches(lengths: Ints, optim: OptimConfig, workers: int, epoch: int) -> list[list[int]]:
-    """The global batches of one epoch: conversations of like length together, in random order.
+    """The global batches of one epoch: conversations of similar length together, in random order.
 
-    A batch has the configured number of conversations, or of utterances. It has at least one conversation for each
-    worker: a short rest joins the batch before. The same arguments always give the same batches, so every worker makes
+    A batch has the configured number of conversations, or of utterances, and at least one conversation for each worker:
+    a short remainder joins the batch before. The same arguments always give the same batches, so every worker computes
     them for itself.
+
+    Args:
+        lengths: (conversations,) utterances in each.
+        optim: the size of a batch, and the seed.
+        workers: how many share each batch.
+        epoch: its number, from 0.
 
     Raises:
         ValueError: fewer conversations than workers.
@@ -54,7 +60,7 @@ def budget_batches(lengths: Ints, utterances: int) -> Iterator[list[int]]:
 
 
 def _filled(order: list[int], lengths: Ints, utterances: int, fewest: int) -> Iterator[list[int]]:
-    """Batches in this order of at most ``utterances``, unless it takes more to have ``fewest`` conversations."""
+    """Batches in the order given, of at most ``utterances``, unless ``fewest`` conversations take more."""
     batch: list[int] = []
     filled = 0
     for i in order:
@@ -106,21 +112,29 @@ def window_stretches(offset: Ints, size: int) -> Stretches:
 def scoring_batches(
     conversations: Conversations, size: int, utterances: int, rank: int = 0, workers: int = 1
 ) -> Iterator[tuple[Batch, Bools]]:
-    """A worker's share of everything, in windows of at most ``size``, at most ``utterances`` a batch.
+    """Batches of windows that score every utterance once, or a worker's share of them.
 
-    With each batch (N,) which of its utterances are kept; every utterance is kept once.
+    Args:
+        conversations: what is scored.
+        size: most utterances of a window.
+        utterances: most utterances of a batch; a longer window goes alone.
+        rank: this worker's number, from 0.
+        workers: how many share the batches.
+
+    Yields:
+        A batch, and (N,) which of its utterances are kept: those of overlaps are kept in one window alone.
     """
-    found = window_stretches(conversations.offset, size)
-    for chosen in islice(budget_batches(found.end - found.begin, utterances), rank, None, workers):
+    stretches = window_stretches(conversations.offset, size)
+    for chosen in islice(budget_batches(stretches.end - stretches.begin, utterances), rank, None, workers):
         shortest_first = chosen[::-1]
-        begin, end, kept_from, kept_to = (part[shortest_first] for part in found)
+        begin, end, kept_from, kept_to = (part[shortest_first] for part in stretches)
         batch = pack_stretches(conversations, begin, end)
         inside = (batch.rows >= np.repeat(kept_from, end - begin)) & (batch.rows < np.repeat(kept_to, end - begin))
         yield batch, inside
 
 
 def cut(conversations: Conversations, size: int) -> Conversations:
-    """The same utterances, with conversations of more than ``size`` in pieces of like length, for training."""
+    """Cut conversations of more than ``size`` utterances into pieces of similar length, for training."""
     pieces = [
         np.linspace(begin, end, -(-(end - begin) // size) + 1).astype(np.int64)[:-1]
         for begin, end in pairwise(conversations.offset.tolist())

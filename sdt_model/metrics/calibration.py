@@ -15,7 +15,7 @@ LOWEST, HIGHEST = 0.05, 20.0
 
 
 class Calibration(Frozen):
-    """What calibration found."""
+    """A fitted temperature, and how wrong confidence is without and with it."""
 
     temperature: float = 1.0
     """Divides the fused head's logits."""
@@ -24,7 +24,10 @@ class Calibration(Frozen):
 
 
 def calibrate(splits: dict[str, tuple[Floats, Ints]]) -> Calibration:
-    """Fit on the split ``dev``, and measure on every split: its probabilities (N, K) and labels (N,), -1 for none."""
+    """Fit a temperature on the split `dev`, and measure on every split.
+
+    ``splits``: by name, probabilities (N, K) and labels (N,), -1 where there is none.
+    """
     counted = {name: (scores[label >= 0], label[label >= 0]) for name, (scores, label) in splits.items()}
     temperature = fit_temperature(*counted["dev"])
     errors: dict[str, float] = {}
@@ -49,13 +52,13 @@ def fit_temperature(probabilities: Floats, label: Ints) -> float:
         return float(((_softmax(scores / temperature) - truth) ** 2).sum(axis=-1).mean())
 
     best = 1.0
-    for step in (1.05, 1.002):  # a search through the whole range, and a finer one around what it found
+    for step in (1.05, 1.002):  # a search through the whole range, and a finer one around its best
         reach = HIGHEST if step > 1.01 else 1.05
         grid = np.geomspace(
             max(LOWEST, best / reach), min(HIGHEST, best * reach), round(2 * np.log(reach) / np.log(step))
         )
-        found = min(map(float, grid), key=brier)
-        best = found if brier(found) < brier(best) - 1e-12 else best
+        candidate = min(map(float, grid), key=brier)
+        best = candidate if brier(candidate) < brier(best) - 1e-12 else best
     return best
 
 
@@ -80,7 +83,7 @@ def expected_calibration_error(probabilities: Floats, label: Ints, bins: int = 1
 
 
 def _logarithm(probabilities: Floats) -> npt.NDArray[np.float64]:
-    """What float32 rounds down to 0 is taken for the least that it can hold."""
+    """Natural logarithm; what float32 rounded down to 0 counts as the least number above it."""
     return np.log(np.maximum(probabilities.astype(np.float64), float(np.finfo(np.float32).tiny)))
 
 

@@ -46,7 +46,7 @@ def conversation_confusions(label: Ints, guess: Ints, offset: Ints, classes: int
 def f1_scores(confusion: npt.NDArray[np.generic]) -> Scores:
     """F1 of each emotion, (..., K) of matrices (..., K, K): 2 hits / (true + said), 0 for one that is neither."""
     hits = np.diagonal(confusion, axis1=-2, axis2=-1).astype(np.float64)
-    return np.asarray(2 * hits / np.maximum(_true_and_said(confusion), 1))
+    return np.asarray(2 * hits / np.maximum(_true_and_predicted(confusion), 1))
 
 
 def accuracy(confusion: npt.NDArray[np.generic]) -> Scores:
@@ -62,7 +62,7 @@ def weighted_f1(confusion: npt.NDArray[np.generic]) -> Scores:
 
 def macro_f1(confusion: npt.NDArray[np.generic]) -> Scores:
     """Plain mean of the F1 scores of emotions that some utterance truly has or is said to have: (...)."""
-    some = _true_and_said(confusion) > 0
+    some = _true_and_predicted(confusion) > 0
     return np.asarray((f1_scores(confusion) * some).sum(axis=-1) / np.maximum(some.sum(axis=-1), 1))
 
 
@@ -131,10 +131,10 @@ def two_sided_p(differences: Scores) -> float:
     return min(1.0, float(2 * (rarer + 1) / (len(differences) + 1)))
 
 
-def _true_and_said(confusion: npt.NDArray[np.generic]) -> Scores:
+def _true_and_predicted(confusion: npt.NDArray[np.generic]) -> Scores:
     """How often each emotion is true plus how often it is predicted: (..., K)."""
-    said = confusion.sum(axis=-2)[..., : confusion.shape[-2]]
-    return np.asarray(confusion.sum(axis=-1) + said, np.float64)
+    predicted = confusion.sum(axis=-2)[..., : confusion.shape[-2]]
+    return np.asarray(confusion.sum(axis=-1) + predicted, np.float64)
 
 
 def _weights(conversations: int, draws: int, seed: int) -> Iterator[Scores]:

@@ -24,13 +24,13 @@ def dropout(x: Tensor, probability: float, training: bool) -> Tensor:
         return x
     if x.device.type != "cpu" or torch.compiler.is_compiling():  # the compiler has its own generator
         return F.dropout(x, probability, training=True)
-    return x * _kept(x.shape, probability).to(x.dtype)
+    return x * _random_scale(x.shape, probability).to(x.dtype)
 
 
-def _kept(shape: torch.Size, probability: float) -> Tensor:
+def _random_scale(shape: torch.Size, probability: float) -> Tensor:
     """Zeros, and 1 / (1 - probability) where an element is kept."""
     count, dropped = shape.numel(), round(probability * _STEPS)
     words = torch.empty((count + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
     # Compared right into floats: by way of booleans it takes six times as long.
-    kept = torch.ge(words.view(torch.int16)[:count].view(shape), dropped - _STEPS // 2, out=torch.empty(shape))
-    return kept.mul_(_STEPS / (_STEPS - dropped))
+    scale = torch.ge(words.view(torch.int16)[:count].view(shape), dropped - _STEPS // 2, out=torch.empty(shape))
+    return scale.mul_(_STEPS / (_STEPS - dropped))

@@ -45,7 +45,7 @@ class TextEncoder(nn.Module):
         return pooled, self.head(self.dropout(pooled))
 
     def prepare_training(self) -> None:
-        """Have a step cost less; what is computed stays the same.
+        """Make training steps cheaper; what is computed stays the same.
 
         A gradient of the whole vocabulary's table would be made anew in every pass for the few rows that were read.
         """
@@ -75,11 +75,11 @@ def load_body(folder: Path, dtype: str = "float32") -> nn.Module:
         ValueError: some of its weights are not there; the library would fill them in by chance.
     """
     body: nn.Module
-    body, found = AutoModel.from_pretrained(
+    body, info = AutoModel.from_pretrained(
         folder, local_files_only=True, use_safetensors=True, trust_remote_code=False, dtype=dtype,
         output_loading_info=True, ignore_mismatched_sizes=True,
     )  # fmt: skip
-    names = {*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])}
+    names = {*info["missing_keys"], *(name for name, *_ in info["mismatched_keys"])}
     lacking = sorted(name for name in names if not any(part in name for part in _UNREAD))
     if lacking:
         raise ValueError(
@@ -92,7 +92,7 @@ def load_body(folder: Path, dtype: str = "float32") -> nn.Module:
 
 
 def blank_body(folder: Path) -> nn.Module:
-    """An encoder's shape, with no weights behind it.
+    """An encoder without weights, to read its shape from.
 
     Raises:
         OSError, ValueError: the library knows no model by this config.json.
@@ -104,7 +104,7 @@ def blank_body(folder: Path) -> nn.Module:
 
 
 def positions(body: nn.Module) -> int | None:
-    """Most tokens, special ones included, that an encoder reads at once; None: it has no such limit."""
+    """Most tokens, special ones included, that an encoder reads at once; None: no limit."""
     for name, table in body.named_modules():
         if name.endswith("position_embeddings") and isinstance(table, nn.Embedding):
             # RoBERTa and its like count from the position after padding's.
@@ -137,8 +137,8 @@ class Tokenizer:
         """Token ids of each text without special ones, at most ``most``."""
         if not texts:
             return []
-        found = self._tokenizer(texts, add_special_tokens=False, truncation=True, max_length=most)
-        ids: list[list[int]] = found["input_ids"]
+        encoded = self._tokenizer(texts, add_special_tokens=False, truncation=True, max_length=most)
+        ids: list[list[int]] = encoded["input_ids"]
         return ids
 
     def save(self, folder: Path) -> None:

@@ -110,7 +110,7 @@ class Finetuner:
         return {name: value.clone() for name, value in pack_state(parts).items()}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Go on from a `state`."""
+        """Continue from what `state` returned."""
         self.encoder.load_state_dict(unpack_state(state, "encoder"))
         restore_optimizer(self.optimizer, unpack_state(state, OPTIMIZER))
 
@@ -185,5 +185,5 @@ class Finetuner:
 
 
 def schedule(progress: float, warmup: float) -> float:
-    """Share of the full step size: up over the first ``warmup`` of the run, then down to nothing."""
+    """Share of the full step size: it rises from 0 over the first ``warmup`` of the run, then falls to 0."""
     return progress / warmup if progress < warmup else (1 - progress) / (1 - warmup)

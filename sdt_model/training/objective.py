@@ -19,7 +19,7 @@ from sdt_model.model import Output
 
 @dataclass(frozen=True)
 class Totals:
-    """What the terms of a global batch are divided by.
+    """Divisors of a global batch's loss terms.
 
     Attributes:
         task: summed class weight of annotated utterances that have any modality.
@@ -48,7 +48,7 @@ class Objective:
         self.class_weight = _class_weights(config, emotions, label)
 
     def totals(self, label: Ints, present: Bools) -> Totals:
-        """Of the global batch with labels (N,) and presence (M, N)."""
+        """Divisors of the global batch with labels (N,) and presence (M, N)."""
         weight = torch.where(torch.from_numpy(label) >= 0, self.class_weight[label.clip(0)], 0.0)
         has = torch.from_numpy(present & (label >= 0))
         return Totals(

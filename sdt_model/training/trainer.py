@@ -30,12 +30,12 @@ EVALUATION_UTTERANCES = 2048
 
 
 class NonFiniteLoss(RuntimeError):
-    """The loss is no number any more; training on would only spread it."""
+    """The loss is no longer a finite number; further training would only spread it."""
 
 
 @dataclass(frozen=True)
 class Splits:
-    """What a run trains on, selects by, and reports; ``test`` may be empty."""
+    """The conversations that a run trains on, selects epochs by, and reports on; ``test`` may be empty."""
 
     train: Conversations
     dev: Conversations
@@ -67,7 +67,7 @@ class Trainer:
         self._average = AveragedModel(plain, avg_fn=partial(_running_mean, optim.average)) if optim.average else None
 
     @property
-    def kept(self) -> SDT:
+    def scored(self) -> SDT:
         """The network that is scored and saved: the one that learns, or the running mean of it."""
         return self.plain if self._average is None else cast(SDT, self._average.module)
 
@@ -110,13 +110,13 @@ class Trainer:
 
     @torch.inference_mode()
     def evaluate(self, split: Conversations, prefix: str) -> dict[str, float]:
-        """Scores of the teacher of the `kept` network on a split, each worker doing its part of it."""
-        kept = self.kept.eval()
+        """Scores of the teacher of the `scored` network on a split, each worker doing its part of it."""
+        scored = self.scored.eval()
         confusion = ConfusionCount(self.plain.classes, self.device)
         window = self.config.model.window
         for host, inside in scoring_batches(split, window, EVALUATION_UTTERANCES, self.rank, self.workers):
             batch = host.to(self.device)
-            output: Output = kept(batch)
+            output: Output = scored(batch)
             counts = batch.present.any(dim=0) & torch.from_numpy(inside).to(self.device)
             confusion.update(output.teacher.argmax(dim=-1), torch.where(counts, batch.label, -1))
         return confusion.scores(prefix)
@@ -129,7 +129,7 @@ class Trainer:
         return pack_state(parts)
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Go on from a `state`."""
+        """Continue from what `state` returned."""
         self.plain.load_state_dict(unpack_state(state, "model"))
         if self._average is not None:
             self._average.load_state_dict(unpack_state(state, "average"))
@@ -141,8 +141,8 @@ class Trainer:
         if chance:
             for number in conversations:
                 rows = slice(self.data.train.offset[number], self.data.train.offset[number + 1])
-                there = self.data.train.present[:, rows]
-                self._thinned.present[:, rows] = drop_modalities(there, chance, self._chance)
+                present = self.data.train.present[:, rows]
+                self._thinned.present[:, rows] = drop_modalities(present, chance, self._chance)
         return self._thinned
 
     def _summed(self, values: Tensor) -> Tensor:

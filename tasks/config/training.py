@@ -74,10 +74,10 @@ class Training(Leasing, Fitting, RunSettings):
 
     @field_validator("modalities")
     @classmethod
-    def _in_the_network_s_order(cls, given: tuple[Modality, ...] | None) -> tuple[Modality, ...] | None:
-        if given == ():
+    def _in_the_network_s_order(cls, names: tuple[Modality, ...] | None) -> tuple[Modality, ...] | None:
+        if names == ():
             raise ValueError(f"name at least one of {', '.join(MODALITIES)}, or leave it out")
-        return given and tuple(name for name in MODALITIES if name in given)
+        return names and tuple(name for name in MODALITIES if name in names)
 
     @model_validator(mode="after")
     def _every_worker_has_work(self) -> "Training":
@@ -180,6 +180,6 @@ class AblateConfig(RepeatConfig):
     @field_validator("variants")
     @classmethod
     def _known(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        if said := unknown_variants(names or (), VARIANTS):
-            raise ValueError(said)
+        if message := unknown_variants(names or (), VARIANTS):
+            raise ValueError(message)
         return names

@@ -30,7 +30,7 @@ class VariantScores(Frozen):
     name: str
     """What the variant lacks, or the modalities that it takes."""
     models: tuple[str, ...]
-    """Its models, one a seed."""
+    """IDs of its models, one a seed."""
     utterances: int
     """Annotated test utterances that have any of the modalities that it takes: those that it is scored on."""
     score: Spread
@@ -40,10 +40,10 @@ class VariantScores(Frozen):
 
 
 class SubsetScores(Frozen):
-    """What one model says with some of its modalities."""
+    """Scores of one model that reads only some of its modalities."""
 
     modalities: Subset
-    """Those that it is given."""
+    """Modalities that the model reads."""
     utterances: int
     """Annotated test utterances that have any of them."""
     heads: dict[str, float]
@@ -55,24 +55,26 @@ class SubsetScores(Frozen):
 
 
 class AblationReport(Frozen):
-    """What the ablation found."""
+    """Scores of every variant of the model, and of one model with modalities taken away."""
 
     archive: str
     """Archive that was trained and scored on."""
     path: str
     """This report as JSON, relative to the workspace."""
     seeds: tuple[int, ...]
-    """Of every variant."""
+    """Seeds that every variant was trained with."""
     variants: tuple[VariantScores, ...]
     """The full model first."""
     subset_model: str
     """The model that `subsets` speaks of: the full one of the first seed."""
     subsets: tuple[SubsetScores, ...]
-    """It with each subset of its modalities, at inference."""
+    """That model's scores with each subset of its modalities, at inference."""
 
 
 def ablate(config: AblateConfig, run: str = "") -> AblationReport:
-    """Train every variant with every seed and score them on the test split; ``run`` as of `tasks.training.train.train`.
+    """Train every variant with every seed, and score them on the test split.
+
+    ``run``: the run's name, for whoever meets it at work.
 
     Raises:
         WorkflowError: training is impossible, there is no test split, or no such variant.
@@ -103,11 +105,11 @@ def ablate(config: AblateConfig, run: str = "") -> AblationReport:
     return report
 
 
-def _chosen(there: dict[str, Variant], config: AblateConfig) -> dict[str, Variant]:
-    wanted = config.variants if config.variants is not None else tuple(there)
-    if said := unknown_variants(wanted, there):
-        raise WorkflowError(said)
-    return {name: variant for name, variant in there.items() if name == FULL or name in wanted}
+def _chosen(available: dict[str, Variant], config: AblateConfig) -> dict[str, Variant]:
+    wanted = config.variants if config.variants is not None else tuple(available)
+    if message := unknown_variants(wanted, available):
+        raise WorkflowError(message)
+    return {name: variant for name, variant in available.items() if name == FULL or name in wanted}
 
 
 def _beside_the_full(

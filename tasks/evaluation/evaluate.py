@@ -33,9 +33,9 @@ class ModelScores(Frozen):
     model_id: str
     """Its bundle."""
     seed: int
-    """Of its training."""
+    """Seed of its training."""
     calibration_temperature: float
-    """Fitted on dev."""
+    """Temperature fitted on dev; divides the fused head's logits."""
     scores: dict[str, float]
     """On test `test_*` with `test_f1.<emotion>`; `dev_*`; `paper_protocol_*`; calibration errors `*_ece_*`."""
 
@@ -53,13 +53,13 @@ class Comparison(Frozen):
     difference: float
     """The seeds' mean minus it."""
     interval: Interval
-    """Of the difference."""
+    """95% interval of the difference."""
     p: float
     """Two-sided, by the bootstrap: how likely so large a difference is where there is none."""
 
 
 class EvaluationReport(Frozen):
-    """What the evaluation found."""
+    """Scores of models of several seeds on the test split, with their intervals."""
 
     archive: str
     """Archive that was trained and scored on."""
@@ -86,7 +86,9 @@ class EvaluationReport(Frozen):
 
 
 def evaluate(config: EvaluateConfig, run: str = "") -> EvaluationReport:
-    """Train a model for each seed and score all of them on the test split; ``run`` as of `tasks.training.train.train`.
+    """Train a model for each seed, and score all of them on the test split.
+
+    ``run``: the run's name, for whoever meets it at work.
 
     Raises:
         WorkflowError: training is impossible, there is no test split, or the second model cannot be compared with.
@@ -138,11 +140,11 @@ def _comparable(workspace: Workspace, config: EvaluateConfig) -> Bundle | None:
 def _report(
     config: EvaluateConfig, path: str, bundles: list[Bundle], other: Bundle | None, scored: list[Scored]
 ) -> EvaluationReport:
-    """``scored``: what each bundle says, and last what ``other`` does."""
+    """The report; ``scored`` has the predictions of each bundle, and last those of ``other``."""
     count = len(bundles)
-    found = [score.whole["fused"] for score in scored[:count]]
-    models = tuple(map(_model_scores, bundles, found))
-    draws = bootstrap(found, config.draws)
+    confusions = [score.whole["fused"] for score in scored[:count]]
+    models = tuple(map(_model_scores, bundles, confusions))
+    draws = bootstrap(confusions, config.draws)
     # A model of an earlier version may lack a score that the others have: it is not averaged.
     names = [name for name in models[0].scores if all(name in model.scores for model in models)]
     scores = {name: spread([model.scores[name] for model in models]) for name in names}
@@ -153,42 +155,48 @@ def _report(
         archive=config.archive,
         path=path,
         emotions=bundles[0].emotions,
-        conversations=len(found[0]),
-        utterances=int(found[0].sum()),
+        conversations=len(confusions[0]),
+        utterances=int(confusions[0].sum()),
         draws=config.draws,
         models=models,
         scores=scores,
         intervals={f"test_{name}": interval(values) for name, values in draws.items()},
-        confusion=tuple(map(tuple, sum(m.sum(axis=0) for m in found).tolist())),
+        confusion=tuple(map(tuple, sum(m.sum(axis=0) for m in confusions).tolist())),
         against=against,
     )
 
 
-def _model_scores(bundle: Bundle, found: Ints) -> ModelScores:
-    together = found.sum(axis=0)
-    kept = {name: value for name, value in bundle.metrics.items() if name.startswith(_FROM_TRAINING)}
+def _model_scores(bundle: Bundle, confusions: Ints) -> ModelScores:
+    together = confusions.sum(axis=0)
+    trained = {name: value for name, value in bundle.metrics.items() if name.startswith(_FROM_TRAINING)}
     test = {f"test_{name}": float(score.compute(together)) for name, score in SCORES.items()}
     f1 = {f"test_f1.{name}": float(v) for name, v in zip(bundle.emotions, f1_scores(together), strict=True)}
     return ModelScores(
         model_id=bundle.model_id,
         seed=bundle.training.optim.seed,
         calibration_temperature=bundle.calibration_temperature,
-        scores=test | f1 | kept,
+        scores=test | f1 | trained,
     )
 
 
 def _against(other: Bundle, counts: list[Ints], draws: int) -> dict[str, Comparison]:
-    """By test score; ``counts``: of each model (conversations, K, K + 1), as `Scored.compared`, ``other`` last."""
+    """Compare the seeds' mean with a second model, by every test score.
+
+    Args:
+        other: the second model.
+        counts: of each model (conversations, K, K + 1), as `Scored.compared`; ``other``'s last.
+        draws: number of bootstrap draws.
+    """
     ours, theirs = bootstrap(counts[:-1], draws), bootstrap(counts[-1:], draws)
-    found = {}
+    comparisons = {}
     for name, score in SCORES.items():
         *values, value = (float(score.compute(each.sum(axis=0))) for each in counts)
         differences: Scores = ours[name] - theirs[name]
-        found[f"test_{name}"] = Comparison(
+        comparisons[f"test_{name}"] = Comparison(
             model_id=other.model_id,
             score=value,
             difference=sum(values) / len(values) - value,
             interval=interval(differences),
             p=two_sided_p(differences),
         )
-    return found
+    return comparisons

@@ -20,7 +20,7 @@ class Spread(Frozen):
     """A score over several seeds."""
 
     mean: float
-    """Over the seeds."""
+    """Mean over the seeds."""
     deviation: float
     """Standard deviation over the seeds, of a sample; 0 for one seed."""
 
@@ -33,7 +33,14 @@ def spread(values: Sequence[float]) -> Spread:
 def train_seeds(
     what: str, config: RepeatConfig, training: TrainingConfig, modalities: tuple[Modality, ...] | None, run: str
 ) -> list[Bundle]:
-    """A model for each seed; those that are there already are not trained again.
+    """Train a model for each seed; models that exist already are not trained again.
+
+    Args:
+        what: how log lines begin.
+        config: archive, workers and seeds.
+        training: settings of the network, loss and optimiser; their seed is replaced.
+        modalities: those that the models read; None: all that have features.
+        run: the run's name, for whoever meets it at work.
 
     Raises:
         WorkflowError: training failed, or there is no test split to score on.

@@ -88,7 +88,7 @@ def _incomparable(workspace: Workspace, candidate: Bundle, current: Bundle, conf
 
 
 def _compared(candidate: Bundle, current: Bundle, config: TrainConfig) -> Promotion:
-    ours, theirs = (found.compared for found in score_models([candidate, current], config, split="dev"))
+    ours, theirs = (scored.compared for scored in score_models([candidate, current], config, split="dev"))
     score = SCORES[PRIMARY]
     draws = [bootstrap([counts], _DRAWS)[PRIMARY] for counts in (ours, theirs)]
     differences = draws[0] - draws[1]

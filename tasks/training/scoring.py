@@ -139,23 +139,23 @@ def score(plan: ScoringPlan, shard: Shard[ScoreTask]) -> ShardOutput:
 def _held_out(plan: ScoringPlan, bundle: Bundle, folders: tuple[FeatureFolder, ...], scratch: Path) -> Conversations:
     archive = read_archive(plan.workspace, plan.archive)
     splits = gather_splits(plan.workspace, archive, list(folders), bundle.emotions, plan.rule, scratch, needed=())
-    found: Conversations = getattr(splits, plan.split)
-    if not len(found.lengths):
+    conversations: Conversations = getattr(splits, plan.split)
+    if not len(conversations.lengths):
         raise WorkflowError(
             f"archive {plan.archive!r} has no annotated conversation in its {plan.split} split\n"
             f"  give the `split` column {plan.split}, or set {plan.split}_fraction"
         )
-    return found
+    return conversations
 
 
 def _scored(network: InferenceSDT, held_out: Conversations, subset: Subset) -> pa.Table:
-    kept = np.array([name in subset for name in network.modalities])
+    taken = np.array([name in subset for name in network.modalities])
     masked = replace(
-        held_out, present=held_out.present & kept[:, None]
+        held_out, present=held_out.present & taken[:, None]
     )  # absent vectors cannot be seen, whatever they hold
-    found = predict(network, masked, EVALUATION_UTTERANCES)
-    heads = {"fused": (found.probabilities, masked.present.any(axis=0))}
-    heads |= {n: (found.students[m], masked.present[m]) for m, n in enumerate(network.modalities)}
+    predictions = predict(network, masked, EVALUATION_UTTERANCES)
+    heads = {"fused": (predictions.probabilities, masked.present.any(axis=0))}
+    heads |= {n: (predictions.students[m], masked.present[m]) for m, n in enumerate(network.modalities)}
     columns: dict[str, Any] = {"subset": pa.repeat("+".join(subset), len(held_out.lengths))}
 
     def counts(guess: Ints, has: npt.ArrayLike) -> Ints:

@@ -59,7 +59,7 @@ def train_worker(settings: dict[str, Any]) -> None:
             scores = train_epoch(trainer, len(progress.history))
             progress = Progress(history=(*progress.history, scores))
             if progress.best == len(progress.history) - 1:
-                best = weights(trainer.kept)
+                best = weights(trainer.scored)
             if trainer.rank == 0:
                 settings["queue"].put(json.dumps({"line": progress.line(optim.epochs)}))
             with checkpoint(trainer, best, progress) as made:
@@ -112,10 +112,10 @@ def train_epoch(trainer: Trainer, number: int) -> dict[str, float]:
 
 def calibration(trainer: Trainer, best: dict[str, Tensor]) -> Calibration:
     """The best epoch's, over annotated utterances that have any modality; the trainer is left with its weights."""
-    trainer.kept.load_state_dict(best)
+    trainer.scored.load_state_dict(best)
     splits = {}
     for name, split in (("dev", trainer.data.dev), ("test", trainer.data.test)):
         if len(split.lengths):
-            found = predict(trainer.kept, split, EVALUATION_UTTERANCES)
+            found = predict(trainer.scored, split, EVALUATION_UTTERANCES)
             splits[name] = found.probabilities, np.where(split.present.any(axis=0), split.label, -1)
     return calibrate(splits)

@@ -60,9 +60,9 @@ def test_the_running_mean_of_the_weights_is_what_is_kept() -> None:
     for count, now in enumerate(steps[1:], start=1):
         decay = min(0.5, (1 + count) / (10 + count))
         mean = decay * mean + (1 - decay) * now
-    torch.testing.assert_close(run.kept.teacher.weight, mean)
+    torch.testing.assert_close(run.scored.teacher.weight, mean)
     plain = trainer(made.training())
-    assert plain.kept is plain.plain
+    assert plain.scored is plain.plain
 
 
 def test_modality_dropout_takes_conversations_and_utterances_but_never_the_last() -> None:
