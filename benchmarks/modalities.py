@@ -19,7 +19,7 @@ from tasks.config.training import TrainConfig
 from tasks.evaluation.seeds import spread
 from tasks.storage.workspace import Workspace
 from tasks.training.checkpoints import Progress
-from tasks.training.train import plan_training
+from tasks.training.plan import plan_training
 from tasks.training.worker import build_trainer, train_epoch
 
 SCORE = "test_weighted_f1"

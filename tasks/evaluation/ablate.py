@@ -16,8 +16,8 @@ from tasks.errors import WorkflowError
 from tasks.evaluation.seeds import Spread, spread, train_seeds
 from tasks.storage.manifest import fingerprint
 from tasks.storage.workspace import Workspace
+from tasks.training.plan import plan_training
 from tasks.training.scoring import Scored, score_models
-from tasks.training.train import plan_training
 
 log = logging.getLogger("sdt.ablate")
 

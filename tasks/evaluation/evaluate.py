@@ -18,8 +18,8 @@ from tasks.features.reader import feature_folders
 from tasks.registry.models import find_bundle
 from tasks.storage.manifest import fingerprint
 from tasks.storage.workspace import Workspace
+from tasks.training.plan import plan_training
 from tasks.training.scoring import Scored, score_models
-from tasks.training.train import plan_training
 
 log = logging.getLogger("sdt.evaluate")
 

@@ -89,15 +89,15 @@ def finetune(config: FinetuneConfig, run: str = "") -> FinetuneReport:
     archive = read_archive(workspace, config.archive)
     base = base_folder(config.encoder)
     check_length(base, config)
-    config = placed(config, base)
     files = base_files(base)
     encoder_id = encoder_name(config, archive, files)
+    if (existing := _existing(workspace, encoder_id)) is not None:
+        return existing
+    config = placed(config, base)
     making = _Run(workspace, archive, config, base, plan_finetuning(workspace, archive, config, encoder_id), encoder_id)
-    if (found := _there(making)) is not None:
-        return found
     with lease(workspace, making_of("finetune", "encoder", encoder_id), config.lease_s, run) as held:
-        if (found := _there(making)) is not None:  # made by the run that this one has waited for
-            return found
+        if (existing := _existing(workspace, encoder_id)) is not None:  # made by the run that this one has waited for
+            return existing
         put_folder(workspace, making.plan.base, base, list(files))
         folds = [partial(_fold, making, held, fold) for fold in range(config.folds)]
         scores = side_by_side(folds, config.at_once or 1)
@@ -109,12 +109,12 @@ def finetune(config: FinetuneConfig, run: str = "") -> FinetuneReport:
     return _report(description, sum(int(s["epochs"]) for s in scores))
 
 
-def _there(making: _Run) -> FinetuneReport | None:
-    found = read_encoder(making.workspace, making.encoder_id)
-    if found is None:
+def _existing(workspace: Workspace, encoder_id: str) -> FinetuneReport | None:
+    description = read_encoder(workspace, encoder_id)
+    if description is None:
         return None
-    log.info("finetune: nothing to do, %s is there", making.encoder_id)
-    return _report(found, 0)
+    log.info("finetune: nothing to do, %s exists", encoder_id)
+    return _report(description, 0)
 
 
 def _fold(making: _Run, held: Lease, fold: int) -> dict[str, float]:

@@ -18,7 +18,6 @@ from tasks.errors import WorkflowError
 from tasks.features.reader import feature_folders
 from tasks.registry.models import promote, read_bundle, read_production
 from tasks.storage.workspace import Workspace
-from tasks.training.scoring import score_models
 
 log = logging.getLogger("sdt.train")
 
@@ -88,6 +87,8 @@ def _incomparable(workspace: Workspace, candidate: Bundle, current: Bundle, conf
 
 
 def _compared(candidate: Bundle, current: Bundle, config: TrainConfig) -> Promotion:
+    from tasks.training.scoring import score_models  # brings torch, and a model in production is scored no more
+
     ours, theirs = (scored.compared for scored in score_models([candidate, current], config, split="dev"))
     score = SCORES[PRIMARY]
     draws = [bootstrap([counts], _DRAWS)[PRIMARY] for counts in (ours, theirs)]

@@ -9,13 +9,10 @@ from typing import Any
 import numpy as np
 import ray.train
 import torch
-from pydantic import Field
 from ray.train import Checkpoint
 from ray.train.torch import get_device, prepare_model
 from torch import Tensor, nn
 
-from sdt_model.bundle import Bundle
-from sdt_model.config import Frozen
 from sdt_model.metrics.calibration import Calibration, calibrate
 from sdt_model.model import SDT
 from sdt_model.ops.malloc import keep_freed_memory
@@ -29,21 +26,8 @@ from tasks.archive.manifests import read_archive
 from tasks.features.reader import FeatureFolder
 from tasks.storage.workspace import Workspace
 from tasks.training.checkpoints import Progress, best_of, checkpoint, resume, weights
-from tasks.training.split_rule import SplitRule
+from tasks.training.plan import TrainPlan
 from tasks.training.splits import gather_splits, statistics
-
-
-class TrainPlan(Frozen):
-    """What every worker is told."""
-
-    workspace: str
-    """URL of the workspace."""
-    bundle: Bundle
-    """The model to be, without its scores."""
-    rule: SplitRule
-    """How conversations are split."""
-    threads: int = Field(ge=1)
-    """Threads of a worker."""
 
 
 def train_worker(settings: dict[str, Any]) -> None:

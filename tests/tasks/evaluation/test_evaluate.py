@@ -11,7 +11,7 @@ from tasks.evaluation import evaluate as evaluate_module
 from tasks.evaluation.evaluate import EvaluationReport, evaluate
 from tasks.registry.models import production, read_bundle, write_bundle
 from tasks.storage.workspace import Workspace
-from tasks.training.train import plan_training
+from tasks.training.plan import plan_training
 from tests.fixtures import archives as made
 from tests.fixtures import conversations as made_conversations
 from tests.fixtures.models import promoted_model

@@ -21,7 +21,8 @@ from tasks.ingest.stage import ingest
 from tasks.label.stage import label
 from tasks.storage.manifest import Manifest
 from tasks.storage.workspace import Workspace
-from tasks.training.train import plan_training, train
+from tasks.training.plan import plan_training
+from tasks.training.train import train
 from tests.fixtures import archives as made
 from tests.fixtures import conversations as made_conversations
 from tests.fixtures.pickles import DIMS, Hostile, fields, write

@@ -12,9 +12,9 @@ from tasks.archive.manifests import read_archive
 from tasks.config.training import TrainConfig
 from tasks.registry.models import find_bundle, production, promote, rollback, write_bundle
 from tasks.storage.workspace import Workspace
+from tasks.training.plan import plan_training
 from tasks.training.promotion import Promotion, promote_if
 from tasks.training.scoring import score_models
-from tasks.training.train import plan_training
 from tasks.training.worker import build_trainer
 from tests.fixtures import archives as made
 from tests.fixtures import conversations as made_conversations

@@ -25,9 +25,10 @@ from tasks.errors import WorkflowError
 from tasks.registry.models import production
 from tasks.storage.lease import lease
 from tasks.storage.workspace import Workspace
-from tasks.training import train as train_module
-from tasks.training.train import plan_training, train
-from tasks.training.worker import TrainPlan, build_trainer, train_worker
+from tasks.training import worker as worker_module
+from tasks.training.plan import TrainPlan, plan_training
+from tasks.training.train import train
+from tasks.training.worker import build_trainer, train_worker
 from tests.fixtures import archives as made
 from tests.fixtures import conversations as made_conversations
 
@@ -92,10 +93,10 @@ def test_it_goes_on_from_the_last_checkpoint_after_a_worker_dies(
 ) -> None:
     made.archive(workspace)
     settings = config(workspace, made_conversations.training(epochs=4, patience=4, seed=os.getpid()))
-    monkeypatch.setattr(train_module, "train_worker", dies_once)
+    monkeypatch.setattr(worker_module, "train_worker", dies_once)
     report = train(settings)
     assert report.epochs == 4
-    monkeypatch.setattr(train_module, "train_worker", train_worker)
+    monkeypatch.setattr(worker_module, "train_worker", train_worker)
     undisturbed = Workspace(f"{workspace.url}-undisturbed")
     made.archive(undisturbed)
     again = train(settings.model_copy(update={"workspace": undisturbed.url}))
