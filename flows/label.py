@@ -41,4 +41,4 @@ def label_outcome(config: LabelConfig, report: LabelReport, aside: frozenset[str
 
 def label_counts(report: LabelReport) -> dict[str, int]:
     """Utterances by the status of their labels, and the days that were labelled in this run."""
-    return {"ok": report.ok, "degraded": report.degraded, "failed": report.failed, "days_made": len(report.made)}
+    return {"ok": report.ok, "degraded": report.degraded, "failed": report.failed, "days_made": len(report.new_days)}

@@ -154,7 +154,7 @@ def _days(report: "LabelReport") -> list[str]:
     """What became of each day, where not all of them were asked for."""
     if report.period == DateRange():
         return []
-    rows = [(_day(day), count, "" if day in report.made else "was there") for day, count in report.days.items()]
+    rows = [(_day(day), count, "" if day in report.new_days else "was there") for day, count in report.days.items()]
     return [table_of_some(("day", "utterances", "labels"), rows, _MOST_DAYS, latest=True)]
 
 

@@ -45,18 +45,23 @@ def feature_days(utterances: pa.Table, features: pa.Table) -> dict[str, DayConte
 
 def days_of(shards: Iterable[ShardRecord]) -> dict[str, DayContent]:
     """The days of utterance or feature shards, added up; shards made before days were noted have none."""
+    return sum_days(map(DatedShardFacts.of, shards))
+
+
+def sum_days(shards: Iterable[DatedShardFacts]) -> dict[str, DayContent]:
+    """The days of shards, added up, where their facts are read already."""
     rows: dict[str, int] = defaultdict(int)
     sums: dict[str, int] = defaultdict(int)
     for shard in shards:
-        for day, part in (DatedShardFacts.of(shard).days or {}).items():
+        for day, part in (shard.days or {}).items():
             rows[day] += part.rows
             sums[day] += part.content
     return {day: DayContent(rows=rows[day], content=sums[day] % _SUMS) for day in rows}
 
 
-def check_days_noted(archive: str, shards: Iterable[ShardRecord]) -> None:
+def check_days_noted(archive: str, shards: Iterable[DatedShardFacts]) -> None:
     """Raises: WorkflowError: the archive was ingested before days were noted."""
-    if any(DatedShardFacts.of(shard).days is None for shard in shards):
+    if any(shard.days is None for shard in shards):
         raise WorkflowError(
             f"archive {archive!r} was ingested by an earlier version, which did not note the days' contents\n"
             "  run the same `sdt ingest` again, then `sdt extract`"

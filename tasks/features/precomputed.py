@@ -1,6 +1,6 @@
-"""Features that an archive came with, and that no extractor makes: where they are, and when they are meant.
+"""Precomputed features: an archive came with them, and no extractor makes them.
 
-Ingest lays them where an extractor's would lie (`tasks.ingest.import_features`) and names them in the archive's
+Ingest writes them to where an extractor's would lie (`tasks.ingest.import_features`) and names them in the archive's
 manifest.
 """
 
@@ -16,7 +16,7 @@ from tasks.storage.workspace import Workspace
 
 log = logging.getLogger("sdt.given")
 
-GIVEN = "given"  # what they are called among the extractors
+PRECOMPUTED = "given"  # as an extractor is named; stored in manifests and models
 
 
 def chosen_precomputed(
@@ -36,12 +36,12 @@ def chosen_precomputed(
     precomputed = IngestFacts.of(archive).precomputed
     features = next((features for features in precomputed if features.modality == modality), None)
     wanted = extractors.named(modality)
-    if wanted == GIVEN and features is None:
+    if wanted == PRECOMPUTED and features is None:
         raise WorkflowError(
             f"archive {name!r} came without {modality} features\n"
-            f"  `{GIVEN}` stands for those that `sdt ingest sdt-pickle` brings; name an extractor that makes them"
+            f"  `{PRECOMPUTED}` stands for those that `sdt ingest sdt-pickle` brings; name an extractor that makes them"
         )
-    return features if wanted in (None, GIVEN) else None
+    return features if wanted in (None, PRECOMPUTED) else None
 
 
 def precomputed_manifest(workspace: Workspace, name: str, features: PrecomputedFeatures) -> Manifest:

@@ -25,7 +25,7 @@ from tasks.config.stages import StageConfig
 from tasks.executor.fan_out import fan_out
 from tasks.executor.shard import Shard, ShardFunction, ShardOutput, Stream, shard_columns
 from tasks.extractors.base import Extracted
-from tasks.features.precomputed import GIVEN, precomputed_path
+from tasks.features.precomputed import PRECOMPUTED, precomputed_path
 from tasks.features.table import ROWS_A_GROUP, feature_rows
 from tasks.sources.base import FeatureSource, SourceFeatures, SourceFile
 from tasks.storage.manifest import Manifest, ShardFacts, ShardRecord, fingerprint
@@ -78,7 +78,7 @@ class ImportPlan:
         return f"{self.scratch}/given.parquet"
 
     def features(self, modality: Modality, dim: int) -> PrecomputedFeatures:
-        identity = fingerprint(CODE_VERSION, GIVEN, modality, self.content)
+        identity = fingerprint(CODE_VERSION, PRECOMPUTED, modality, self.content)
         return PrecomputedFeatures(modality=modality, fingerprint=identity, dim=dim)
 
 
@@ -131,7 +131,7 @@ def _manifest(
         columns=shard_columns(plan.workspace, done[0].path),
         facts=FeatureFacts(
             modality=features.modality,
-            extractor=GIVEN,
+            extractor=PRECOMPUTED,
             extractor_fingerprint=features.fingerprint,
             dim=features.dim,
             storage="float32",

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from tasks.archive.days import check_days_noted, days_of
+from tasks.archive.days import check_days_noted, days_of, sum_days
 from tasks.archive.facts import DatedShardFacts, DayContent, LabelFacts
 from tasks.config.date_range import UNDATED
 from tasks.config.stages import LabelConfig
@@ -35,12 +35,13 @@ def archive_days(archive: Manifest, name: str, features: Iterable[Manifest | Non
     Raises:
         WorkflowError: the archive was ingested before days were noted.
     """
-    check_days_noted(name, archive.shards)
-    utterances = days_of(archive.shards)
+    facts = [DatedShardFacts.of(shard) for shard in archive.shards]
+    check_days_noted(name, facts)
+    utterances = sum_days(facts)
     vectors = [days_of(manifest.shards) if manifest else {} for manifest in features]
     shards: dict[str, list[ShardRecord]] = defaultdict(list)
-    for shard in archive.shards:
-        for day in DatedShardFacts.of(shard).days or ():
+    for shard, noted in zip(archive.shards, facts, strict=True):
+        for day in noted.days or ():
             shards[day].append(shard)
     days = {}
     for day in sorted(utterances, key=lambda day: (day == UNDATED, day)):

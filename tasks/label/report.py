@@ -37,7 +37,7 @@ class LabelReport(Frozen):
     """The days that were asked for."""
     days: dict[str, int]
     """Label rows of each day that was asked for, or looked back to and out of date."""
-    made: tuple[str, ...]
+    new_days: tuple[str, ...]
     """Those of them whose labels were made in this run; the others were there."""
     outdated: dict[str, str]
     """Days whose labels are not those of their conversations, and why: they were not asked for."""
@@ -50,7 +50,7 @@ def label_report(
     bundle: Bundle,
     chosen: Iterable[Day],
     labelled: Mapping[str, Manifest],
-    made: tuple[str, ...],
+    new_days: tuple[str, ...],
     outdated: dict[str, str],
 ) -> LabelReport:
     """Add up the labels of the chosen days.
@@ -60,7 +60,7 @@ def label_report(
         bundle: the model.
         chosen: the days whose labels count.
         labelled: the manifest of every labelled day of the archive, the chosen ones among them.
-        made: the days that this run labelled.
+        new_days: the days that this run labelled.
         outdated: the days whose labels are not those of their conversations, and why.
     """
     days = {day.name: day.rows for day in chosen}
@@ -79,7 +79,7 @@ def label_report(
         folder=labels_folder(config.archive),
         period=config.period,
         days=days,
-        made=made,
+        new_days=new_days,
         outdated=outdated,
         drifts=drifts(bundle, config.period, emotions, labelled),
     )

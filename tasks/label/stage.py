@@ -52,8 +52,8 @@ def label(config: LabelConfig, run: str = "") -> LabelReport:
             clear_day(plan.workspace, config.archive, name, manifest)
             if manifest is None:
                 labelled.pop(name, None)
-    made = tuple(day.name for day in state.missing)
-    return label_report(config, plan.bundle, state.chosen, labelled, made, all_out_of_date(days, labelled))
+    new_days = tuple(day.name for day in state.missing)
+    return label_report(config, plan.bundle, state.chosen, labelled, new_days, all_out_of_date(days, labelled))
 
 
 def existing_labels(config: LabelConfig) -> LabelReport | None:

@@ -12,7 +12,7 @@ from tasks.archive.manifests import annotated_emotions, read_archive
 from tasks.config.training import Training
 from tasks.errors import WorkflowError
 from tasks.extractors.registry import chosen_spec
-from tasks.features.precomputed import GIVEN, chosen_precomputed
+from tasks.features.precomputed import PRECOMPUTED, chosen_precomputed
 from tasks.features.reader import complete_features
 from tasks.storage.manifest import Manifest, fingerprint
 from tasks.storage.workspace import Workspace
@@ -110,6 +110,6 @@ def _sources(
 def _source(workspace: Workspace, archive: Manifest, config: Training, modality: Modality) -> FeatureSource:
     precomputed = chosen_precomputed(archive, config.archive, config.extractors, modality)
     if precomputed is not None:
-        return FeatureSource(extractor=GIVEN, fingerprint=precomputed.fingerprint, dim=precomputed.dim)
+        return FeatureSource(extractor=PRECOMPUTED, fingerprint=precomputed.fingerprint, dim=precomputed.dim)
     spec = chosen_spec(modality, config.extractors, workspace)
     return FeatureSource(extractor=spec.name, fingerprint=spec.fingerprint, dim=spec.dim, storage=spec.storage)

@@ -87,7 +87,7 @@ def test_label_finds_its_labels(old: OldWorkspace, archive: str, rows: int, days
     before = state(old)
     model = {"calls": "production", "meld": old.notes["models"][2]}[archive]
     report = label(LabelConfig(**old.config(archive), model=model))
-    assert (report.rows, len(report.days), report.made, report.outdated) == (rows, days, (), {})
+    assert (report.rows, len(report.days), report.new_days, report.outdated) == (rows, days, (), {})
     assert state(old) == before
 
 

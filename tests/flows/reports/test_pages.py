@@ -32,7 +32,7 @@ MODEL = TrainReport(
 )  # fmt: skip
 LABELS = LabelReport(
     rows=2000, ok=1500, degraded=400, failed=100, emotions={"anger": 475, "joy": 1425}, model_id="sdt-made-1",
-    folder="labels/made", period=DateRange(), days={"2026-03-01": 1500, UNDATED: 500}, made=("2026-03-01",),
+    folder="labels/made", period=DateRange(), days={"2026-03-01": 1500, UNDATED: 500}, new_days=("2026-03-01",),
     outdated={},
 )  # fmt: skip
 

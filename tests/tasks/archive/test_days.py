@@ -82,6 +82,6 @@ def test_a_file_whose_content_changed_shows_in_its_day_alone() -> None:
 
 
 def test_an_archive_of_an_earlier_version_is_refused() -> None:
-    old = record({}).model_copy(update={"facts": {"dates": ["2026-03-01"]}})
+    old = DatedShardFacts.of(record({}).model_copy(update={"facts": {"dates": ["2026-03-01"]}}))
     with pytest.raises(WorkflowError, match=r"'calls' was ingested by an earlier version.*\n.*sdt ingest"):
         check_days_noted("calls", [old])

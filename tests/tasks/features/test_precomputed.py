@@ -4,7 +4,7 @@ from tasks.archive.facts import IngestFacts, PrecomputedFeatures
 from tasks.config.stages import ExtractorNames
 from tasks.errors import WorkflowError
 from tasks.features.precomputed import (
-    GIVEN,
+    PRECOMPUTED,
     all_present,
     chosen_precomputed,
     precomputed_manifest,
@@ -22,7 +22,7 @@ ARCHIVE = PLAIN.model_copy(update={"facts": FACTS.model_copy(update={"precompute
 def test_they_are_meant_unless_an_extractor_is_named() -> None:
     for names, expected in (
         (ExtractorNames(), TEXT),
-        (ExtractorNames(text=GIVEN), TEXT),
+        (ExtractorNames(text=PRECOMPUTED), TEXT),
         (ExtractorNames(text="minilm"), None),
     ):
         assert chosen_precomputed(ARCHIVE, "a", names, "text") == expected
@@ -32,7 +32,7 @@ def test_they_are_meant_unless_an_extractor_is_named() -> None:
 
 def test_asked_for_where_there_are_none() -> None:
     with pytest.raises(WorkflowError, match="archive 'a' came without audio features"):
-        chosen_precomputed(ARCHIVE, "a", ExtractorNames(audio=GIVEN), "audio")
+        chosen_precomputed(ARCHIVE, "a", ExtractorNames(audio=PRECOMPUTED), "audio")
 
 
 def test_removed_ones_are_missed(workspace: Workspace) -> None:

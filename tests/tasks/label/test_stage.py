@@ -103,12 +103,12 @@ def test_running_again_changes_nothing_and_a_lost_shard_comes_back_the_same(work
     promoted_model(workspace)
     first = run(workspace)
     before = {path: workspace.read_bytes(path) for path in workspace.files("labels")}
-    assert run(workspace) == existing(workspace) == first.model_copy(update={"made": ()})
+    assert run(workspace) == existing(workspace) == first.model_copy(update={"new_days": ()})
     lost = next(path for path in before if path.endswith(".parquet"))
     workspace.remove(lost)
     workspace.remove(day_manifest(*day_of(lost)))
     assert existing(workspace) is None
-    assert run(workspace) == first.model_copy(update={"made": (day_of(lost).day,)})
+    assert run(workspace) == first.model_copy(update={"new_days": (day_of(lost).day,)})
     assert {path: workspace.read_bytes(path) for path in workspace.files("labels")} == before
 
 
@@ -170,7 +170,7 @@ def test_day_by_day_gives_the_rows_of_all_at_once(workspace: Workspace, tmp_path
     assert folders(apart) == {SECOND} and list(report.days) == [SECOND] and report.days[SECOND] == report.rows > 0
     assert report.outdated == {FIRST: "never labelled", UNDATED: "never labelled"}
     run(apart, until=SECOND)
-    assert run(apart).made == (UNDATED,)
+    assert run(apart).new_days == (UNDATED,)
     assert run(at_once).outdated == {} and rows(apart).equals(rows(at_once))
 
 
@@ -182,10 +182,10 @@ def test_an_archive_that_grows_keeps_the_labels_of_the_other_days(workspace: Wor
     made.archive(workspace, conversations=37)  # one more on the first day
     promoted_model(workspace, "sdt-newer")
     report = run(workspace, since=SECOND, until=SECOND, model="sdt-made")
-    assert report.made == () and report.outdated == {FIRST: "its conversations changed"}
+    assert report.new_days == () and report.outdated == {FIRST: "its conversations changed"}
     assert {path: workspace.read_bytes(path) for path in workspace.files("labels")} == before
     back = run(workspace, since="2026-03-04", until="2026-03-04", look_back=3)
-    assert back.made == (FIRST,) and back.outdated == {}, "what did not change keeps the model that labelled it"
+    assert back.new_days == (FIRST,) and back.outdated == {}, "what did not change keeps the model that labelled it"
     after = {path: workspace.read_bytes(path) for path in workspace.files("labels")}
     assert {path for path in before.items() & after.items()} == {
         pair for pair in before.items() if FIRST not in pair[0]
