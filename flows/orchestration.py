@@ -6,7 +6,7 @@ flow is called, and its sub-flows follow it. Without a server nothing of Prefect
 
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
 from flows.api_url import api_url
+from flows.run_history import recorded
 from flows.run_state import Outcome
 from tasks.config.stages import RunSettings
 
@@ -34,6 +35,7 @@ class Run:
         name: readable, as Prefect's page and leases show it.
         scheduled: when it was to begin; of a run that nobody scheduled, when it began.
         orchestrated: whether Prefect runs it.
+        page: its page in Prefect, and ``deployment`` the deployment's name, where there are such.
         outcome: what its body said when it came to its end.
     """
 
@@ -41,6 +43,8 @@ class Run:
     name: str
     scheduled: datetime
     orchestrated: bool
+    page: str | None = None
+    deployment: str | None = None
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
     outcome: Outcome | None = None
 
@@ -88,8 +92,9 @@ class Flow(Generic[Settings, Result]):
         return result, ended[-1]
 
     def run_body(self, config: Settings, run: Run) -> tuple[Result, Run]:
-        """Run the body as part of ``run``, which is then its `current_run`."""
-        with _set(_CURRENT, run):
+        """Run the body as ``run``, which is then its `current_run`; unless it is part of another, there is a record."""
+        record = recorded(run, config) if _CURRENT.get() is None else nullcontext()
+        with record, _set(_CURRENT, run):
             result = self.body(config)
         if (ended := _ENDED.get()) is not None:
             ended.append(run)

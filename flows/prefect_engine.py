@@ -10,7 +10,7 @@ from prefect import Flow, context, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.logging.configuration import setup_logging
-from prefect.runtime import flow_run
+from prefect.runtime import deployment, flow_run
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Completed
 from prefect.utilities.hashing import file_hash
@@ -34,7 +34,8 @@ def as_prefect_flow(flow: "OurFlow[Any, Result]") -> "Flow[Any, Result]":
     @wraps(flow.body)
     def body(config: Any) -> Any:
         scheduled = flow_run.scheduled_start_time.astimezone(UTC)
-        result, run = flow.run_body(config, Run(flow.name, flow_run.name or "", scheduled, True))
+        place = {"page": flow_run.ui_url, "deployment": deployment.name}
+        result, run = flow.run_body(config, Run(flow.name, flow_run.name or "", scheduled, True, **place))
         outcome = run.outcome
         if outcome is None or outcome.state == COMPLETED:
             return result

@@ -1,42 +1,73 @@
-"""The last runs of our flows, as the Prefect server knows them."""
+"""What `tasks.registry.runs` is told of a run of a flow: its command, how it ended and why."""
 
-from collections.abc import Sequence
-from datetime import datetime
+import logging
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowFilter, FlowFilterName
-from prefect.client.schemas.sorting import FlowRunSort
-from prefect.settings import PREFECT_API_URL
+from flows.run_state import COMPLETED, WITH_FAULTS, WITH_WARNING, Outcome
+from tasks.config.stages import RunSettings
+from tasks.errors import WorkflowError
+from tasks.registry.runs import Recording, State, new_record, one_line
+from tasks.storage.workspace import Workspace
 
-Row = tuple[str, str, str, str, str]
-HEADER = ("run", "flow", "began", "state", "because")
-_MOST_SAID = 100
+if TYPE_CHECKING:
+    from flows.orchestration import Run
+
+log = logging.getLogger("sdt.runs")
+
+_STATES: dict[str, State] = {
+    COMPLETED: "completed",
+    WITH_FAULTS: "completed with faults",
+    WITH_WARNING: "completed with warning",
+}
 
 
-def last_runs(most: int) -> Sequence[Row] | None:
-    """The latest runs that have begun, the last first; None where no server is named."""
-    if not PREFECT_API_URL.value():
+@contextmanager
+def recorded(run: "Run", config: RunSettings) -> Iterator[None]:
+    """Keep a record of the run whose body is within, in its workspace."""
+    recording = _begin(run, config)
+    try:
+        yield
+    except Exception as error:
+        _end(recording, "failed", _reason(error))
+        raise
+    except BaseException as signal:  # Ctrl-C, SIGTERM, a run that Prefect cancels
+        _end(recording, "interrupted", type(signal).__name__)
+        raise
+    outcome = run.outcome or Outcome("")
+    _end(recording, _STATES[outcome.state], outcome.message, outcome)
+
+
+def _begin(run: "Run", config: RunSettings) -> Recording | None:
+    try:
+        workspace = Workspace(config.workspace)
+        fields = config.model_dump(mode="json", exclude_defaults=True)
+        record = new_record(run.name, run.flow, _command(run), config.archive, fields)
+        recording = Recording(workspace, record.model_copy(update={"orchestrator": run.page}))
+        recording.begin()
+    except Exception as error:  # such as a URL that is refused: the body will say so
+        log.warning("the record of this run cannot be written: %s", one_line(str(error)))
         return None
-    ours = FlowFilter(name=FlowFilterName(like_="sdt-"))
-    with get_client(sync_client=True) as client:
-        found = client.read_flow_runs(flow_filter=ours, sort=FlowRunSort.START_TIME_DESC, limit=most)
-        names = {run.flow_id: client.read_flow(run.flow_id).name for run in found}
-    return [
-        (
-            run.name,
-            names[run.flow_id],
-            _time(run.start_time),
-            run.state_name or "",
-            _said(run.state.message if run.state else None),
-        )
-        for run in found
-    ]
+    return recording
 
 
-def _time(moment: datetime | None) -> str:
-    return f"{moment:%Y-%m-%d %H:%M}" if moment else ""
+def _end(recording: Recording | None, state: State, reason: str, outcome: Outcome | None = None) -> None:
+    if recording is not None:
+        recording.end(state, reason, outcome.counts if outcome else {}, outcome.outputs if outcome else ())
 
 
-def _said(message: str | None) -> str:
-    lines = (message or "").splitlines()
-    return lines[0][:_MOST_SAID] if lines else ""
+def _reason(error: Exception) -> str:
+    """An error of ours is its first line; another's message may quote what was said, so its kind has to do."""
+    return str(error) if isinstance(error, WorkflowError) else f"{type(error).__name__}; see the run's own output"
+
+
+def _command(run: "Run") -> str:
+    """What does the same again."""
+    if run.deployment:
+        return f"prefect deployment run {run.flow}/{run.deployment}"
+    by_hand = Path(sys.argv[0]).name == "sdt"
+    return shlex.join(["sdt", *sys.argv[1:]]) if by_hand else run.flow

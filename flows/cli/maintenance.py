@@ -19,7 +19,6 @@ from flows.cli.options import (
 )
 from flows.cli.runner import Given, configured, errors_in_one_block, fields, opened
 from flows.logs import show_progress
-from flows.runtime import prepare_environment
 from tasks.config.stages import VerifyConfig
 
 upkeep_app = typer.Typer()  # its commands stand among the others
@@ -57,14 +56,13 @@ def status(
 ) -> None:
     """Show the last runs, what each archive has, and what is missing until its labels are those of production."""
     with errors_in_one_block(debug):
-        prepare_environment()
         from flows.reports.status import status_page
-        from flows.run_history import last_runs
         from tasks.maintenance.status import workspace_status
         from tasks.registry.models import read_production
+        from tasks.registry.runs import read_history
 
         where = opened(workspace)
-        print(status_page(where.url, workspace_status(where), read_production(where), last_runs(runs)))
+        print(status_page(where.url, workspace_status(where), read_production(where), read_history(where, runs)))
 
 
 @upkeep_app.command()

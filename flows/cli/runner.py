@@ -2,6 +2,7 @@
 
 import logging
 import shlex
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -95,7 +96,8 @@ def run(command: Command[Settings, Result], given: Given, options: dict[str, Any
     log.info("starting")
     if command.needs_archive:
         _check_archive(settings)
-    result, ended = command.flow().run(settings)
+    with _interrupted_by_sigterm():
+        result, ended = command.flow().run(settings)
     outcome = ended.outcome
     if outcome is not None:
         print(outcome.page)
@@ -114,6 +116,20 @@ def end(finished: Finished[Settings, Result], next_command: str | None = None) -
         print(f"\nNext: {next_command}{workspace}")
     if finished.with_faults:
         raise typer.Exit(EXIT_WITH_FAULTS)
+
+
+@contextmanager
+def _interrupted_by_sigterm() -> Iterator[None]:
+    """End the body on SIGTERM as on Ctrl-C, so that what is under way is cancelled and the run's record says so."""
+
+    def interrupt(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _check_archive(settings: RunSettings) -> None:

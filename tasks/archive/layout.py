@@ -7,6 +7,7 @@ encoders/<encoder>/                                 fine-tuned text encoders; li
 labels/<archive>/date=<day>/                        label shards
 evaluations/<archive>/                              reports, and the counts that they come from
 leases/                                             who is writing what
+runs/<run>.json                                     what each run did; names sort by when it began
 
 A folder is complete when its manifest, or a model's or encoder's description, is there.
 """
@@ -19,6 +20,7 @@ from tasks.storage.manifest import MANIFEST, ShardRecord
 from tasks.storage.workspace import checked_name
 
 ARCHIVES, FEATURES, LABELS, MODELS, ENCODERS = "archives", "features", "labels", "models", "encoders"
+RUNS = "runs"
 PRODUCTION = f"{MODELS}/production.json"
 MODEL_RUNS, ENCODER_RUNS = f"{MODELS}/.runs", f"{ENCODERS}/.runs"
 """Checkpoints of trainings, until the model or encoder is complete."""
@@ -30,6 +32,7 @@ _FEATURES = re.compile(rf"{FEATURES}/({_NAME})/(text|audio|visual)/([^/]+)(?:/.*
 _FEATURE_SHARD = re.compile(rf"{FEATURES}/[^/]+/[^/]+/[^/]+/part-(\d+)-[^/]*\.parquet")
 _DAY = re.compile(rf"{LABELS}/({_NAME})/date=([^/]+)/([^/]+)")
 _LABEL_SHARD = re.compile(r".*/part-(\d+)-[^/]+\.parquet")
+_RUN = re.compile(rf"{RUNS}/(\d{{8}}T\d{{6}}Z-{_NAME})\.json")
 _DESCRIPTION = re.compile(rf"({MODELS}|{ENCODERS})/({_NAME})/([^/]+)")
 
 
@@ -205,6 +208,17 @@ def evaluation_path(archive: str, evaluation: str) -> str:
 def scores_path(archive: str, model_id: str, scores: str) -> str:
     """A model's counts on an archive, that evaluations are made from."""
     return f"evaluations/{archive}/scores/{model_id}-{scores}.parquet"
+
+
+def run_path(run_id: str) -> str:
+    """The record of a run."""
+    return f"{RUNS}/{run_id}.json"
+
+
+def run_of_path(path: str) -> str | None:
+    """The run whose record a file is, by its name; None for any other."""
+    match = _RUN.fullmatch(path)
+    return match[1] if match else None
 
 
 def label_leases(archive: str) -> str:

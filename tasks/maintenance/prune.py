@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from tasks.archive.layout import (
     LABELS,
     MODEL_RUNS,
+    RUNS,
     archive_manifest_path,
     day_folder,
     rejected_folder,
@@ -17,8 +18,12 @@ from tasks.archive.manifests import archive_names
 from tasks.features.prune import Removal, plan_prune
 from tasks.label.manifests import label_files, labelled_days
 from tasks.registry.models import bundles
+from tasks.registry.runs import ended_records
 from tasks.storage.manifest import read_manifest
 from tasks.storage.workspace import Workspace, checked_name
+
+KEPT_RUNS = 200
+"""Number of runs whose records stay; those of runs that are under way stay as well."""
 
 
 def plan_workspace_prune(workspace: Workspace, archive: str | None = None) -> list[Removal]:
@@ -29,7 +34,7 @@ def plan_workspace_prune(workspace: Workspace, archive: str | None = None) -> li
         *(removal for name in names for removal in _of_archive(workspace, name)),
         *plan_prune(workspace, archive),
         *(removal for name in labels for removal in _of_labels(workspace, name)),
-        *([] if archive else _of_runs(workspace)),
+        *([] if archive else [*_of_trainings(workspace), *_of_runs(workspace)]),
     ]
 
 
@@ -52,6 +57,15 @@ def _of_labels(workspace: Workspace, name: str) -> Iterator[Removal]:
 
 
 def _of_runs(workspace: Workspace) -> Iterator[Removal]:
+    """Records of runs that ended long ago."""
+    paths = ended_records(workspace, newest=KEPT_RUNS)
+    if paths:
+        sizes = workspace.sizes(RUNS)
+        size = sum(sizes.get(path, 0) for path in paths)
+        yield Removal(RUNS, tuple(paths), size, False, f"older than the last {KEPT_RUNS} runs")
+
+
+def _of_trainings(workspace: Workspace) -> Iterator[Removal]:
     """Checkpoints of trainings whose model is complete."""
     for bundle in bundles(workspace):
         yield from _superseded(workspace, f"{MODEL_RUNS}/{bundle.model_id}", set(), "the model is there")

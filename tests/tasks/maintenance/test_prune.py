@@ -5,7 +5,9 @@ import pytest
 from tasks.config.stages import LabelConfig
 from tasks.features.prune import prune
 from tasks.label.stage import label
+from tasks.maintenance import prune as pruning
 from tasks.maintenance.prune import plan_workspace_prune
+from tasks.registry.runs import new_record, read_history
 from tasks.storage.workspace import Workspace
 from tests.fixtures import archives as made
 from tests.fixtures.models import promoted_model
@@ -43,3 +45,19 @@ def test_leftovers_go_and_what_is_named_or_unfinished_stays(workspace: Workspace
     assert {path for removal in one for path in removal.files} == {path for path in LEFTOVERS if "/made/" in path}
     prune(workspace, planned)
     assert {path: workspace.read_bytes(path) for path in workspace.files("")} == before
+
+
+def test_records_of_runs_that_ended_long_ago_go(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pruning, "KEPT_RUNS", 2)
+    for number, state in enumerate(("running", "failed", "completed", "completed")):
+        record = new_record("able-ant", "sdt-label", "sdt label calls", "calls", {})
+        record = record.model_copy(update={"run_id": f"20260301T00000{number}Z-label-a", "state": state})
+        workspace.write_json(f"runs/{record.run_id}.json", record.model_dump(mode="json"))
+    workspace.write_bytes("runs/notes.txt", b"ours")
+    (removal,) = plan_workspace_prune(workspace)
+    assert removal.files == ("runs/20260301T000001Z-label-a.json",) and removal.bytes > 0
+    assert "last 2 runs" in removal.why and plan_workspace_prune(workspace, "made") == []
+    prune(workspace, [removal])
+    history = read_history(workspace, 10)
+    assert [found.state for found in history.records] == ["completed", "completed", "running"]
+    assert list(history.unreadable) == ["runs/notes.txt"]
