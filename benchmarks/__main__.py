@@ -34,28 +34,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=12, help="batches a row")
     parser.add_argument("--out", type=Path, default=OUT, help="where the JSON goes")
-    given = parser.parse_args()
+    options = parser.parse_args()
     keep_freed_memory()  # as training workers do; the baseline has the good of it too
     rows: list[Row] = []
     for what, width, sizes in CURVES:
         if what == "train in bfloat16" and not uses_bf16_matmul(torch.device("cpu"), "auto", width):
             continue
         for size in sizes:
-            rows.append(row(what, size, width, given.steps))
+            rows.append(row(what, size, width, options.steps))
             print(f"{what}, width {width}, {size} dialogues: {rows[-1].ours:.0f} utterances/s", flush=True)
-    shared = {str(count): rate(count, WORKERS_DIALOGUES, WORKERS_WIDTH, given.steps) for count in WORKERS}
+    shared = {str(count): rate(count, WORKERS_DIALOGUES, WORKERS_WIDTH, options.steps) for count in WORKERS}
     machine = {"threads": torch.get_num_threads(), "torch": torch.__version__, "processor": platform.machine()}
-    given.out.write_text(json.dumps({"machine": machine, "rows": table(rows), "workers": shared}, indent=1) + "\n")
-    Console(width=150).print(shown(rows, f"torch {machine['torch']}, {machine['threads']} threads"))
-    for count, found in shared.items():
-        print(f"train, width {WORKERS_WIDTH}, {WORKERS_DIALOGUES} dialogues, {count} workers: {found:.0f} utterances/s")
-    print(f"written to {given.out}")
+    options.out.write_text(json.dumps({"machine": machine, "rows": table(rows), "workers": shared}, indent=1) + "\n")
+    Console(width=150).print(rates_table(rows, f"torch {machine['torch']}, {machine['threads']} threads"))
+    for count, speed in shared.items():
+        print(f"train, width {WORKERS_WIDTH}, {WORKERS_DIALOGUES} dialogues, {count} workers: {speed:.0f} utterances/s")
+    print(f"written to {options.out}")
 
 
-def shown(rows: list[Row], caption: str) -> Table:
+def rates_table(rows: list[Row], caption: str) -> Table:
     """Rates in utterances a second; GEMM: the share of the machine's own matrix-product rate in the same run, by the
     operations done; MFU: the same by the published network's operations."""
-    found = Table(caption=caption)
+    rich_table = Table(caption=caption)
     for name in (
         "",
         "width",
@@ -70,14 +70,14 @@ def shown(rows: list[Row], caption: str) -> Table:
         "MiB",
         "x",
     ):
-        found.add_column(name, justify="right" if name else "left")
+        rich_table.add_column(name, justify="right" if name else "left")
     for one in rows:
-        found.add_row(
+        rich_table.add_row(
             one.what, str(one.width), str(one.dialogues), f"{one.utterances:.0f}",
             f"{one.ours:.0f}", f"{one.ours_share:.0%}", f"{one.ours_mfu:.0%}", str(one.ours_mib),
             f"{one.padded:.0f}", f"{one.padded_share:.0%}", str(one.padded_mib), f"{one.ratio:.1f}",
         )  # fmt: skip
-    return found
+    return rich_table
 
 
 if __name__ == "__main__":

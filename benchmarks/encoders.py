@@ -28,17 +28,17 @@ SPLITS = ("dev", "test")
 BATCH_TOKENS = FinetuneConfig.model_fields["batch_tokens"].default
 
 
-def splits_of(workspace: Workspace, found: EncoderDescription, words: Tokenizer) -> dict[str, Texts]:
+def splits_of(workspace: Workspace, description: EncoderDescription, words: Tokenizer) -> dict[str, Texts]:
     """The texts that none of the folds has seen."""
     config = FinetuneConfig(
         workspace=workspace.url,
-        archive=found.archive,
-        context=found.context,
-        max_tokens=found.max_tokens,
+        archive=description.archive,
+        context=description.context,
+        max_tokens=description.max_tokens,
         resources=Resources(cpus=1),
     )
-    plan = plan_finetuning(workspace, read_archive(workspace, found.archive), config, found.encoder_id)
-    plan = plan.model_copy(update={"emotions": found.emotions})
+    plan = plan_finetuning(workspace, read_archive(workspace, description.archive), config, description.encoder_id)
+    plan = plan.model_copy(update={"emotions": description.emotions})
     texts = gather_texts(workspace, plan, words)
     return {name: texts[name] for name in SPLITS}
 
@@ -46,11 +46,11 @@ def splits_of(workspace: Workspace, found: EncoderDescription, words: Tokenizer)
 @torch.inference_mode()
 def scores(encoder: TextEncoder, texts: Texts, padding: int) -> Tensor:
     """(N, K), zeros where there is no text."""
-    found = torch.zeros(len(texts.labels), encoder.head.out_features)
+    logits = torch.zeros(len(texts.labels), encoder.head.out_features)
     for chosen in batches_by_tokens(texts.windows, BATCH_TOKENS):
         batch = pack_windows(chosen, padding)
-        found[batch.rows] = encoder(batch)[1]
-    return found
+        logits[batch.rows] = encoder(batch)[1]
+    return logits
 
 
 def measured(scores: Tensor, texts: Texts) -> dict[str, float]:
@@ -65,13 +65,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("encoder", help="as sdt finetune-text prints it")
     parser.add_argument("--workspace", default="./workspace")
-    given = parser.parse_args()
-    workspace = Workspace(given.workspace)
-    found = find_encoder(workspace, given.encoder)
-    with local_folder(workspace, encoder_folder(given.encoder)) as folder:
+    options = parser.parse_args()
+    workspace = Workspace(options.workspace)
+    description = find_encoder(workspace, options.encoder)
+    with local_folder(workspace, encoder_folder(options.encoder)) as folder:
         words = Tokenizer(folder / "0")
-        texts = splits_of(workspace, found, words)
-        folds = [load_encoder(folder / str(fold), len(found.emotions)) for fold in range(found.folds)]
+        texts = splits_of(workspace, description, words)
+        folds = [load_encoder(folder / str(fold), len(description.emotions)) for fold in range(description.folds)]
     for split, its in texts.items():
         alone = [scores(encoder, its, words.special.padding) for encoder in folds]
         each, together = [measured(one, its) for one in alone], measured(torch.stack(alone).mean(dim=0), its)

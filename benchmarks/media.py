@@ -59,10 +59,10 @@ class Media:
         samples = speech(RECORDING_S)
         for ending in ENDINGS:
             write_recording(folder / f"speech{ending}", samples)
-        made = cls(str(folder), max(1, round(hours * 3600 / RECORDING_S / len(ENDINGS))))
-        for number in range(made.shards):
-            made.workspace.write_table(f"utterances/{number}.parquet", _utterances(number))
-        return made
+        media = cls(str(folder), max(1, round(hours * 3600 / RECORDING_S / len(ENDINGS))))
+        for number in range(media.shards):
+            media.workspace.write_table(f"utterances/{number}.parquet", _utterances(number))
+        return media
 
     @property
     def workspace(self) -> Workspace:
@@ -149,19 +149,19 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2, help="of one and two workers in turn")
     parser.add_argument("--hours", type=float, nargs=2, default=(1.0, 10.0), help="of sound whose memory is compared")
     parser.add_argument("--out", type=Path, default=OUT, help="where the JSON goes")
-    given = parser.parse_args()
+    options = parser.parse_args()
     rates: dict[int, list[float]] = {1: [], 2: []}
     with tempfile.TemporaryDirectory() as scratch:
-        media = Media.make(Path(scratch), given.scaling)
+        media = Media.make(Path(scratch), options.scaling)
         with connected(RayConfig(cpus=2)):
-            for number in range(given.rounds):
-                for workers, found in rates.items():
-                    found.append(rate(media, f"run-{number}-{workers}", workers))
+            for number in range(options.rounds):
+                for workers, values in rates.items():
+                    values.append(rate(media, f"run-{number}-{workers}", workers))
     memory: dict[float, int] = {}
-    for hours in given.hours:
+    for hours in options.hours:
         with tempfile.TemporaryDirectory() as scratch:
             memory[hours] = peak_mib(Media.make(Path(scratch), hours))
-    one, two = (statistics.median(found) for found in rates.values())
+    one, two = (statistics.median(values) for values in rates.values())
     ratio = two / one
     short, long = memory.values()
     table = Table("", "", caption=EXTRACTOR)
@@ -172,8 +172,8 @@ def main() -> None:
     table.add_row("growth", f"{long / short - 1:+.1%}")
     Console().print(table)
     facts = {"rates": rates, "ratio": ratio, "peak_mib": memory, "growth": long / short - 1}
-    given.out.write_text(json.dumps(facts, indent=1) + "\n")
-    print(f"written to {given.out}")
+    options.out.write_text(json.dumps(facts, indent=1) + "\n")
+    print(f"written to {options.out}")
 
 
 if __name__ == "__main__":

@@ -62,13 +62,15 @@ def main() -> None:
     parser.add_argument("--archive", default="synthetic-demo")
     parser.add_argument("--recipe", default="demo", choices=RECIPES)
     parser.add_argument("--seeds", type=int, default=3)
-    given = parser.parse_args()
-    workspace, training = Workspace(given.workspace), RECIPES[given.recipe]()
-    print(f"archive {given.archive}, {given.seeds} seeds, weighted F1 on test at the epoch chosen on dev", flush=True)
+    options = parser.parse_args()
+    workspace, training = Workspace(options.workspace), RECIPES[options.recipe]()
+    print(
+        f"archive {options.archive}, {options.seeds} seeds, weighted F1 on test at the epoch chosen on dev", flush=True
+    )
     means: dict[tuple[Modality, ...], float] = {}
     for modalities in (*((name,) for name in MODALITIES), MODALITIES):
-        found = [trained(workspace, given.archive, training.seeded(s), modalities) for s in range(given.seeds)]
-        score = spread([metrics[SCORE] for metrics in found])
+        runs = [trained(workspace, options.archive, training.seeded(s), modalities) for s in range(options.seeds)]
+        score = spread([metrics[SCORE] for metrics in runs])
         means[modalities] = score.mean
         print(f"  {'+'.join(modalities):<20} {score.mean:.4f} ± {score.deviation:.4f}", flush=True)
     together = means.pop(MODALITIES)

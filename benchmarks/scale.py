@@ -1,7 +1,7 @@
 """python -m benchmarks.scale: from source files to labels with archives of different sizes, with memory and rates.
 
-The archive, its features and its model are made up (`benchmarks.made_up`): what is measured is the workflow around the
-model, not the model. Shards are alike in all archives: a worker's memory is that of its shard. Each stage runs in a
+The archive, its features and its model are synthetic (`benchmarks.synthetic`): the workflow around the model is
+measured, not the model. Shards are alike in all archives: a worker's memory is that of its shard. Each stage runs in a
 process of its own, as its command does, with Ray embedded. Seconds leave the start of Python and of Ray out; core
 seconds are those of all processes, their start included. Five million utterances take about 1 GB.
 """
@@ -20,8 +20,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.made_up import ARCHIVE, DAYS, FIRST_DAY, register_made_up, write_model, write_sources
-from benchmarks.watched import Watched, watched
+from benchmarks.process_peaks import Measured, run_measured
+from benchmarks.synthetic import ARCHIVE, DAYS, FIRST_DAY, register_synthetic, write_model, write_sources
 from sdt_model.config import ModelConfig
 from tasks.archive.layout import day_folder
 from tasks.archive.manifests import read_archive
@@ -82,10 +82,10 @@ def run_ingest(run: Run) -> int:
 
 
 def run_extract(run: Run) -> int:
-    register_made_up()
+    register_synthetic()
     names = ExtractorNames(text=f"made-up:{DIM}")
-    found = extract(ExtractConfig(**dict(run.config), extractors=names), "text")
-    return found.rows if found else 0
+    manifest = extract(ExtractConfig(**dict(run.config), extractors=names), "text")
+    return manifest.rows if manifest else 0
 
 
 def run_label(run: Run) -> int:
@@ -94,10 +94,10 @@ def run_label(run: Run) -> int:
 
 
 def run_verify(run: Run) -> int:
-    found = verify(VerifyConfig(workspace=run.url, archive=ARCHIVE))
-    if found.faults or found.notes:
-        raise WorkflowError(f"the made-up archive is not whole: {found.faults[:3]} {found.notes[:3]}")
-    return found.rows["labels"]
+    report = verify(VerifyConfig(workspace=run.url, archive=ARCHIVE))
+    if report.faults or report.notes:
+        raise WorkflowError(f"the made-up archive is not whole: {report.faults[:3]} {report.notes[:3]}")
+    return report.rows["labels"]
 
 
 def run_one_day(run: Run) -> int:
@@ -152,31 +152,31 @@ def measure(run: Run, utterances: int) -> list[Row]:
         run = replace(run, night=name == "label one day")
         if run.night:  # as when the archive has just got this day
             run.workspace.remove_folder(day_folder(ARCHIVE, str(run.one_day)))
-        found = alone(name, run)
-        took = {"core_s": found.core_s, "driver_mib": found.driver_mib, "workers_mib": found.workers_mib}
-        rows.append(Row(written, name, **found.said, **took))
+        measured = alone(name, run)
+        took = {"core_s": measured.core_s, "driver_mib": measured.driver_mib, "workers_mib": measured.workers_mib}
+        rows.append(Row(written, name, **measured.result, **took))
         print(json.dumps(asdict(rows[-1])), flush=True)
     return rows
 
 
-def alone(name: str, run: Run) -> Watched:
+def alone(name: str, run: Run) -> Measured:
     """One stage in a process of its own."""
-    return watched(f"from benchmarks.scale import Run, stage\nstage({name!r}, {run!r})")
+    return run_measured(f"from benchmarks.scale import Run, stage\nstage({name!r}, {run!r})")
 
 
 def _size(run: Run) -> dict[str, object]:
     """Files and bytes of each folder, and of the manifests."""
     sizes = {folder: run.workspace.sizes(folder) for folder in ("archives", "features", "labels")}
-    manifests = [size for found in sizes.values() for path, size in found.items() if path.endswith(".json")]
+    manifests = [size for files in sizes.values() for path, size in files.items() if path.endswith(".json")]
     return {
         "shards": len(read_archive(run.workspace, ARCHIVE).shards),
-        "files": {folder: len(found) for folder, found in sizes.items()},
-        "bytes": {folder: sum(found.values()) for folder, found in sizes.items()},
+        "files": {folder: len(files) for folder, files in sizes.items()},
+        "bytes": {folder: sum(files.values()) for folder, files in sizes.items()},
         "manifest_bytes": sum(manifests),
     }
 
 
-def shown(rows: Sequence[Row]) -> Table:
+def rates_table(rows: Sequence[Row]) -> Table:
     """Memory is the driver's and the largest worker's, and how much more that is than over the smallest archive."""
     smallest = {row.stage: row for row in rows if row.utterances == min(row.utterances for row in rows)}
     table = Table(caption=f"hidden {MODEL.hidden}, made-up features of {DIM}, {DAYS} days")
@@ -184,7 +184,7 @@ def shown(rows: Sequence[Row]) -> Table:
         table.add_column(name, justify="left" if name == "stage" else "right")
     for row in rows:
         first = smallest[row.stage]
-        worker, least = (max(found.workers_mib, default=0) for found in (row, first))
+        worker, least = (max(each.workers_mib, default=0) for each in (row, first))
         table.add_row(
             f"{row.utterances:,}", row.stage, f"{row.rows:,}", f"{row.seconds:.2f}", f"{row.rate:,.0f}",
             f"{row.core_s:.1f}", str(row.driver_mib), f"{row.driver_mib / first.driver_mib - 1:+.1%}",
@@ -200,20 +200,20 @@ def main() -> None:
     parser.add_argument("--shard-rows", type=int, default=100_000, help="utterances a shard")
     parser.add_argument("--folder", type=Path, help="where the archives are made for a while; absent: a temporary one")
     parser.add_argument("--out", type=Path, default=OUT, help="where the JSON goes")
-    given = parser.parse_args()
+    options = parser.parse_args()
     rows: list[Row] = []
     sizes: dict[int, dict[str, object]] = {}
-    for utterances in given.utterances:
-        with tempfile.TemporaryDirectory(prefix="scale-", dir=given.folder) as scratch:
-            shards = math.ceil(utterances / given.shard_rows)
-            run = Run(f"{scratch}/sources", f"{scratch}/workspace", given.workers, shards)
+    for utterances in options.utterances:
+        with tempfile.TemporaryDirectory(prefix="scale-", dir=options.folder) as scratch:
+            shards = math.ceil(utterances / options.shard_rows)
+            run = Run(f"{scratch}/sources", f"{scratch}/workspace", options.workers, shards)
             rows += measure(run, utterances)
             sizes[utterances] = _size(run)
-    given.out.write_text(json.dumps({"rows": [asdict(row) for row in rows], "sizes": sizes}, indent=1) + "\n")
-    Console(width=130).print(shown(rows))
+    options.out.write_text(json.dumps({"rows": [asdict(row) for row in rows], "sizes": sizes}, indent=1) + "\n")
+    Console(width=130).print(rates_table(rows))
     for utterances, size in sizes.items():
         print(f"{utterances:,} utterances: {json.dumps(size)}")
-    print(f"written to {given.out}")
+    print(f"written to {options.out}")
 
 
 if __name__ == "__main__":

@@ -30,14 +30,14 @@ def names_by_split(workspace: Workspace, archive: str, config: TrainConfig) -> d
     """The speaker of every utterance of the annotated conversations, in the order of training's splits."""
     manifest = read_archive(workspace, archive)
     rule = split_rule(manifest, config.dev_fraction, config.test_fraction)
-    found: dict[str, list[str | None]] = {split: [] for split in SPLITS}
+    speakers: dict[str, list[str | None]] = {split: [] for split in SPLITS}
     for shard in manifest.shards:
         table = workspace.read_table(shard.path, ["conversation_id", "speaker", "emotion", "split"])
         for (conversation_id,), turns in pl.DataFrame(table).group_by("conversation_id", maintain_order=True):
             split = rule.split(str(conversation_id), turns["split"][0])
             if split is not None and turns["emotion"].is_not_null().any():
-                found[split] += turns["speaker"].to_list()
-    return found
+                speakers[split] += turns["speaker"].to_list()
+    return speakers
 
 
 def numberings(names: dict[str, list[str | None]], rows: int) -> Iterator[tuple[str, dict[str, Ints] | None]]:
@@ -61,15 +61,15 @@ def main() -> None:
     parser.add_argument("--archive", default="meld")
     parser.add_argument("--recipe", default="meld-text", choices=RECIPES)
     parser.add_argument("--seeds", type=int, default=3)
-    given = parser.parse_args()
-    workspace, training = Workspace(given.workspace), RECIPES[given.recipe]()
-    names = names_by_split(workspace, given.archive, TrainConfig(workspace=workspace.url, archive=given.archive))
+    options = parser.parse_args()
+    workspace, training = Workspace(options.workspace), RECIPES[options.recipe]()
+    names = names_by_split(workspace, options.archive, TrainConfig(workspace=workspace.url, archive=options.archive))
     for what, numbers in numberings(names, training.model.speakers):
         altered = partial(number, numbers=numbers)
-        found = [trained(workspace, given.archive, training.seeded(s), altered=altered) for s in range(given.seeds)]
-        scores = {name: spread([metrics[name] for metrics in found]) for name in SCORES}
-        said = (f"{name} {score.mean:.4f} ± {score.deviation:.4f}" for name, score in scores.items())
-        print(f"{what}: {', '.join(said)}", flush=True)
+        runs = [trained(workspace, options.archive, training.seeded(s), altered=altered) for s in range(options.seeds)]
+        scores = {name: spread([metrics[name] for metrics in runs]) for name in SCORES}
+        columns = (f"{name} {score.mean:.4f} ± {score.deviation:.4f}" for name, score in scores.items())
+        print(f"{what}: {', '.join(columns)}", flush=True)
 
 
 if __name__ == "__main__":

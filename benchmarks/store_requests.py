@@ -19,8 +19,8 @@ import s3fs
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.made_up import write_model, write_sources
 from benchmarks.scale import DIM, MODEL, STAGES, Run
+from benchmarks.synthetic import write_model, write_sources
 from tasks.config.stages import RayConfig
 from tasks.executor.cluster import connected
 from tests.fixtures.services.gateway import Gateway
@@ -64,14 +64,14 @@ def counted(folder: Path) -> Iterator[Wire]:
 def count(wire: Wire, run: Run) -> dict[str, dict[str, int]]:
     """The requests of every stage in turn."""
     write_model(run.workspace, DIM, MODEL)
-    found = {}
+    requests = {}
     for name in COUNTED:
         wire.reset()
         STAGES[name][0](run)
         counts = Counter(kind(asked.method, f"{asked.path}?{asked.query}") for asked in wire.requests)
-        found[name] = {kind: counts[kind] for kind in KINDS}
-        print(f"{run.shards} shards, {name}: {sum(found[name].values())} requests", flush=True)
-    return found
+        requests[name] = {kind: counts[kind] for kind in KINDS}
+        print(f"{run.shards} shards, {name}: {sum(requests[name].values())} requests", flush=True)
+    return requests
 
 
 def main() -> None:
@@ -79,26 +79,26 @@ def main() -> None:
     parser.add_argument("--utterances", type=int, default=20_000)
     parser.add_argument("--days", type=int, default=3)
     parser.add_argument("--out", type=Path, default=OUT, help="where the JSON goes")
-    given = parser.parse_args()
-    found: dict[int, dict[str, dict[str, int]]] = {}
+    options = parser.parse_args()
+    requests: dict[int, dict[str, dict[str, int]]] = {}
     with tempfile.TemporaryDirectory(prefix="req-") as scratch:
         sources = Path(scratch) / "sources"
-        write_sources(sources, given.utterances, given.days)
+        write_sources(sources, options.utterances, options.days)
         with counted(Path(scratch) / "store") as wire, connected(RayConfig(cpus=2)):
             for shards in (FEWER, MORE):
-                run = Run(str(sources), f"s3://{BUCKET}/{shards}", shards=shards, days=given.days)
-                found[shards] = count(wire, run)
-    table = Table(caption=f"{given.days} days; requests a shard, and those that are there without any")
+                run = Run(str(sources), f"s3://{BUCKET}/{shards}", shards=shards, days=options.days)
+                requests[shards] = count(wire, run)
+    table = Table(caption=f"{options.days} days; requests a shard, and those that are there without any")
     for column in ("stage", *KINDS, "of the run"):
         table.add_column(column, justify="left" if column == "stage" else "right")
     for name in COUNTED:
-        few, many = (found[shards][name] for shards in (FEWER, MORE))
+        few, many = (requests[shards][name] for shards in (FEWER, MORE))
         each = {kind: (many[kind] - few[kind]) / (MORE - FEWER) for kind in KINDS}
         rest = sum(few.values()) - FEWER * sum(each.values())
         table.add_row(name, *(f"{each[kind]:.1f}" for kind in KINDS), f"{rest:.0f}")
     Console().print(table)
-    given.out.write_text(json.dumps({"days": given.days, "requests": found}, indent=1) + "\n")
-    print(f"written to {given.out}")
+    options.out.write_text(json.dumps({"days": options.days, "requests": requests}, indent=1) + "\n")
+    print(f"written to {options.out}")
 
 
 if __name__ == "__main__":

@@ -119,16 +119,16 @@ def _extractor(name: str) -> Encode:
     return lambda part: extractor(pa.table({"text": part}), media).vectors
 
 
-def shown(rows: list[Row], caption: str) -> Table:
-    found = Table("", "texts/s", "GEMM", "x (lowest to highest)", "lowest cosine", "mean", caption=caption)
+def rates_table(rows: list[Row], caption: str) -> Table:
+    rich_table = Table("", "texts/s", "GEMM", "x (lowest to highest)", "lowest cosine", "mean", caption=caption)
     for row in rows:
         middle, low, high = row.ratio
         name = f"{row.what} ({EXTRACTORS[row.what]})" if row.what in EXTRACTORS else row.what
-        found.add_row(
+        rich_table.add_row(
             name, f"{row.rate:.0f}", f"{row.share:.0%}", f"{middle:.2f} ({low:.2f} to {high:.2f})",
             f"{row.cosine[0]:.5f}", f"{row.cosine[1]:.5f}",
         )  # fmt: skip
-    return found
+    return rich_table
 
 
 def main() -> None:
@@ -137,18 +137,18 @@ def main() -> None:
     parser.add_argument("--texts", type=int, default=10_000, help="at most so many")
     parser.add_argument("--parts", type=int, default=4)
     parser.add_argument("--out", type=Path, default=OUT, help="where the JSON goes")
-    given = parser.parse_args()
-    texts = texts_of(given.csv, given.texts)
-    rows, gemm = measured(texts, given.parts)
+    options = parser.parse_args()
+    texts = texts_of(options.csv, options.texts)
+    rows, gemm = measured(texts, options.parts)
     distinct = len(set(texts)) / len(texts)
     caption = (
-        f"{len(texts):,} texts, {distinct:.0%} distinct, {given.parts} parts, {torch.get_num_threads()} threads, "
+        f"{len(texts):,} texts, {distinct:.0%} distinct, {options.parts} parts, {torch.get_num_threads()} threads, "
         f"float32 GEMM {gemm:.0f} GFLOP/s"
     )
-    Console(width=130).print(shown(rows, caption))
+    Console(width=130).print(rates_table(rows, caption))
     facts = {"texts": len(texts), "distinct": distinct, "threads": torch.get_num_threads(), "gemm_gflops": gemm}
-    given.out.write_text(json.dumps({"machine": facts, "rows": [asdict(row) for row in rows]}, indent=1) + "\n")
-    print(f"written to {given.out}")
+    options.out.write_text(json.dumps({"machine": facts, "rows": [asdict(row) for row in rows]}, indent=1) + "\n")
+    print(f"written to {options.out}")
 
 
 if __name__ == "__main__":

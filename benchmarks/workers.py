@@ -35,10 +35,10 @@ def rate(workers: int, dialogues: int, width: int, steps: int) -> float:
         subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=_environment(rank, workers))
         for rank in range(workers)
     ]
-    said = [process.communicate()[0] for process in started]
+    outputs = [process.communicate()[0] for process in started]
     if any(process.returncode for process in started):
         raise RuntimeError(f"a benchmark worker failed: {[process.returncode for process in started]}")
-    return float(said[0])
+    return float(outputs[0])
 
 
 def _environment(rank: int, workers: int) -> dict[str, str]:
@@ -67,8 +67,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("threads", "dialogues", "width", "steps"):
         parser.add_argument(name, type=int)
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
     keep_freed_memory()
-    found = work(given.dialogues, given.width, given.steps)
-    print(found)
+    speed = work(options.dialogues, options.width, options.steps)
+    print(speed)

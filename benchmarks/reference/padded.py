@@ -122,11 +122,11 @@ class PaddedSDT(nn.Module):
         modal = []
         for target, x in inputs.items():
             sources = [target, *(source for source in inputs if source != target)]
-            found = [
+            columns = [
                 getattr(self, f"{s}_{target}_gate")(getattr(self, f"{s}_{target}")(inputs[s], x, place, mask))
                 for s in sources
             ]
-            modal.append(getattr(self, f"features_reduce_{target}")(torch.cat(found, dim=-1)))
+            modal.append(getattr(self, f"features_reduce_{target}")(torch.cat(columns, dim=-1)))
         students = [getattr(self, f"{letter}_output_layer")(x) for letter, x in zip(inputs, modal, strict=True)]
         return torch.stack(students), self.all_output_layer(self.last_gate(torch.stack(modal, dim=2)))
 

@@ -3,8 +3,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from benchmarks.made_up import TURNS, write_model, write_sources
 from benchmarks.scale import DIM, MODEL, STAGES, Run, alone
+from benchmarks.synthetic import TURNS, write_model, write_sources
 from tasks.query import run_query
 
 pytestmark = pytest.mark.usefixtures("ray_session")
@@ -16,7 +16,9 @@ def test_every_utterance_gets_a_row_at_every_stage(tmp_path: Path) -> None:
     written = write_sources(tmp_path / "sources", 3_000, DAYS)
     write_model(run.workspace, DIM, MODEL)
     found = alone("ingest", run)
-    assert found.said["rows"] == written and found.driver_mib > 50 and found.core_s > found.said["driver_core_s"] > 0
+    assert (
+        found.result["rows"] == written and found.driver_mib > 50 and found.core_s > found.result["driver_core_s"] > 0
+    )
     assert found.workers_mib and min(found.workers_mib) > 50
     rows = {name: work(run) for name, (work, _) in STAGES.items() if name != "ingest"}
     of_the_day = rows.pop("query one day")

@@ -1,4 +1,4 @@
-"""A made-up archive of any size, for `benchmarks.scale`: source files, an extractor that costs nothing, a model.
+"""A synthetic archive of any size, for `benchmarks.scale`: source files, an extractor that costs nothing, a model.
 
 Conversations have 4 to 20 turns, 12 on average, and random ids. They begin one after another over some days, so that
 every day has its share. Texts are words in random order; a vector is made of a hash of its text.
@@ -52,8 +52,8 @@ def _write_file(path: Path, begin: int, end: int, apart_us: int) -> int:
     turn = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     first_us = int(FIRST_DAY.timestamp() * 1e6)
     phrases = [" ".join(chance.choice(WORDS, _PHRASE_WORDS)) for _ in range(_PHRASES)]
-    said = pl.Series(phrases)
-    halves = [said.gather(chance.integers(0, _PHRASES, len(number))) for _ in range(2)]
+    choices = pl.Series(phrases)
+    halves = [choices.gather(chance.integers(0, _PHRASES, len(number))) for _ in range(2)]
     frame = pl.DataFrame(
         {
             "conversation_id": _ids(number),
@@ -74,13 +74,13 @@ def _ids(number: npt.NDArray[np.int64]) -> pl.Series:
     return pl.select(pl.format("{}-{}", pl.lit(pl.Series(high)), pl.lit(pl.Series(low)))).to_series()
 
 
-def made_up(dim: str) -> ExtractorSpec:
+def synthetic_spec(dim: str) -> ExtractorSpec:
     """``made-up:DIM``: vectors that cost next to nothing and say nothing."""
-    return ExtractorSpec(f"made-up:{dim}", "text", int(dim), "none", 1, (), "benchmarks.made_up:load", dim)
+    return ExtractorSpec(f"made-up:{dim}", "text", int(dim), "none", 1, (), "benchmarks.synthetic:load", dim)
 
 
 def load(dim: str) -> Extractor:
-    """What `made_up` names."""
+    """What `synthetic_spec` names."""
     return _Hashed(int(dim))
 
 
@@ -98,15 +98,15 @@ class _Hashed:
         return Extracted(vectors, valid, [None] * len(texts))
 
 
-def register_made_up() -> None:
+def register_synthetic() -> None:
     """Let `sdt extract` find the extractor, in this process."""
-    spec: Callable[[str], ExtractorSpec] = made_up
+    spec: Callable[[str], ExtractorSpec] = synthetic_spec
     register("text", "made-up", spec)
 
 
 def write_model(workspace: Workspace, dim: int, model: ModelConfig) -> Bundle:
     """A model with random weights, in production."""
-    spec = made_up(str(dim))
+    spec = synthetic_spec(str(dim))
     bundle = Bundle(
         model_id=f"made-up-{model.hidden}",
         emotions=EMOTIONS,

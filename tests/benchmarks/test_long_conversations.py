@@ -1,4 +1,4 @@
-from benchmarks.long import alone
+from benchmarks.long_conversations import alone
 
 
 def test_memory_does_not_grow_with_a_conversation() -> None:

@@ -1,4 +1,4 @@
-"""A command watched from outside: the largest memory of its own process and of each Ray worker, and what they compute.
+"""The largest memory of a command and of each of its Ray workers, and the time that they compute.
 
 Linux keeps the largest resident memory of a process (``VmHWM``), and the time that it computed, for as long as it
 lives. They are looked at five times a second, so a worker's last fifth of a second is missed. Pages that processes
@@ -23,27 +23,27 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
-class Watched:
-    """What a command said in its last line, and what it took.
+class Measured:
+    """Result and cost of a command.
 
     Attributes:
-        said: the last line of its output, JSON.
+        result: the last line of its output, JSON.
         driver_mib: its own process.
         workers_mib: each worker's, largest first.
         core_s: seconds that all its processes computed, Ray's own and its start among them.
     """
 
-    said: Any
+    result: Any
     driver_mib: int
     workers_mib: list[int]
     core_s: float
 
 
-def watched(code: str) -> Watched:
+def run_measured(code: str) -> Measured:
     """Run Python ``code`` in a process of its own.
 
     Raises:
-        RuntimeError: it failed; says what it said last.
+        RuntimeError: it failed; with its last output.
     """
     peaks: dict[int, int] = {}
     seconds: dict[int, float] = {}
@@ -62,8 +62,8 @@ def watched(code: str) -> Watched:
         if process.returncode:
             log.seek(0)
             raise RuntimeError(f"{code}: exit code {process.returncode}\n{log.read()[-4000:]}")
-    found = sorted((peaks[pid] for pid in workers), reverse=True)
-    return Watched(json.loads(output.splitlines()[-1]), peaks[process.pid], found, sum(seconds.values()))
+    workers_mib = sorted((peaks[pid] for pid in workers), reverse=True)
+    return Measured(json.loads(output.splitlines()[-1]), peaks[process.pid], workers_mib, sum(seconds.values()))
 
 
 def _tree(root: int) -> Iterator[tuple[int, float]]:
@@ -75,10 +75,10 @@ def _tree(root: int) -> Iterator[tuple[int, float]]:
             fields = stat.rsplit(b")", 1)[1].split()
             parents[int(folder.name)] = int(fields[1])
             seconds[int(folder.name)] = (int(fields[11]) + int(fields[12])) / _TICKS
-    found = {root}
-    while more := {pid for pid, parent in parents.items() if parent in found} - found:
-        found |= more
-    return ((pid, seconds[pid]) for pid in found if pid in seconds)
+    tree = {root}
+    while more := {pid for pid, parent in parents.items() if parent in tree} - tree:
+        tree |= more
+    return ((pid, seconds[pid]) for pid in tree if pid in seconds)
 
 
 def _peak_mib(pid: int) -> int | None:

@@ -1,4 +1,4 @@
-"""python -m benchmarks.long: labelling conversations of any length in memory that does not grow with them.
+"""python -m benchmarks.long_conversations: conversations of any length, labelled in memory that does not grow.
 
 Each length is one conversation, scored by a process of its own with the published widths. Its inputs and outputs, which
 have to be somewhere, are taken off its largest resident memory.
@@ -40,16 +40,16 @@ def score(turns: int, width: int) -> tuple[float, float]:
     network = InferenceSDT(SDT(training_config(width).model, DIMS, CLASSES))
     budget = LabelConfig.model_fields["batch_utterances"].default
     begin = time.perf_counter()
-    found = predict(network, data, budget)
+    predictions = predict(network, data, budget)
     seconds = time.perf_counter() - begin
-    assert np.isfinite(found.probabilities).all()
-    arrays = (*features.values(), found.probabilities, found.students, found.weights)
+    assert np.isfinite(predictions.probabilities).all()
+    arrays = (*features.values(), predictions.probabilities, predictions.students, predictions.weights)
     return peak_memory_mib() - sum(array.nbytes for array in arrays) / 2**20, turns / seconds
 
 
 def alone(turns: int, width: int) -> tuple[float, float]:
     """`score` in a process of its own."""
-    code = f"from benchmarks.long import score; print(*score({turns}, {width}))"
+    code = f"from benchmarks.long_conversations import score; print(*score({turns}, {width}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     memory, rate = map(float, done.stdout.split())
     return memory, rate
@@ -58,12 +58,12 @@ def alone(turns: int, width: int) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--width", type=int, default=1024)
-    given = parser.parse_args()
-    shown = Table("turns", "MiB without inputs and outputs", "turns/s", caption=f"{torch.get_num_threads()} threads")
+    options = parser.parse_args()
+    table = Table("turns", "MiB without inputs and outputs", "turns/s", caption=f"{torch.get_num_threads()} threads")
     for turns in LENGTHS:
-        memory, rate = alone(turns, given.width)
-        shown.add_row(f"{turns:,}", f"{memory:.0f}", f"{rate:.0f}")
-    Console().print(shown)
+        memory, rate = alone(turns, options.width)
+        table.add_row(f"{turns:,}", f"{memory:.0f}", f"{rate:.0f}")
+    Console().print(table)
 
 
 if __name__ == "__main__":
