@@ -19,7 +19,7 @@ from tasks.config.stages import (
     StageConfig,
     Watching,
 )
-from tasks.config.training import Fitting, Promoting, TrainConfig, TrainingSettings, shared_out
+from tasks.config.training import Fitting, Promoting, TrainConfig, TrainingSettings, check_workers, shared_out
 
 Config = TypeVar("Config", bound=RunSettings)
 
@@ -86,6 +86,7 @@ class PipelineConfig(Labelling, Promoting, Fitting, ExtractConfig, IngestConfig,
 
     @model_validator(mode="after")
     def _every_worker_has_work(self) -> "PipelineConfig":
+        check_workers(self.ray, self.train_workers)
         return shared_out(self, self.train_workers)
 
     def ingest(self) -> IngestConfig:

@@ -16,9 +16,16 @@ class RayConfig(Frozen):
     """Where the work runs."""
 
     address: str | None = None
-    """Address of a Ray cluster; null: that of `RAY_ADDRESS`, or else Ray is started on this machine."""
+    """Address of a Ray cluster; null: that of `RAY_ADDRESS`, or else Ray is started on this machine. `local`: no Ray,
+    all work is done in the command's own process, one shard after another, for small archives and debuggers. A media
+    file that crashes or hangs its decoder then ends the command, and the number of `workers` has no effect."""
     cpus: int | None = Field(None, ge=1)
-    """Cores that a Ray started on this machine may use; null: all."""
+    """Cores that a Ray started on this machine may use, or a training without Ray; null: all."""
+
+    @property
+    def in_process(self) -> bool:
+        """Whether all work is done in the command's own process, without Ray."""
+        return self.address == "local"
 
 
 class Resources(Frozen):

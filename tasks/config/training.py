@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field, NonNegativeInt, field_validator, mo
 from sdt_model.ablations import VARIANTS, unknown_variants
 from sdt_model.config import MODALITIES, Frozen, Modality, Precision, TrainingConfig
 from sdt_model.recipes import RecipeName, recipe
-from tasks.config.stages import ExtractorNames, Leasing, Resources, RunSettings
+from tasks.config.stages import ExtractorNames, Leasing, RayConfig, Resources, RunSettings
 
 
 def _named(value: object) -> object:
@@ -58,6 +58,14 @@ def shared_out(config: Fitted, workers: int) -> Fitted:
     return config
 
 
+def check_workers(ray: RayConfig, workers: int) -> None:
+    """Raises: ValueError: several training workers are to share one process."""
+    if ray.in_process and workers > 1:
+        raise ValueError(
+            f"{workers} training workers cannot share one process (ray.address=local): ask for 1, or leave it out"
+        )
+
+
 class Training(Leasing, Fitting, RunSettings):
     """How annotated conversations are trained on: from which features, and on how many workers."""
 
@@ -81,6 +89,7 @@ class Training(Leasing, Fitting, RunSettings):
 
     @model_validator(mode="after")
     def _every_worker_has_work(self) -> "Training":
+        check_workers(self.ray, self.workers)
         return shared_out(self, self.workers)
 
 
@@ -114,7 +123,7 @@ class FinetuneConfig(Leasing, RunSettings):
     features come from an encoder that has not seen them."""
     at_once: int | None = Field(None, ge=1)
     """Encoders trained at the same time where there are several; null: as many as the nodes have cores and memory
-    for."""
+    for. Without Ray: one."""
     teacher: str | None = None
     """ID of a fine-tuned encoder with several folds, whose predictions are learned beside the labels; null: labels
     alone. The archive must have its features (`sdt extract`)."""
@@ -137,6 +146,11 @@ class FinetuneConfig(Leasing, RunSettings):
     """CPUs, GPUs and memory of one training worker; null: its share of all cores."""
     retries: int = Field(2, ge=0)
     """How often training goes on from its last checkpoint after a worker has died."""
+
+    @model_validator(mode="after")
+    def _one_worker_in_one_process(self) -> "FinetuneConfig":
+        check_workers(self.ray, self.workers)
+        return self
 
 
 class TrainConfig(Promoting, Training):

@@ -1,15 +1,15 @@
-"""Files that workers crash on or hang in: found, and set aside by name, so that each costs itself and nothing else.
+"""Files that workers crash on or hang in: set aside by name, so that each costs itself and nothing else.
 
 A file is set aside when a worker dies over it for the second time: the first time may be the machine's fault.
 """
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import ray
 
-from tasks.executor.watchdog import Report, Witness
+from tasks.executor.watchdog import Watch, Watchdog, WatchdogLink
 
 CRASHED = "its decoder crashed"
 
@@ -19,25 +19,15 @@ def hung(seconds: float) -> str:
 
 
 @dataclass(frozen=True)
-class Watch:
-    """How a stage's workers are watched while they read files."""
-
-    hung_after_s: float
-    """Longest that a file may be in hand at a time."""
-    aside: dict[str, str] = field(default_factory=dict)
-    """Files that were set aside earlier, and why."""
-
-
-@dataclass(frozen=True)
 class Death:
-    """A worker's end: the files it had in hand, and the one of them that is now set aside, if there is one."""
+    """A worker's end: the files that it was reading, and the one of them that is now set aside, if there is one."""
 
     suspects: list[str]
     aside: str | None = None
 
 
-class Culprits:
-    """The files set aside so far, and the suspects."""
+class Quarantine:
+    """The files set aside so far, and the strikes against the suspects."""
 
     def __init__(self, watch: Watch, retries: int) -> None:
         self.aside = dict(watch.aside)
@@ -45,23 +35,24 @@ class Culprits:
         self._forgiven = min(retries, 1)
         self._strikes: Counter[str] = Counter()
         self._hung: dict[int, list[str]] = {}
-        self._witness: Any = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Witness).remote()
+        self._watchdog: Any = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Watchdog).remote()
 
     def hanging(self) -> list[int]:
-        """Workers to be killed; what they hang in is remembered until `died` is asked for it."""
-        found: dict[int, list[str]] = ray.get(self._witness.overdue.remote(self._limit))
-        new = {worker: names for worker, names in found.items() if worker not in self._hung}
+        """Workers to be killed; what they hang in is remembered until `worker_died` is asked for it."""
+        overdue: dict[int, list[str]] = ray.get(self._watchdog.overdue.remote(self._limit))
+        new = {worker: names for worker, names in overdue.items() if worker not in self._hung}
         self._hung |= new
         return list(new)
 
-    def report(self, worker: int, careful: bool) -> Report:
-        return Report(self._witness, worker, careful)
+    def link(self, worker: int, one_at_a_time: bool) -> WatchdogLink:
+        """How this worker reports what it reads."""
+        return WatchdogLink(self._watchdog, worker, one_at_a_time)
 
-    def died(self, worker: int) -> Death:
-        """What a worker died of. With several suspects, the next try takes one file at a time."""
-        held: list[str] = ray.get(self._witness.died.remote(worker))
+    def worker_died(self, worker: int) -> Death:
+        """What a worker died of. With several suspects, the next try reads one file at a time."""
+        opened: list[str] = ray.get(self._watchdog.worker_died.remote(worker))
         late = self._hung.pop(worker, [])
-        suspects = late or held
+        suspects = late or opened
         if len(suspects) != 1:
             return Death(suspects)
         (name,) = suspects
@@ -72,4 +63,5 @@ class Culprits:
         return Death(suspects, name)
 
     def dismiss(self) -> None:
-        ray.kill(self._witness)
+        """End the watchdog."""
+        ray.kill(self._watchdog)

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 
 
-class Waiting(Generic[Item]):
+class ShardQueue(Generic[Item]):
     """What waits for a worker, each with the source that it reads; of one source in the order it came.
 
     A worker stays with a source until nothing of it waits. It then takes the first that no other worker is at, and

@@ -9,10 +9,10 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any, Generic
 
-from tasks.config.stages import StageConfig
+from tasks.config.stages import Resources, StageConfig
 from tasks.executor.fan_out import fan_out
-from tasks.executor.quarantine import Watch
 from tasks.executor.shard import Payload, Shard, ShardFunction, shard_columns
+from tasks.executor.watchdog import Watch
 from tasks.storage.manifest import Facts, Manifest, read_manifest
 from tasks.storage.workspace import Workspace
 
@@ -32,6 +32,8 @@ class Stage(Generic[Payload]):
     prepare: Callable[[], ShardFunction[Payload]]
     facts: Facts = field(default_factory=Facts)
     watch: Watch | None = None
+    resources: Resources | None = None
+    """What one worker needs where the configuration does not say."""
 
 
 def run_stage(stage: Stage[Any], config: StageConfig) -> Manifest:
@@ -45,7 +47,7 @@ def run_stage(stage: Stage[Any], config: StageConfig) -> Manifest:
     if found is not None and found.fingerprint == stage.fingerprint:
         log.info("%s: nothing to do, %d shards and %d rows are there", stage.name, len(found.shards), found.rows)
         return found
-    records = fan_out(stage.name, stage.shards, stage.prepare, config, stage.watch)
+    records = fan_out(stage.name, stage.shards, stage.prepare, config, stage.watch, stage.resources)
     columns = shard_columns(workspace, stage.shards[0].path) if stage.shards else {}
     manifest = Manifest(
         stage=stage.name,

@@ -1,6 +1,6 @@
-"""Which file a worker is busy with, told to a witness outside of it: one that crashes or hangs cannot say so itself.
+"""Which file a worker reads now, known outside of it: one that crashes or hangs cannot say so itself.
 
-Who reads a file says so with `in_hand`; outside of a watched stage that does nothing.
+Whoever reads a file does so in `watched`; outside of a watched stage that does nothing.
 """
 
 import itertools
@@ -10,70 +10,80 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-import ray
+
+@dataclass(frozen=True)
+class Watch:
+    """How a stage's workers are watched while they read files."""
+
+    hung_after_s: float
+    """Longest that one file may be read at a time."""
+    aside: dict[str, str] = field(default_factory=dict)
+    """Files that were set aside earlier, and why."""
 
 
-class Witness:
-    """An actor that remembers what every worker has in hand."""
+class Watchdog:
+    """An actor that remembers which files every worker reads."""
 
     def __init__(self) -> None:
-        self._held: dict[int, dict[str, tuple[str, float]]] = defaultdict(dict)
+        self._open: dict[int, dict[str, tuple[str, float]]] = defaultdict(dict)
 
-    def take(self, worker: int, ticket: str, name: str) -> None:
-        self._held[worker][ticket] = name, time.monotonic()
+    def begin(self, worker: int, ticket: str, name: str) -> None:
+        self._open[worker][ticket] = name, time.monotonic()
 
-    def drop(self, worker: int, ticket: str) -> None:
-        self._held[worker].pop(ticket, None)
+    def end(self, worker: int, ticket: str) -> None:
+        self._open[worker].pop(ticket, None)
 
-    def died(self, worker: int) -> list[str]:
-        """What it had in hand; that is forgotten then."""
-        return sorted({name for name, _ in self._held.pop(worker, {}).values()})
+    def worker_died(self, worker: int) -> list[str]:
+        """What it was reading; that is forgotten then."""
+        return sorted({name for name, _ in self._open.pop(worker, {}).values()})
 
     def overdue(self, seconds: float) -> dict[int, list[str]]:
-        """For each worker that has had a file in hand for longer: those files."""
-        long_ago = time.monotonic() - seconds
+        """For each worker that has read a file for longer: those files."""
+        limit = time.monotonic() - seconds
         late = {
-            worker: sorted({name for name, since in held.values() if since < long_ago})
-            for worker, held in self._held.items()
+            worker: sorted({name for name, since in files.values() if since < limit})
+            for worker, files in self._open.items()
         }
         return {worker: names for worker, names in late.items() if names}
 
 
 @dataclass(frozen=True)
-class Report:
-    """To whom a worker reports, and as whom."""
+class WatchdogLink:
+    """To which watchdog a worker reports, and as whom."""
 
-    witness: Any
+    watchdog: Any
     worker: int
-    careful: bool
-    """Take one file at a time, so that there is no doubt which one a crash comes from."""
+    one_at_a_time: bool
+    """Read one file at a time, so that there is no doubt which one a crash comes from."""
 
 
-_report: Report | None = None  # this process's
+_link: WatchdogLink | None = None  # this process's
 _tickets = itertools.count()
-_one_at_a_time = threading.Lock()
+_alone = threading.Lock()
 
 
-def report(how: Report | None) -> None:
-    """Let the witness know from now on what this process has in hand."""
-    global _report
-    _report = how
+def report_to(link: WatchdogLink | None) -> None:
+    """Let the watchdog know from now on what this process reads."""
+    global _link
+    _link = link
 
 
 @contextmanager
-def in_hand(name: str) -> Iterator[None]:
+def watched(name: str) -> Iterator[None]:
     """While this lasts, the file ``name`` is to blame for a crash of this process."""
-    told = _report
-    if told is None:
+    link = _link
+    if link is None:
         yield
         return
+    import ray  # which takes seconds, and a worker of Ray's has it
+
     ticket = f"{os.getpid()}-{next(_tickets)}"  # a worker that was started again draws others
-    with _one_at_a_time if told.careful else nullcontext():
-        ray.get(told.witness.take.remote(told.worker, ticket, name))  # known before anything can happen
+    with _alone if link.one_at_a_time else nullcontext():
+        ray.get(link.watchdog.begin.remote(link.worker, ticket, name))  # known before anything can happen
         try:
             yield
         finally:
-            told.witness.drop.remote(told.worker, ticket)
+            link.watchdog.end.remote(link.worker, ticket)

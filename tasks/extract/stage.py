@@ -21,9 +21,9 @@ from tasks.archive.manifests import has_modality, read_archive
 from tasks.archive.schema import TIMING
 from tasks.config.stages import ExtractConfig
 from tasks.errors import WorkflowError
-from tasks.executor.quarantine import Watch
 from tasks.executor.shard import Shard, ShardFunction, ShardOutput
 from tasks.executor.stage import Stage, run_stage
+from tasks.executor.watchdog import Watch
 from tasks.extract.cache import Earlier, copy_rows
 from tasks.extract.inputs import usable_inputs
 from tasks.extractors.base import Extracted, Extractor, ExtractorSpec
@@ -68,7 +68,7 @@ def extract(config: ExtractConfig, modality: Modality) -> Manifest | None:
     folder = features_folder(config.archive, modality, spec.fingerprint)
     before = read_manifest(workspace, manifest_path(folder))
     stage = extract_stage(workspace, config, archive, spec, before)
-    manifest = run_stage(stage, config.model_copy(update={"resources": config.resources or spec.resources}))
+    manifest = run_stage(stage, config)
     _remove_superseded(workspace, folder, manifest, before)
     return manifest
 
@@ -98,6 +98,7 @@ def extract_stage(
             archive_fingerprint=archive.fingerprint,
         ),
         watch=Watch(config.hung_after_s, aside),
+        resources=spec.resources,
     )
 
 

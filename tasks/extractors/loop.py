@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tasks.executor.watchdog import in_hand
+from tasks.executor.watchdog import watched
 from tasks.extractors.base import Extracted
 from tasks.extractors.media.files import MediaFault, MediaFile, MediaRoot, Span, span
 
@@ -44,7 +44,7 @@ def read_each(
                     opened.close()
                     file = None
                 try:
-                    with in_hand(uri):
+                    with watched(uri):
                         file = file or opened.enter_context(media.open(uri))
                         reading = _checked(read, file, uri, stretch)
                 except MediaFault as fault:

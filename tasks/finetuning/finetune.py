@@ -1,4 +1,4 @@
-"""Fine-tune: texts of annotated conversations to an encoder, on Ray Train's data-parallel workers.
+"""Fine-tune: texts of annotated conversations to an encoder, on data-parallel workers.
 
 With folds = K > 1 it is K encoders, each trained without one K-th of the training conversations: what is learned from
 the features of the training split afterwards then holds for conversations that no encoder has seen.
@@ -6,9 +6,13 @@ the features of the training split afterwards then holds for conversations that 
 
 import logging
 import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import polars as pl
 
@@ -18,8 +22,8 @@ from tasks.archive.layout import ENCODER_RUNS, encoder_folder
 from tasks.archive.leases import making_of
 from tasks.archive.manifests import read_archive
 from tasks.config.training import FinetuneConfig
+from tasks.executor.capacity import training_resources
 from tasks.finetuning.plan import check_length, encoder_name, placed, plan_finetuning
-from tasks.finetuning.side_by_side import side_by_side
 from tasks.finetuning.worker import FinetunePlan, finetune_worker, read_best
 from tasks.registry.encoders import (
     DESCRIPTION,
@@ -36,12 +40,14 @@ from tasks.registry.encoders import (
 from tasks.storage.lease import Lease, lease
 from tasks.storage.manifest import Manifest
 from tasks.storage.workspace import Workspace
-from tasks.training.ray_train import fit, worker_resources
+from tasks.training.run import TrainingRun, fit
 from tasks.training.split_rule import given_splits
 
 log = logging.getLogger("sdt.finetune")
 
 _SCORES = "scores.json"
+
+Result = TypeVar("Result")
 
 
 class FinetuneReport(Frozen):
@@ -100,7 +106,7 @@ def finetune(config: FinetuneConfig, run: str = "") -> FinetuneReport:
             return existing
         put_folder(workspace, making.plan.base, base, list(files))
         folds = [partial(_fold, making, held, fold) for fold in range(config.folds)]
-        scores = side_by_side(folds, config.at_once or 1)
+        scores = in_threads(folds, config.at_once or 1)
         seen, description = _seen(making), _describe(making, scores)
         held.check()
         workspace.write_json(f"{encoder_folder(encoder_id)}/{SEEN}", seen)
@@ -125,12 +131,13 @@ def _fold(making: _Run, held: Lease, fold: int) -> dict[str, float]:
     if workspace.exists(f"{folder}/{_SCORES}"):
         scores: dict[str, float] = workspace.read_json(f"{folder}/{_SCORES}")
         return scores
-    resources = worker_resources(config.resources, config.workers)
+    resources = training_resources(config.ray, config.resources, config.workers)
     held.check()
-    checkpoint = fit(
+    training = TrainingRun(
         workspace, making.runs, f"fold-{fold}", finetune_worker, plan,
         config.workers, resources, config.retries, "finetune",
     )  # fmt: skip
+    checkpoint = fit(training, config.ray)
     encoder, progress = read_best(plan, checkpoint)
     best = progress.history[progress.best]
     scores = {"best_epoch": float(progress.best), "epochs": float(len(progress.history)), **best}
@@ -142,6 +149,42 @@ def _fold(making: _Run, held: Lease, fold: int) -> dict[str, float]:
         put_folder(workspace, folder, Path(scratch), list(base_files(Path(scratch))))
     workspace.write_json(f"{folder}/{_SCORES}", scores)
     return scores
+
+
+def in_threads(calls: Sequence[Callable[[], Result]], at_once: int) -> list[Result]:
+    """What the calls return, in their order; at most ``at_once`` are under way together, each in a thread.
+
+    After one that raises, no other is begun, those under way are waited for, and its error is raised. An interrupt
+    waits for none.
+    """
+    if at_once == 1:
+        return [call() for call in calls]
+    pool = ThreadPoolExecutor(at_once, thread_name_prefix="fold")
+    try:
+        # In the caller's context: a log handler may ask it which run a line belongs to.
+        futures = [pool.submit(copy_context().run, call) for call in calls]
+        _wait_for_all(futures)
+        return [future.result() for future in futures]
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _wait_for_all(futures: list[Future[Result]]) -> None:
+    failure: Exception | None = None
+    pending = set(futures)
+    while pending:
+        # In slices: a signal that another thread is given does not wake this one.
+        ended, pending = wait(pending, timeout=1.0, return_when=FIRST_COMPLETED)
+        for error in (future.exception() for future in ended if not future.cancelled()):
+            if error is not None and not isinstance(error, Exception):
+                raise error
+            if error is not None and failure is None:
+                failure = error
+                running = [future for future in pending if not future.cancel()]
+                reason = str(error).partition("\n")[0]
+                log.error("one of %d failed, %d under way are waited for: %s", len(futures), len(running), reason)
+    if failure is not None:
+        raise failure
 
 
 def _describe(making: _Run, scores: list[dict[str, float]]) -> EncoderDescription:

@@ -9,14 +9,13 @@ from tasks.archive.manifests import annotated_emotions
 from tasks.config.stages import ExtractorNames, Resources
 from tasks.config.training import FinetuneConfig
 from tasks.errors import WorkflowError
-from tasks.executor.capacity import room, working_nodes
+from tasks.executor.capacity import training_resources, trainings_at_once
 from tasks.extractors.registry import chosen_spec
 from tasks.features.reader import FeatureFolder, complete_features
 from tasks.finetuning.worker import FinetunePlan
 from tasks.registry.encoders import find_encoder
 from tasks.storage.manifest import Manifest, fingerprint
 from tasks.storage.workspace import Workspace
-from tasks.training.ray_train import worker_resources
 from tasks.training.split_rule import split_rule
 
 CODE_VERSION = 1
@@ -41,11 +40,10 @@ def placed(config: FinetuneConfig, base: Path) -> FinetuneConfig:
 
     One core each and many encoders is faster than one encoder after the other with all cores: its products are small.
     """
-    held = sum(path.stat().st_size for path in base.glob("*.safetensors"))
-    least = config.resources or Resources(memory_gb=(_COPIES * held + _WORKER_BYTES) / 1e9)
-    fit_in = max(1, room(working_nodes(), least.asked()) // config.workers)
-    at_once = min(config.folds, config.at_once or fit_in)
-    resources = worker_resources(config.resources, config.workers * at_once)
+    size = sum(path.stat().st_size for path in base.glob("*.safetensors"))
+    least = config.resources or Resources(memory_gb=(_COPIES * size + _WORKER_BYTES) / 1e9)
+    at_once = min(config.folds, trainings_at_once(config.ray, least, config.workers, config.at_once))
+    resources = training_resources(config.ray, config.resources, config.workers * at_once)
     return config.model_copy(update={"at_once": at_once, "resources": resources})
 
 
@@ -68,7 +66,7 @@ def plan_finetuning(workspace: Workspace, archive: Manifest, config: FinetuneCon
         fold=0,
         teacher=_teacher(workspace, archive, config, emotions),
         optim=FinetuneOptim(**{name: getattr(config, name) for name in FinetuneOptim.model_fields}),
-        threads=max(1, int(worker_resources(config.resources, config.workers).cpus)),
+        threads=max(1, int(training_resources(config.ray, config.resources, config.workers).cpus)),
     )
 
 

@@ -1,16 +1,11 @@
 """What one worker of a fine-tuning run does: read the archive's texts, go on from the last checkpoint, run epochs."""
 
-import json
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import polars as pl
-import ray.train
 import torch
 from pydantic import Field
-from ray.train import Checkpoint
-from ray.train.torch import get_device
 
 from sdt_model.config import Frozen
 from sdt_model.ops.malloc import keep_freed_memory
@@ -24,7 +19,8 @@ from tasks.features.reader import FeatureFolder, read_shard
 from tasks.registry.encoders import fold_of, local_folder
 from tasks.storage.manifest import ShardRecord
 from tasks.storage.workspace import Workspace
-from tasks.training.checkpoints import Progress, best_of, checkpoint, resume, weights
+from tasks.training.checkpoints import Progress, best_of, report, resume, weights
+from tasks.training.run import SavedCheckpoint, TrainingContext
 from tasks.training.split_rule import SplitRule, given_splits
 
 _COLUMNS = ["conversation_id", "turn", "speaker", "text", "emotion", "split"]
@@ -49,28 +45,25 @@ class FinetunePlan(Frozen):
     threads: int = Field(ge=1)
 
 
-def finetune_worker(settings: dict[str, Any]) -> None:
-    """Ray Train's entry point; ``settings``: the plan as JSON data, and a queue for the epoch lines."""
-    plan = FinetunePlan.model_validate(settings["plan"])
+def finetune_worker(context: TrainingContext, plan: FinetunePlan) -> None:
+    """Fine-tune to the end, from wherever the run was left."""
     torch.set_num_threads(plan.threads)
     keep_freed_memory()
-    finetuner = build_finetuner(plan, get_device())
-    progress, best = resume(finetuner)
+    finetuner = build_finetuner(plan, context.device)
+    progress, best = resume(context, finetuner)
     while len(progress.history) < plan.optim.epochs:
         scores = finetune_epoch(finetuner, len(progress.history))
         progress = Progress(history=(*progress.history, scores))
         if progress.best == len(progress.history) - 1:
             best = weights(finetuner.encoder)
-        if finetuner.rank == 0:
-            line = f"encoder {plan.fold + 1}/{plan.folds}, {progress.line(plan.optim.epochs)}"
-            settings["queue"].put(json.dumps({"line": line}))
-        with checkpoint(finetuner, best, progress) as made:
-            ray.train.report(scores, checkpoint=made)
+        if context.rank == 0:
+            context.tell(f"encoder {plan.fold + 1}/{plan.folds}, {progress.line(plan.optim.epochs)}")
+        report(context, finetuner, best, progress)
 
 
-def read_best(plan: FinetunePlan, found: Checkpoint) -> tuple[TextEncoder, Progress]:
+def read_best(plan: FinetunePlan, checkpoint: SavedCheckpoint) -> tuple[TextEncoder, Progress]:
     """The encoder of the best epoch, and the scores of all."""
-    best, progress = best_of(found)
+    best, progress = best_of(checkpoint)
     with local_folder(Workspace(plan.workspace), plan.base) as base:
         encoder = TextEncoder(load_body(base), len(plan.emotions))
     encoder.load_state_dict(best)

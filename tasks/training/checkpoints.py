@@ -2,19 +2,16 @@
 
 import logging
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-import ray.train
-from ray.train import Checkpoint
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from sdt_model.config import Frozen
 from sdt_model.metrics.calibration import Calibration
 from sdt_model.metrics.scores import PRIMARY, SCORES
+from tasks.training.run import SavedCheckpoint, TrainingContext
 
 log = logging.getLogger("sdt.train")
 
@@ -24,8 +21,6 @@ _LATEST, _BEST, _PROGRESS = "latest.safetensors", "best.safetensors", "progress.
 
 class Learner(Protocol):
     """What a worker trains with; workers hold the same weights after every epoch."""
-
-    rank: int
 
     def state(self) -> dict[str, Tensor]:
         """Weights and optimiser state by name: all that the next epoch depends on."""
@@ -83,33 +78,40 @@ def weights(network: nn.Module) -> dict[str, Tensor]:
     return {name: value.detach().cpu().clone().contiguous() for name, value in network.state_dict().items()}
 
 
-@contextmanager
-def checkpoint(learner: Learner, best: dict[str, Tensor], progress: Progress) -> Iterator[Checkpoint | None]:
-    """The first worker's checkpoint, as files; the others have none, their weights being the same."""
-    if learner.rank != 0:
-        yield None
+def report(context: TrainingContext, learner: Learner, best: dict[str, Tensor], progress: Progress) -> None:
+    """Hand in the last epoch's scores with a checkpoint; the first worker's alone, as all hold the same weights.
+
+    Args:
+        context: of this worker.
+        learner: whose state the next epoch depends on.
+        best: the weights of the best epoch.
+        progress: the scores of every epoch so far.
+    """
+    if context.rank != 0:
+        context.report(progress.history[-1], None)
         return
-    with tempfile.TemporaryDirectory(prefix="sdt-checkpoint-") as folder:
-        save_file(learner.state(), Path(folder) / _LATEST)
-        save_file(best, Path(folder) / _BEST)
-        (Path(folder) / _PROGRESS).write_text(progress.model_dump_json())
-        yield Checkpoint.from_directory(folder)
+    with tempfile.TemporaryDirectory(prefix="sdt-checkpoint-") as scratch:
+        folder = Path(scratch)
+        save_file(learner.state(), folder / _LATEST)
+        save_file(best, folder / _BEST)
+        (folder / _PROGRESS).write_text(progress.model_dump_json())
+        context.report(progress.history[-1], folder)
 
 
-def resume(learner: Learner) -> tuple[Progress, dict[str, Tensor]]:
+def resume(context: TrainingContext, learner: Learner) -> tuple[Progress, dict[str, Tensor]]:
     """Go on from the run's last checkpoint, if it has one; the scores and the best weights so far."""
-    found = ray.train.get_checkpoint()
-    if found is None:
+    checkpoint = context.latest_checkpoint()
+    if checkpoint is None:
         return Progress(), {}
-    with found.as_directory() as folder:
+    with checkpoint.as_directory() as folder:
         learner.restore(load_file(Path(folder) / _LATEST))
-    best, progress = best_of(found)
+    best, progress = best_of(checkpoint)
     log.info("going on after epoch %d", len(progress.history))
     return progress, best
 
 
-def best_of(found: Checkpoint) -> tuple[dict[str, Tensor], Progress]:
+def best_of(checkpoint: SavedCheckpoint) -> tuple[dict[str, Tensor], Progress]:
     """The weights of the best epoch, and the scores of all."""
-    with found.as_directory() as folder:
+    with checkpoint.as_directory() as folder:
         progress = Progress.model_validate_json((Path(folder) / _PROGRESS).read_text())
         return load_file(Path(folder) / _BEST), progress

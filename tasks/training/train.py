@@ -1,4 +1,4 @@
-"""Train: features of annotated conversations to a bundle, on Ray Train's data-parallel workers.
+"""Train: features of annotated conversations to a bundle, on data-parallel workers.
 
 Nothing here imports torch or Ray before there is something to train.
 """
@@ -10,6 +10,7 @@ from sdt_model.config import Frozen
 from tasks.archive.layout import MODEL_RUNS, model_folder
 from tasks.archive.leases import making_of
 from tasks.config.training import TrainConfig
+from tasks.executor.capacity import training_resources
 from tasks.registry.models import read_bundle, write_bundle
 from tasks.storage.lease import lease
 from tasks.storage.workspace import Workspace
@@ -67,16 +68,19 @@ def _train(workspace: Workspace, plan: TrainPlan, config: TrainConfig, run: str)
     """The new model, and its epochs; 0 where another run has made it meanwhile."""
     # They bring torch and Ray, which take seconds to import, and where the model exists there is no need of them.
     from sdt_model.weights import to_files
-    from tasks.training.ray_train import fit, worker_resources
+    from tasks.training.run import TrainingRun, fit
     from tasks.training.worker import read_best, train_worker
 
     model_id = plan.bundle.model_id
-    resources = worker_resources(config.resources, config.workers)
+    resources = training_resources(config.ray, config.resources, config.workers)
     plan = plan.model_copy(update={"threads": max(1, int(resources.cpus))})
     with lease(workspace, making_of("train", "model", model_id), config.lease_s, run) as held:
         if (existing := _existing(workspace, model_id)) is not None:  # made by the run that this one has waited for
             return existing, 0
-        checkpoint = fit(workspace, MODEL_RUNS, model_id, train_worker, plan, config.workers, resources, config.retries)
+        training = TrainingRun(
+            workspace, MODEL_RUNS, model_id, train_worker, plan, config.workers, resources, config.retries
+        )
+        checkpoint = fit(training, config.ray)
         network, progress = read_best(plan, checkpoint)
         found = {"metrics": progress.metrics(), "calibration_temperature": progress.calibration.temperature}
         bundle = plan.bundle.model_copy(update=found)

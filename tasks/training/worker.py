@@ -1,16 +1,11 @@
-"""What one data-parallel worker of Ray Train does: gather the data, go on from the last checkpoint, run epochs."""
+"""What one data-parallel worker does: gather the data, go on from the last checkpoint, run epochs."""
 
-import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import ray.train
 import torch
-from ray.train import Checkpoint
-from ray.train.torch import get_device, prepare_model
 from torch import Tensor, nn
 
 from sdt_model.metrics.calibration import Calibration, calibrate
@@ -25,38 +20,36 @@ from tasks.archive.layout import features_folder
 from tasks.archive.manifests import read_archive
 from tasks.features.reader import FeatureFolder
 from tasks.storage.workspace import Workspace
-from tasks.training.checkpoints import Progress, best_of, checkpoint, resume, weights
+from tasks.training.checkpoints import Progress, best_of, report, resume, weights
 from tasks.training.plan import TrainPlan
+from tasks.training.run import SavedCheckpoint, TrainingContext
 from tasks.training.splits import gather_splits, statistics
 
 
-def train_worker(settings: dict[str, Any]) -> None:
-    """Ray Train's entry point; ``settings``: the plan as JSON data, and a queue for the epoch lines."""
-    plan = TrainPlan.model_validate(settings["plan"])
+def train_worker(context: TrainingContext, plan: TrainPlan) -> None:
+    """Train to the end, from wherever the run was left."""
     optim = plan.bundle.training.optim
     torch.set_num_threads(plan.threads)
     keep_freed_memory()
     with tempfile.TemporaryDirectory(prefix="sdt-train-") as scratch:
-        trainer = build_trainer(plan, Path(scratch), get_device(), prepare_model)
-        progress, best = resume(trainer)
+        trainer = build_trainer(plan, Path(scratch), context.device, context.wrap)
+        progress, best = resume(context, trainer)
         while not progress.finished(optim.epochs, optim.patience):
             scores = train_epoch(trainer, len(progress.history))
             progress = Progress(history=(*progress.history, scores))
             if progress.best == len(progress.history) - 1:
                 best = weights(trainer.scored)
-            if trainer.rank == 0:
-                settings["queue"].put(json.dumps({"line": progress.line(optim.epochs)}))
-            with checkpoint(trainer, best, progress) as made:
-                ray.train.report(scores, checkpoint=made)
-        if trainer.rank == 0:  # the weights are the same everywhere, and one pass over dev and test is soon done
+            if context.rank == 0:
+                context.tell(progress.line(optim.epochs))
+            report(context, trainer, best, progress)
+        if context.rank == 0:  # the weights are the same everywhere, and one pass over dev and test is soon done
             progress = progress.model_copy(update={"calibration": calibration(trainer, best)})
-        with checkpoint(trainer, best, progress) as made:
-            ray.train.report(progress.history[-1], checkpoint=made)
+        report(context, trainer, best, progress)
 
 
-def read_best(plan: TrainPlan, found: Checkpoint) -> tuple[SDT, Progress]:
+def read_best(plan: TrainPlan, checkpoint: SavedCheckpoint) -> tuple[SDT, Progress]:
     """The network of the best epoch, and the scores of all."""
-    best, progress = best_of(found)
+    best, progress = best_of(checkpoint)
     network = new_network(plan.bundle)
     network.load_state_dict(best)
     return network, progress

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tasks.executor.capacity import cores_each, in_words, room, working_nodes
+from tasks.config.stages import RayConfig
+from tasks.executor.capacity import cores_each, in_words, worker_slots, working_nodes
 
 SMALL, LARGE = {"CPU": 3.0, "memory": 8e9}, {"CPU": 8.0, "GPU": 2.0, "memory": 64e9}
 
@@ -19,7 +20,7 @@ SMALL, LARGE = {"CPU": 3.0, "memory": 8e9}, {"CPU": 8.0, "GPU": 2.0, "memory": 6
     ],
 )
 def test_a_worker_is_on_one_node(asked: dict[str, float], fits: int) -> None:
-    assert room([SMALL, LARGE, SMALL], asked) == fits
+    assert worker_slots([SMALL, LARGE, SMALL], asked) == fits
 
 
 @pytest.mark.parametrize(
@@ -44,5 +45,5 @@ def test_a_node_in_words() -> None:
 
 @pytest.mark.usefixtures("ray_session")
 def test_the_session_s_ray_is_one_node_of_two_cores() -> None:
-    (node,) = working_nodes()
+    (node,) = working_nodes(RayConfig())
     assert node["CPU"] == 2 and node["memory"] > 0

@@ -1,10 +1,12 @@
 """Ray's beginning and end, in processes of their own: this one's Ray is the session's."""
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,36 +16,40 @@ import pytest
 pytestmark = pytest.mark.slow
 
 BEGIN = """
-import json, os, subprocess, sys
+import json, os, subprocess, sys, tempfile
 from pathlib import Path
 from tasks.executor.cluster import connected
 from tasks.config.stages import RayConfig
 import ray
 
 def folders():
-    return sorted(str(path) for path in Path(".sdt").glob("r-*"))
+    return sorted(path.name for path in Path(tempfile.gettempdir()).glob("sdt-ray-*"))
 """
 
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """An empty folder with a path short enough for Ray's sockets, as a project's usually is."""
-    with tempfile.TemporaryDirectory() as name:
+    """Where a run finds a folder `here` to run in, and its temporary files; its path is short, as the system's is."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        Path(name, "here").mkdir()
         yield Path(name)
 
 
-def environment(**more: str) -> dict[str, str]:
+def environment(folder: Path, **more: str) -> dict[str, str]:
     """Without what the session's Ray left there."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("RAY_")} | more
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    return plain | {"TMPDIR": str(folder)} | more
 
 
 def seen_by(code: str, folder: Path, **more: str) -> dict[str, Any]:
     """What the code leaves in ``seen``."""
     code = f"{BEGIN}\nseen = {{}}\n{code}\nprint(json.dumps(seen))"
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=folder, env=environment(**more), capture_output=True, text=True, check=False
-    )
+        [sys.executable, "-c", code], cwd=folder / "here", env=environment(folder, **more), capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    assert list((folder / "here").iterdir()) == [], "something was written to the folder that the run was started in"
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
@@ -127,7 +133,7 @@ def test_a_killed_run_s_folder_goes_with_the_next_and_a_living_one_s_stays(folde
     code = f"{BEGIN}\nwith connected(RayConfig(cpus=1)):\n    print('up', flush=True)\n    sys.stdin.read()"
     runs = [
         subprocess.Popen(
-            [sys.executable, "-c", code], cwd=folder, env=environment(), text=True,
+            [sys.executable, "-c", code], cwd=folder / "here", env=environment(folder), text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         )
         for _ in range(2)
@@ -149,4 +155,72 @@ def test_a_killed_run_s_folder_goes_with_the_next_and_a_living_one_s_stays(folde
 
 
 def in_use(folder: Path) -> set[str]:
-    return {path.name for path in (folder / ".sdt").glob("r-*")}
+    return {path.name for path in folder.glob("sdt-ray-*")}
+
+
+def test_a_killed_run_leaves_no_process(folder: Path) -> None:
+    code = f"""{BEGIN}
+with connected(RayConfig(cpus=1)):
+    ray.get(ray.remote(lambda: 7).remote())
+    busy = ray.remote(lambda: [0 for _ in iter(int, 1)]).remote()
+    print('up', flush=True)
+    sys.stdin.read()
+"""
+    run = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=folder / "here", env=environment(folder), text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        assert run.stdout and run.stdout.readline() == "up\n"
+        assert len(processes(folder)) > 3
+    finally:
+        run.kill()
+        run.wait()
+    until = time.monotonic() + 60  # on a machine that others use; 10 s on a quiet one
+    while (left := processes(folder)) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert left == {}
+
+
+def processes(folder: Path) -> dict[int, str]:
+    """The processes that have the folder in their surroundings, as everything has that a run there has started."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if f"TMPDIR={folder}\0".encode() in (path / "environ").read_bytes():
+                found[int(path.name)] = (path / "cmdline").read_text().replace("\0", " ")
+    return found
+
+
+def test_who_waits_long_for_ray_is_told_and_what_the_surroundings_say_of_patience_counts(folder: Path) -> None:
+    seen = seen_by(
+        """
+import logging, tasks.executor.cluster
+lines = []
+class Kept(logging.Handler):
+    def emit(self, record):
+        lines.append(record.getMessage())
+logging.getLogger("sdt.ray").addHandler(Kept())
+logging.getLogger("sdt.ray").setLevel(logging.INFO)
+tasks.executor.cluster._SLOW_START_S = 0.0
+with connected(RayConfig(cpus=1)):
+    seen["lines"] = lines
+    names = ("worker_register_timeout_seconds", "agent_register_timeout_ms")
+    seen["patience"] = [os.environ["RAY_" + name] for name in names]
+""",
+        folder,
+        RAY_agent_register_timeout_ms="300000",
+    )
+    assert seen["lines"] == ["waiting for Ray to start, the machine is busy"]
+    assert seen["patience"] == ["600", "300000"]
+
+
+def test_without_ray_there_is_nothing_to_connect_to(folder: Path) -> None:
+    code = """
+import sys
+from tasks.executor.cluster import connected
+from tasks.config.stages import RayConfig
+with connected(RayConfig(address="local")):
+    assert "ray" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=folder, check=True)

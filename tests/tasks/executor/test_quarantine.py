@@ -9,7 +9,8 @@ import ray
 
 from tasks.archive.layout import timing_path
 from tasks.config.stages import IngestConfig
-from tasks.executor.quarantine import Culprits, Death, Watch
+from tasks.executor.quarantine import Death, Quarantine
+from tasks.executor.watchdog import Watch
 from tasks.extract.stage import extract, nothing_to_do
 from tasks.ingest.stage import ingest
 from tasks.storage.manifest import Manifest
@@ -109,14 +110,16 @@ def test_what_was_set_aside_is_passed_over_in_an_archive_that_has_grown(
 
 
 def test_with_several_files_in_hand_no_one_is_blamed() -> None:
-    culprits = Culprits(Watch(60), retries=2)
-    witness = culprits.report(0, careful=False).witness
+    quarantine = Quarantine(Watch(60), retries=2)
+    watchdog = quarantine.link(0, one_at_a_time=False).watchdog
     for _ in range(3):
         for ticket, name in enumerate(("f1", "f2")):
-            ray.get(witness.take.remote(0, str(ticket), name))
-        assert culprits.died(0) == Death(["f1", "f2"])
-    ray.get(witness.take.remote(0, "1", "f1"))
-    assert culprits.died(0) == Death(["f1"]) and culprits.aside == {} and culprits.died(0) == Death([])
-    ray.get(witness.take.remote(1, "1", "f1"))  # in another worker
-    assert culprits.died(1) == Death(["f1"], "f1") and list(culprits.aside) == ["f1"]
-    culprits.dismiss()
+            ray.get(watchdog.begin.remote(0, str(ticket), name))
+        assert quarantine.worker_died(0) == Death(["f1", "f2"])
+    ray.get(watchdog.begin.remote(0, "1", "f1"))
+    assert (
+        quarantine.worker_died(0) == Death(["f1"]) and quarantine.aside == {} and quarantine.worker_died(0) == Death([])
+    )
+    ray.get(watchdog.begin.remote(1, "1", "f1"))  # in another worker
+    assert quarantine.worker_died(1) == Death(["f1"], "f1") and list(quarantine.aside) == ["f1"]
+    quarantine.dismiss()

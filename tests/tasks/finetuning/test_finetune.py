@@ -22,11 +22,12 @@ from tasks.extract.stage import extract
 from tasks.finetuning import finetune as finetune_module
 from tasks.finetuning.finetune import finetune
 from tasks.finetuning.plan import encoder_name
-from tasks.finetuning.worker import build_finetuner, finetune_epoch, finetune_worker
+from tasks.finetuning.worker import FinetunePlan, build_finetuner, finetune_epoch, finetune_worker
 from tasks.label.stage import label
 from tasks.registry.encoders import EncoderDescription, base_files, find_encoder
 from tasks.storage.lease import lease
 from tasks.storage.workspace import Workspace
+from tasks.training.run import TrainingContext
 from tasks.training.train import train
 from tests.fixtures import conversations as made_conversations
 from tests.fixtures.encoders.finetuned import spoken_archive, tiny_encoder
@@ -123,9 +124,9 @@ def test_too_many_tokens_are_refused_before_anything_is_written(workspace: Works
     assert workspace.files("encoders") == []
 
 
-def dies_once(settings: dict[str, Any]) -> None:
+def dies_once(context: TrainingContext, plan: FinetunePlan) -> None:
     """The real loop, in a worker that is killed before its second epoch."""
-    marker, epoch = Path(settings["plan"]["workspace"], "killed"), Finetuner.epoch
+    marker, epoch = Path(plan.workspace, "killed"), Finetuner.epoch
 
     def fatal(finetuner: Finetuner, number: int) -> dict[str, float]:
         if number == 1 and not marker.exists():
@@ -134,7 +135,7 @@ def dies_once(settings: dict[str, Any]) -> None:
         return epoch(finetuner, number)
 
     Finetuner.epoch = fatal  # type: ignore[method-assign]
-    finetune_worker(settings)
+    finetune_worker(context, plan)
 
 
 def test_it_goes_on_from_the_last_checkpoint_after_a_worker_dies(

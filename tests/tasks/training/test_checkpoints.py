@@ -1,16 +1,18 @@
-import pytest
-import ray.train
 import torch
 from torch import Tensor
 
-from tasks.training.checkpoints import Progress, checkpoint, resume
+from tasks.config.stages import Resources
+from tasks.storage.workspace import Workspace
+from tasks.training.checkpoints import Progress, report, resume
+from tasks.training.local_train import LocalContext
+from tasks.training.run import TrainingRun
 
 
 class Counting:
     """Learns by counting."""
 
-    def __init__(self, rank: int = 0, count: float = 0.0) -> None:
-        self.rank, self.count = rank, torch.tensor(count)
+    def __init__(self, count: float = 0.0) -> None:
+        self.count = torch.tensor(count)
 
     def state(self) -> dict[str, Tensor]:
         return {"count": self.count}
@@ -31,19 +33,23 @@ def test_best_epoch_is_the_earliest_of_equals_and_patience_ends_it() -> None:
     assert found.line(50) == "epoch 4/50, loss 1.0000, dev weighted F1 0.4000 (best 0.5000 in epoch 2)"
 
 
-def test_a_run_goes_on_from_its_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+def context(workspace: Workspace, rank: int = 0) -> LocalContext:
+    """A worker's view of a run whose checkpoints lie in the workspace."""
+    run = TrainingRun(workspace, "runs", "one", lambda *_: None, None, 1, Resources(), 0)
+    return LocalContext(run, torch.device("cpu"), rank)
+
+
+def test_a_run_goes_on_from_its_checkpoint(workspace: Workspace) -> None:
     best, again = {"count": torch.tensor(2.0)}, Counting()
-    with checkpoint(Counting(count=3.0), best, progress(0.1, 0.3, 0.2)) as made:
-        monkeypatch.setattr(ray.train, "get_checkpoint", lambda: made)
-        found, kept = resume(again)
-    assert again.count == 3.0 and kept == best and found == progress(0.1, 0.3, 0.2)
+    report(context(workspace), Counting(count=3.0), best, progress(0.1, 0.3, 0.2))
+    resumed, weights = resume(context(workspace), again)
+    assert again.count == 3.0 and weights == best and resumed == progress(0.1, 0.3, 0.2)
 
 
-def test_a_run_without_a_checkpoint_begins_at_the_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ray.train, "get_checkpoint", lambda: None)
-    assert resume(Counting()) == (Progress(), {})
+def test_a_run_without_a_checkpoint_begins_at_the_beginning(workspace: Workspace) -> None:
+    assert resume(context(workspace), Counting()) == (Progress(), {})
 
 
-def test_the_first_worker_alone_writes_a_checkpoint() -> None:
-    with checkpoint(Counting(rank=1), {}, progress(0.1)) as made:
-        assert made is None
+def test_the_first_worker_alone_writes_a_checkpoint(workspace: Workspace) -> None:
+    report(context(workspace, rank=1), Counting(), {}, progress(0.1))
+    assert workspace.files("runs") == []

@@ -27,6 +27,7 @@ from tasks.storage.lease import lease
 from tasks.storage.workspace import Workspace
 from tasks.training import worker as worker_module
 from tasks.training.plan import TrainPlan, plan_training
+from tasks.training.run import TrainingContext
 from tasks.training.train import train
 from tasks.training.worker import build_trainer, train_worker
 from tests.fixtures import archives as made
@@ -74,9 +75,9 @@ def test_two_workers_and_one_give_the_same_losses_and_scores(workspace: Workspac
     assert two["scores"] == pytest.approx(one["scores"]) and 0 < one["scores"]["dev_accuracy"] < 1
 
 
-def dies_once(settings: dict[str, Any]) -> None:
+def dies_once(context: TrainingContext, plan: TrainPlan) -> None:
     """The real training loop, in a worker that is killed before its third epoch."""
-    marker, epoch = Path(settings["plan"]["workspace"], "killed"), Trainer.epoch
+    marker, epoch = Path(plan.workspace, "killed"), Trainer.epoch
 
     def fatal(trainer: Trainer, number: int) -> dict[str, float]:
         if number == 2 and not marker.exists():
@@ -85,7 +86,7 @@ def dies_once(settings: dict[str, Any]) -> None:
         return epoch(trainer, number)
 
     Trainer.epoch = fatal  # type: ignore[method-assign]
-    train_worker(settings)
+    train_worker(context, plan)
 
 
 def test_it_goes_on_from_the_last_checkpoint_after_a_worker_dies(

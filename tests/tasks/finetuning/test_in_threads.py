@@ -1,3 +1,5 @@
+"""The folds under way together: calls in threads."""
+
 import signal
 import threading
 import time
@@ -6,7 +8,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from tasks.finetuning.side_by_side import side_by_side
+from tasks.finetuning.finetune import in_threads
 
 
 def waiting(gate: threading.Barrier, value: int) -> Callable[[], int]:
@@ -20,12 +22,12 @@ def waiting(gate: threading.Barrier, value: int) -> Callable[[], int]:
 @pytest.mark.parametrize("at_once", [1, 2, 5])
 def test_what_they_return_is_in_their_order(at_once: int) -> None:
     calls = [lambda k=k: (time.sleep(0.02 * (3 - k)), k)[1] for k in range(3)]
-    assert side_by_side(calls, at_once) == [0, 1, 2]
+    assert in_threads(calls, at_once) == [0, 1, 2]
 
 
 def test_as_many_as_allowed_are_under_way_together() -> None:
     gate = threading.Barrier(2)  # one alone would never get past it
-    assert side_by_side([waiting(gate, value) for value in range(4)], 2) == [0, 1, 2, 3]
+    assert in_threads([waiting(gate, value) for value in range(4)], 2) == [0, 1, 2, 3]
 
 
 def test_after_one_that_raises_those_under_way_end_and_none_is_begun() -> None:
@@ -45,7 +47,7 @@ def test_after_one_that_raises_those_under_way_end_and_none_is_begun() -> None:
         others.append(1)
 
     with pytest.raises(ValueError, match="encoder 1"):
-        side_by_side([raises, ends, *[other] * 1000], 2)
+        in_threads([raises, ends, *[other] * 1000], 2)
     assert ended.is_set() and len(others) < 1000
 
 
@@ -57,7 +59,7 @@ def test_an_interrupt_waits_for_none() -> None:
 
     start = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        side_by_side([interrupted, lambda: release.wait(30) and None], 2)
+        in_threads([interrupted, lambda: release.wait(30) and None], 2)
     assert time.monotonic() - start < 20 and not release.is_set()
     release.set()
 
@@ -82,7 +84,7 @@ def test_a_signal_that_another_thread_is_given_is_seen_soon() -> None:
 
     start = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        side_by_side([interrupts, lambda: release.wait(30) and None], 2)
+        in_threads([interrupts, lambda: release.wait(30) and None], 2)
     assert time.monotonic() - start < 20
     release.set()
 
@@ -90,4 +92,4 @@ def test_a_signal_that_another_thread_is_given_is_seen_soon() -> None:
 def test_calls_see_the_caller_s_context() -> None:
     run = ContextVar("run", default="none")
     run.set("nightly")
-    assert side_by_side([run.get, run.get], 2) == ["nightly", "nightly"]
+    assert in_threads([run.get, run.get], 2) == ["nightly", "nightly"]

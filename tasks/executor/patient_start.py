@@ -1,0 +1,78 @@
+"""Ray's node on a machine that others use: what `ray.init` has no argument for.
+
+Ray gives its own processes 15 to 30 s to start, counted in constants, and a busy machine takes longer; and it starts
+some that a single command has no use for. Each replacement below stands for one such constant of Ray 2.60, and lasts
+for the start alone.
+"""
+
+import contextlib
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+
+PATIENCE_S = 600.0
+
+# A node waits 15 s for each of these helpers' ports, and ends itself then; for one that it is told it does not wait.
+_HELPERS = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port", "runtime_env_agent_port")
+# The monitor asks for more nodes, the log monitor carries workers' output to the command.
+_NOT_NEEDED = {"no_monitor": True, "include_log_monitor": False}
+
+
+@contextlib.contextmanager
+def patient_start() -> Iterator[None]:
+    """While this lasts, an embedded Ray starts with fewer processes, and has `PATIENCE_S` for it."""
+    import ray._private.parameter
+    import ray._private.services
+
+    parameter: Any = ray._private.parameter
+    services: Any = ray._private.services
+    complete, start, get_node = parameter.RayParams, services.start_ray_process, services.get_node
+    ports = dict(zip(_HELPERS, _free_ports(len(_HELPERS)), strict=True))
+    nodes: list[Any] = []
+
+    def lean(**settings: Any) -> Any:
+        return complete(**settings | ports | _NOT_NEEDED)
+
+    def start_process(command: list[str], process_type: str, *args: Any, **more: Any) -> Any:
+        if process_type != "raylet":
+            return start(command, process_type, *args, **more)
+        port = f"--dashboard_agent_listen_port={ports['dashboard_agent_listen_port']}"  # which Ray forgets to hand on
+        started = start([*command, port], process_type, *args, **more)
+        nodes.append(started.process)
+        return started
+
+    def get_node_patiently(*args: Any) -> Any:
+        until = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                return get_node(*args)
+            except RuntimeError:  # not yet
+                if time.monotonic() > until or any(node.poll() is not None for node in nodes):
+                    raise
+
+    with (
+        _replaced(parameter, RayParams=lean),
+        _replaced(services, start_ray_process=start_process, get_node=get_node_patiently),
+    ):
+        yield
+
+
+@contextlib.contextmanager
+def _replaced(module: Any, **replacements: Any) -> Iterator[None]:
+    before = {name: getattr(module, name) for name in replacements}
+    try:
+        for name, value in replacements.items():
+            setattr(module, name, value)
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(module, name, value)
+
+
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("", 0))
+        return [int(each.getsockname()[1]) for each in sockets]
