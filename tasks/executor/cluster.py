@@ -59,8 +59,6 @@ def _start_embedded(config: RayConfig, stack: contextlib.ExitStack) -> None:
 
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Not for a cluster: there it would also be how long an address is tried that nobody answers at.
-    os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "600")
     folder = stack.enter_context(_scratch_folder())
     with _told_if_slow("waiting for Ray to start, the machine is busy"), patient_start():
         ray.init(

@@ -22,14 +22,17 @@ _NOT_NEEDED = {"no_monitor": True, "include_log_monitor": False}
 @contextlib.contextmanager
 def patient_start() -> Iterator[None]:
     """While this lasts, an embedded Ray starts with fewer processes, and has `PATIENCE_S` for it."""
+    import ray._private.node
     import ray._private.parameter
     import ray._private.services
 
+    node: Any = ray._private.node
     parameter: Any = ray._private.parameter
     services: Any = ray._private.services
     complete, start, get_node = parameter.RayParams, services.start_ray_process, services.get_node
+    wait_for_port = node.wait_for_persisted_port
     ports = dict(zip(_HELPERS, _free_ports(len(_HELPERS)), strict=True))
-    nodes: list[Any] = []
+    raylets: list[Any] = []
 
     def lean(**settings: Any) -> Any:
         return complete(**settings | ports | _NOT_NEEDED)
@@ -39,8 +42,11 @@ def patient_start() -> Iterator[None]:
             return start(command, process_type, *args, **more)
         port = f"--dashboard_agent_listen_port={ports['dashboard_agent_listen_port']}"  # which Ray forgets to hand on
         started = start([*command, port], process_type, *args, **more)
-        nodes.append(started.process)
+        raylets.append(started.process)
         return started
+
+    def wait_patiently(*args: Any, timeout_ms: int) -> Any:
+        return wait_for_port(*args, timeout_ms=timeout_ms and int(PATIENCE_S * 1000))  # 0: only looks
 
     def get_node_patiently(*args: Any) -> Any:
         until = time.monotonic() + PATIENCE_S
@@ -48,11 +54,12 @@ def patient_start() -> Iterator[None]:
             try:
                 return get_node(*args)
             except RuntimeError:  # not yet
-                if time.monotonic() > until or any(node.poll() is not None for node in nodes):
+                if time.monotonic() > until or any(raylet.poll() is not None for raylet in raylets):
                     raise
 
     with (
         _replaced(parameter, RayParams=lean),
+        _replaced(node, wait_for_persisted_port=wait_patiently),
         _replaced(services, start_ray_process=start_process, get_node=get_node_patiently),
     ):
         yield

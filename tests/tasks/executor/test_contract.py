@@ -3,10 +3,12 @@
 import logging
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tasks import SHARD_LINES
+from tasks.config.stages import RayConfig
 from tasks.errors import StageFailed
 from tasks.executor import scheduler
 from tasks.executor.fan_out import fan_out
@@ -15,8 +17,10 @@ from tasks.executor.stage import run_stage
 from tasks.executor.watchdog import Watch
 from tasks.storage.manifest import Aside
 from tasks.storage.workspace import Workspace
+from tests.fixtures.every_stage import run_every_stage, write_source
 from tests.fixtures.shards import MANIFEST, CountingStage
 
+PRODUCTION = "models/production.json"  # says when it was written
 OUT = "s3://bucket/x: the store does not answer"
 AGAIN = "The other shards are done. Run the same command again: only these are tried."
 FIVE = dict.fromkeys(range(5), 1)
@@ -215,6 +219,29 @@ def test_a_stream_that_breaks_leaves_no_file(counting: CountingStage, workspace:
     with pytest.raises(StageFailed, match="the second table is broken"):
         counting.run({1: "stream breaks"})
     assert [path for path in workspace.files("out") if "part-1" in path] == []
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_both_write_the_same_bytes(workspace: Workspace, calls: Path) -> None:
+    folders = []
+    for executor in (RayConfig(), RayConfig(address="local")):
+        there = Workspace(f"{workspace.url}-{executor.address}")
+        manifest = CountingStage(there, calls, executor).run({1: "beside", 4: "beside"})
+        folders.append({path: there.read_bytes(path) for path in there.files("")})
+        assert manifest.rows == 15 and len(folders[-1]) == 8
+    assert folders[0] == folders[1]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_session")
+def test_all_stages_write_the_same_bytes_over_both(workspace: Workspace, tmp_path: Path) -> None:
+    source, written = write_source(tmp_path), []
+    for executor in (RayConfig(address="local"), RayConfig()):
+        there = Workspace(f"{workspace.url}-{executor.address}")
+        run_every_stage(there.url, source, executor)
+        files = [path for path in there.files("") if "/timing/" not in path and path != PRODUCTION]
+        written.append({path: there.read_bytes(path) for path in files})
+    assert written[0] == written[1] and len(written[0]) > 20
 
 
 def test_what_lies_beside_a_shard_is_published_with_it(counting: CountingStage, workspace: Workspace) -> None:

@@ -82,33 +82,13 @@ def test_libraries_use_as_many_threads_as_in_a_worker_of_ray_s_and_then_as_befor
 
 
 NO_RAY = """
-import json, sys
+import sys
 from pathlib import Path
-from tasks.config.stages import ExtractConfig, IngestConfig, LabelConfig
-from tasks.config.training import EvaluateConfig, TrainConfig
 from tasks.executor.cluster import connected
-from tasks.extract.stage import extract
-from tasks.evaluation.evaluate import evaluate
-from tasks.ingest.stage import ingest
-from tasks.label.stage import label
-from tasks.training.train import train
-from tests.fixtures.conversations import training
+from tests.fixtures.every_stage import LOCAL, run_every_stage, write_source
 
-rows = [
-    {"conversation_id": f"c{c}", "turn": t, "text": f"{emotion} words", "emotion": emotion, "split": split}
-    for c, split in enumerate(("train", "train", "train", "dev", "test", "test"))
-    for t, emotion in enumerate(("joy", "anger", "neutral"))
-]
-Path("table.jsonl").write_text("".join(json.dumps(row) + chr(10) for row in rows))
-common = {"workspace": "workspace", "archive": "a", "ray": {"address": "local"}}
-settings = IngestConfig(**common, kind="table", path="table.jsonl")
-with connected(settings.ray):
-    ingest(settings)
-    extract(ExtractConfig(**common, extractors={"text": "minilm"}), "text")
-    made = train(TrainConfig(**common, training=training(epochs=1)))
-    report = label(LabelConfig(**common, model=made.model_id))
-    evaluate(EvaluateConfig(**common, training=training(epochs=1), seeds=(0,), draws=2))
-assert report.rows == 18, report
+with connected(LOCAL):
+    run_every_stage("workspace", write_source(Path.cwd()), LOCAL)
 print([name for name in sys.modules if name.split(".")[0] == "ray"])
 """
 

@@ -20,6 +20,7 @@ from sdt_model.config import TrainingConfig
 from sdt_model.training import trainer as trainer_module
 from sdt_model.training.trainer import Trainer
 from tasks.archive.leases import making_of
+from tasks.config.stages import RayConfig, Resources
 from tasks.config.training import TrainConfig
 from tasks.errors import WorkflowError
 from tasks.registry.models import production
@@ -104,6 +105,19 @@ def test_it_goes_on_from_the_last_checkpoint_after_a_worker_dies(
     assert again == report
     weights = f"models/{report.model_id}/model.safetensors"
     assert workspace.read_bytes(weights) == undisturbed.read_bytes(weights)
+
+
+def test_without_ray_it_is_the_same_model(workspace: Workspace) -> None:
+    made.archive(workspace)
+    alone = Workspace(f"{workspace.url}-alone")
+    made.archive(alone)
+    training = made_conversations.training(epochs=2, dropout=0.1)
+    settings = config(workspace, training, resources=Resources(cpus=1))
+    report = train(settings)
+    assert train(settings.model_copy(update={"workspace": alone.url, "ray": RayConfig(address="local")})) == report
+    for name in ("model.safetensors", "bundle.json", "metrics.json"):
+        assert workspace.read_bytes(f"{report.path}/{name}") == alone.read_bytes(f"{report.path}/{name}"), name
+    assert alone.files("models/.runs") == []
 
 
 def test_it_makes_a_bundle_once_and_promotes_it(workspace: Workspace, caplog: pytest.LogCaptureFixture) -> None:
