@@ -1,16 +1,21 @@
 # make demo   the whole workflow over a synthetic archive      make test    every test
+# make serve  a Prefect server with its page, a worker and the deployments, until Ctrl-C (PORT=4200)
 # make lint   format, lint, types, import rules                make quick   the tests that take seconds
 # make cluster-test   a Prefect server and worker, a Ray head and two workers and an S3 gateway, each on a machine of its
 #                     own made of network namespaces, at work; needs root and Linux, and is part of make test as well
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo test quick cluster-test lint bench clean
+.PHONY: demo serve test quick cluster-test lint bench clean
 .DELETE_ON_ERROR:
 .NOTPARALLEL: # the stamps share .venv, and the tests want both cores
 
 demo: .venv/base
 	$(BIN)/sdt demo
+
+PORT ?= 4200
+serve: .venv/base
+	@$(BIN)/python -m flows.serve --port $(PORT)
 
 # Two at a time: most of the tests' time is waiting for Ray and Prefect to start. Files are in the order of conftest.py,
 # the slow ones first; left to itself, xdist begins with those of many tests, and ends with one worker at the slow ones.
@@ -40,4 +45,4 @@ bench: .venv/dev
 	@touch .venv/base $@
 
 clean:
-	rm -rf .venv .sdt workspace build *.egg-info
+	rm -rf .venv .sdt .prefect workspace build *.egg-info

@@ -231,6 +231,7 @@ def demo(
         print()
         show_query(_DEMO_ROWS, opened(finished.settings.workspace), finished.settings.archive, limit=8)
         end(finished, f'sdt query "{_BY_EMOTION}"')
+        print("With Prefect's page, from the root of the checkout: make serve")
 
 
 @app.command()

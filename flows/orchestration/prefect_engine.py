@@ -1,4 +1,4 @@
-"""The Prefect side of `flows.orchestration`; imported only where Prefect runs a flow."""
+"""The Prefect side of `flows.orchestration.flow`; imported only where Prefect runs a flow."""
 
 import inspect
 from collections.abc import Callable
@@ -14,14 +14,15 @@ from prefect.runtime import deployment, flow_run
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Completed
 from prefect.utilities.hashing import file_hash
+from prefect.utilities.urls import url_for
 
 from flows.reports.markdown import together
 from flows.reports.pages import throughput
 from flows.run_state import COMPLETED, Outcome
 
 if TYPE_CHECKING:
-    from flows.orchestration import Flow as OurFlow
-    from flows.orchestration import Run
+    from flows.orchestration.flow import Flow as OurFlow
+    from flows.orchestration.flow import Run
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -29,12 +30,12 @@ Result = TypeVar("Result")
 
 def as_prefect_flow(flow: "OurFlow[Any, Result]") -> "Flow[Any, Result]":
     """A flow of Prefect's with the body of ours: same name, parameters, description, and version of its file."""
-    from flows.orchestration import Run
+    from flows.orchestration.flow import Run
 
     @wraps(flow.body)
     def body(config: Any) -> Any:
         scheduled = flow_run.scheduled_start_time.astimezone(UTC)
-        place = {"page": flow_run.ui_url, "deployment": deployment.name}
+        place = {"page": url_for("flow-run", flow_run.id), "deployment": deployment.name}
         result, run = flow.run_body(config, Run(flow.name, flow_run.name or "", scheduled, True, **place))
         outcome = run.outcome
         if outcome is None or outcome.state == COMPLETED:

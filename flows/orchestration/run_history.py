@@ -15,7 +15,7 @@ from tasks.registry.runs import Recording, State, new_record, one_line
 from tasks.storage.workspace import Workspace
 
 if TYPE_CHECKING:
-    from flows.orchestration import Run
+    from flows.orchestration.flow import Run
 
 log = logging.getLogger("sdt.runs")
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pytest
 from prefect.settings import Settings, sources
 
-from flows.api_url import api_url
+from flows.orchestration.api_url import api_url
 from tasks.errors import WorkflowError
 
 URL = "http://127.0.0.1:9/api"

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
-from flows.api_url import api_url
-from flows.run_history import recorded
+from flows.orchestration.api_url import api_url
+from flows.orchestration.run_history import recorded
 from flows.run_state import Outcome
 from tasks.config.stages import RunSettings
 
@@ -82,7 +82,7 @@ class Flow(Generic[Settings, Result]):
         if outer is not None and not outer.orchestrated:
             return self.run_body(config, Run(self.name, outer.name, outer.scheduled, False))
         if url is not None:
-            from flows.prefect_engine import use_server
+            from flows.orchestration.prefect_engine import use_server
 
             use_server(url)
         ended: list[Run] = []
@@ -103,7 +103,7 @@ class Flow(Generic[Settings, Result]):
     @cached_property
     def prefect(self) -> "PrefectFlow[Any, Any]":
         """The same as a flow of Prefect's."""
-        from flows.prefect_engine import as_prefect_flow
+        from flows.orchestration.prefect_engine import as_prefect_flow
 
         return as_prefect_flow(self)
 
@@ -117,7 +117,7 @@ def flow(name: str) -> Callable[[Callable[[Settings], Result]], Flow[Settings, R
 
     def decorate(body: Callable[[Settings], Result]) -> Flow[Settings, Result]:
         made = Flow(name, body)
-        imported = body.__module__.partition(".")[0] == __package__
+        imported = body.__module__.partition(".")[0] == "flows"
         return made if imported else cast(Flow[Settings, Result], made.prefect)
 
     return decorate
@@ -129,7 +129,7 @@ def run_task(
     """Call a stage, as a task of Prefect's of that name where Prefect runs the flow."""
     if not current_run().orchestrated:
         return function(*args, **kwargs)
-    from flows.prefect_engine import as_prefect_task
+    from flows.orchestration.prefect_engine import as_prefect_task
 
     return as_prefect_task(name, function)(*args, **kwargs)
 
@@ -139,7 +139,7 @@ def conclude(outcome: Outcome) -> None:
     run = current_run()
     run.outcome = outcome
     if run.orchestrated:
-        from flows.prefect_engine import publish
+        from flows.orchestration.prefect_engine import publish
 
         publish(run, outcome)
 

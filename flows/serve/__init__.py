@@ -1,0 +1,1 @@
+"""A Prefect server with its worker and the deployments, on one machine."""
