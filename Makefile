@@ -23,7 +23,7 @@ test: .venv/dev
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 quick: .venv/dev
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not (ray or prefect or process or cluster)"
 
 cluster-test: .venv/dev
 	$(BIN)/pytest tests/cluster -s

@@ -23,12 +23,17 @@ settings.load_profile("unhurried")
 
 
 BUCKET = "sdt"
+SERVICES = {"ray_session": "ray", "server": "prefect"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests go first: the quick ones then fill what is left, and no worker waits for the other."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    """Mark what needs a service by the fixture that starts it."""
+    for item in items:
+        assert isinstance(item, pytest.Function)
+        chosen = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        for fixture, marker in SERVICES.items():
+            if fixture in item.fixturenames or any(isinstance(value, str) and value == marker for value in chosen):
+                item.add_marker(marker)
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ from benchmarks.workload import CLASSES, DIMS, batches, conversations
 WIDTH, DIALOGUES = 64, 4
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_the_table_and_the_same_as_json(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

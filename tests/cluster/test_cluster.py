@@ -20,7 +20,7 @@ from tests.fixtures.cluster.services import WORKERS, Cluster, cluster
 from tests.fixtures.cluster.transcript import messages, say, shards_by_node
 from tests.fixtures.services.gateway import JUICEFS
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
 
 DRIVER = "prefect-worker"  # whose settings a command gets
 SOURCE, WORKSPACE = "s3://sdt/calls", "s3://sdt/workspace"

@@ -12,6 +12,8 @@ import pytest
 from tests.fixtures.cluster.namespaces import OUTSIDE, network, why_not
 from tests.fixtures.command import environment
 
+pytestmark = pytest.mark.cluster
+
 CHECKOUT = Path(__file__).parents[2]
 LISTEN = "import socket; s = socket.create_server(('two', 99)); print('up', flush=True); [s.accept() for _ in 'ab']"
 CALL = "import socket; socket.create_connection(('two', 99), 5)"

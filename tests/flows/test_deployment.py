@@ -5,8 +5,6 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -16,30 +14,11 @@ from tasks.storage.workspace import Workspace
 from tests.fixtures import archives as made
 from tests.fixtures.command import sdt
 from tests.fixtures.models import promoted_model
-from tests.fixtures.services.prefect_server import Server
+from tests.fixtures.services.prefect_server import Server, register
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.process
 
 CHECKOUT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with the work pool, the deployments, the automation and a worker, as deploy/ says to make them."""
-    server = Server(tmp_path_factory.mktemp("prefect"))
-    with ExitStack() as stack:
-        stack.enter_context(server.running())
-        register(server)
-        stack.enter_context(server.background("worker", "worker", "start", "--pool", "sdt"))
-        yield server
-
-
-def register(server: Server, **said: str) -> None:
-    done = subprocess.run(
-        [CHECKOUT / "deploy" / "register.sh"], cwd=server.home, capture_output=True, text=True, timeout=300,
-        env=server.environment | {"SDT_HOME": str(CHECKOUT)} | said,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_train_runs_on_a_worker_and_shows_its_scores(server: Server, tmp_path: Path) -> None:
@@ -116,7 +95,7 @@ def test_the_parameters_are_a_form(server: Server) -> None:
     deployment = server.ask("deployments/name/sdt-train/default")
     assert deployment["work_pool_name"] == "sdt" and deployment["parameters"]["config"]["archive"] == "synthetic-demo"
     schema = deployment["parameter_openapi_schema"]["definitions"]
-    assert schema["OptimConfig"]["properties"]["seed"]["description"].startswith("Seeds initial weights")
+    assert schema["OptimConfig"]["properties"]["seed"]["description"].startswith("Seed of the initial weights")
     (step,) = deployment["pull_steps"]
     assert step["prefect.deployments.steps.set_working_directory"]["directory"] == str(CHECKOUT)
     assert deployment["parameters"]["config"]["workspace"] == "./workspace"

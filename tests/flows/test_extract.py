@@ -1,24 +1,21 @@
 """Extract from the command line where there is nothing to do."""
 
-from pathlib import Path
-
 import pytest
 
 from tasks.config.stages import ExtractConfig, IngestConfig
 from tasks.extract.stage import extract
 from tasks.ingest.stage import ingest
-from tests.fixtures.command import sdt
+from tests.fixtures.command import CommandLine
 
 
 @pytest.mark.usefixtures("ray_session")
-def test_what_is_all_there_is_shown_without_starting_anything(tmp_path: Path) -> None:
-    here = tmp_path / "here"
-    here.mkdir()
+def test_what_is_all_there_is_shown_without_starting_anything(sdt: CommandLine) -> None:
+    here = sdt.folder
     (here / "calls.csv").write_text("conversation_id,turn,text\na,0,hello\nb,0,bye\n")
-    where = {"workspace": str(here / "workspace"), "archive": "calls"}
+    where = {"workspace": sdt.workspace.url, "archive": "calls"}
     ingest(IngestConfig(**where, kind="table", path=str(here / "calls.csv")))
     extract(ExtractConfig(**where), "text")
-    done = sdt("extract", "calls", "--set", "extractors.text=minilm", cwd=here)
+    done = sdt("extract", "calls", "--set", "extractors.text=minilm")
     assert done.returncode == 0, done.stderr
     assert "Warning" not in done.stderr
     assert done.stdout.endswith("Next: sdt train calls --set extractors.text=minilm\n")

@@ -22,7 +22,7 @@ from tasks.storage.workspace import Workspace
 from tests.fixtures.command import environment, kill_once, with_database
 from tests.fixtures.models import promoted_model
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_session")]
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures("ray_session")]
 
 CHECKOUT = Path(__file__).parents[2]
 DAYS = [f"2026-03-0{day}" for day in range(1, 8)]

@@ -31,7 +31,7 @@ from tests.fixtures.services.gateway import Gateway
 from tests.fixtures.services.prefect_server import Server
 from tests.fixtures.services.wire import Request, Wire
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_session")]
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures("ray_session")]
 
 QUERY = "SELECT * FROM labels ORDER BY conversation_id, turn"
 BY_PLACE = ["model_id", "run_id", "archive"]  # these name the data's versions, which a store tells in its own way

@@ -15,7 +15,7 @@ def contents(workspace: Workspace) -> dict[str, bytes]:
     return {path: workspace.read_bytes(path) for path in workspace.files("") if not path.startswith("runs/")}
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_the_demo_from_nothing_to_labels_and_again(tmp_path: Path) -> None:
     here = tmp_path / "here"
     here.mkdir()

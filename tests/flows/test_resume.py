@@ -23,7 +23,7 @@ from tests.fixtures import conversations as made_conversations
 from tests.fixtures.command import SDT, environment, kill_once, with_database
 from tests.fixtures.models import promoted_model
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_session")]
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures("ray_session")]
 
 SHARDS = 16
 STAGES: dict[str, tuple[str, Callable[[Workspace], object]]] = {

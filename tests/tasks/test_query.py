@@ -5,42 +5,14 @@ from datetime import date
 from pathlib import Path
 
 import polars as pl
-import pyarrow as pa
 import pytest
 
-from tasks.archive.facts import LabelFacts
-from tasks.archive.schema import labels_schema
 from tasks.errors import WorkflowError
-from tasks.executor.shard import Shard, ShardOutput, run_shard
 from tasks.query import rejection_reasons, run_query, scan_labels, scan_rejected, scan_utterances, write_result
-from tasks.storage.manifest import MANIFEST, Manifest
 from tasks.storage.workspace import Workspace
 from tests.fixtures import archives as made
 from tests.fixtures.archives import rejected_archive
-
-DAYS = ("2026-03-01", "2026-03-02", "__HIVE_DEFAULT_PARTITION__")
-
-
-def labels(workspace: Workspace, archive: str = "made", emotions: tuple[str, ...] = ("joy", "sad")) -> None:
-    """Two rows a day, the first emotion with 0.75."""
-    for day in DAYS:
-        rows = [_row(f"{archive}-{day}", turn, emotions) for turn in range(2)]
-        output = ShardOutput(pa.Table.from_pylist(rows, schema=labels_schema(emotions)))
-        folder = f"labels/{archive}/date={day}"
-        record = run_shard(workspace, Shard(0, f"{folder}/part-00000-run.parquet"), lambda _, output=output: output)
-        facts = LabelFacts(archive=archive, day=day, model_id="m", emotions=emotions)
-        manifest = Manifest(stage="label", fingerprint="run", shards=(record,), columns={}, facts=facts.plain())
-        manifest.write(workspace, f"{folder}/{MANIFEST}")
-
-
-def _row(conversation: str, turn: int, emotions: tuple[str, ...]) -> dict[str, object]:
-    probabilities = dict(zip(emotions, (0.75, *[0.25 / (len(emotions) - 1)] * (len(emotions) - 1)), strict=True))
-    one = {"text": "joy", "audio": None, "visual": None}
-    return {
-        "conversation_id": conversation, "turn": turn, "emotion": emotions[0], "confidence": 0.75,
-        "probabilities": probabilities, "students": one, "weights": {"text": 1.0}, "modalities": ["text", "audio"],
-        "status": "ok", "reason": None, "model_id": "m", "run_id": "run",
-    }  # fmt: skip
+from tests.fixtures.labels import DAYS, write_labels
 
 
 def ruin(workspace: Workspace, day: str) -> None:
@@ -55,7 +27,7 @@ def query(workspace: Workspace, sql: str, archive: str | None = None) -> list[tu
 
 
 def test_dates_come_from_the_folders_and_an_undated_one_is_null(workspace: Workspace) -> None:
-    labels(workspace)
+    write_labels(workspace)
     found = scan_labels(workspace).collect()
     assert found.columns[:3] == ["archive", "date", "conversation_id"] and found.schema["date"] == pl.Date
     assert set(found["date"]) == {date(2026, 3, 1), date(2026, 3, 2), None} and len(found) == 6
@@ -64,8 +36,8 @@ def test_dates_come_from_the_folders_and_an_undated_one_is_null(workspace: Works
 @pytest.mark.parametrize("where", ["date = '2026-03-02'", "date > DATE '2026-03-01'"])
 def test_a_query_for_one_date_opens_no_other_dates_files(workspace: Workspace, where: str) -> None:
     made.archive(workspace)
-    labels(workspace)
-    labels(workspace, "other", ("fear", "joy", "rage"))
+    write_labels(workspace)
+    write_labels(workspace, "other", ("fear", "joy", "rage"))
     ruin(workspace, DAYS[0])
     ruin(workspace, DAYS[2])
     sql = f"SELECT date, COUNT(*) AS n, SUM(probabilities.joy) AS joy FROM labels WHERE {where} GROUP BY date"
@@ -76,7 +48,7 @@ def test_a_query_for_one_date_opens_no_other_dates_files(workspace: Workspace, w
 
 def test_the_undated_can_be_asked_for_alone(workspace: Workspace) -> None:
     made.archive(workspace)
-    labels(workspace)
+    write_labels(workspace)
     ruin(workspace, DAYS[0])
     assert query(workspace, "SELECT COUNT(*) FROM labels WHERE date IS NULL") == [(2,)]
 
@@ -84,8 +56,8 @@ def test_the_undated_can_be_asked_for_alone(workspace: Workspace) -> None:
 def test_archives_with_other_emotions_are_read_together(workspace: Workspace) -> None:
     made.archive(workspace)
     made.archive(workspace, "other")
-    labels(workspace)
-    labels(workspace, "other", ("fear", "joy", "rage"))
+    write_labels(workspace)
+    write_labels(workspace, "other", ("fear", "joy", "rage"))
     sql = "SELECT archive, probabilities.joy, probabilities.rage FROM labels WHERE turn = 0 AND date IS NULL"
     assert query(workspace, f"{sql} ORDER BY archive") == [("made", 0.75, None), ("other", 0.125, 0.125)]
     assert query(workspace, "SELECT COUNT(*) FROM labels", archive="other") == [(6,)]
@@ -93,7 +65,7 @@ def test_archives_with_other_emotions_are_read_together(workspace: Workspace) ->
 
 
 def test_only_files_of_a_manifest_are_read(workspace: Workspace) -> None:
-    labels(workspace)
+    write_labels(workspace)
     workspace.write_bytes("labels/made/date=2026-03-01/part-00001-old.parquet", b"left by another run")
     workspace.write_bytes("labels/made/date=2026-03-09/part-00000-run.parquet", b"unfinished")
     assert len(scan_labels(workspace).collect()) == 6
@@ -101,7 +73,7 @@ def test_only_files_of_a_manifest_are_read(workspace: Workspace) -> None:
 
 def test_a_workspace_below_folders_that_look_like_partitions(tmp_path: Path) -> None:
     workspace = Workspace(str(tmp_path / "env=prod" / "[team]" / "run=3"))
-    labels(workspace)
+    write_labels(workspace)
     ruin(workspace, DAYS[0])
     assert "env" not in scan_labels(workspace).collect_schema()
     assert scan_labels(workspace).filter(pl.col("date") == date(2026, 3, 2)).collect().height == 2
@@ -111,7 +83,7 @@ def test_labels_join_utterances(workspace: Workspace) -> None:
     archive = made.archive(workspace)
     keys = "l.conversation_id = u.conversation_id AND l.turn = u.turn"
     assert scan_utterances(workspace).select(pl.len()).collect().item() == archive.rows
-    labels(workspace)
+    write_labels(workspace)
     assert query(workspace, f"SELECT COUNT(*) FROM labels l JOIN utterances u ON {keys}") == [(0,)]
 
 
@@ -127,7 +99,7 @@ def test_reasons_are_counted_without_the_values_that_were_read(workspace: Worksp
 )
 def test_wrong_sql_names_tables_and_columns(workspace: Workspace, sql: str) -> None:
     made.archive(workspace)
-    labels(workspace)
+    write_labels(workspace)
     with pytest.raises(WorkflowError, match=r"(?s)cannot be run: .*labels: archive, date, .*utterances: archive, .*"):
         run_query(workspace, sql)
 
@@ -142,7 +114,7 @@ def test_without_labels_the_message_says_how_to_make_them(workspace: Workspace) 
 
 def result(workspace: Workspace) -> pl.LazyFrame:
     made.archive(workspace)
-    labels(workspace)
+    write_labels(workspace)
     return run_query(workspace, "SELECT date, turn, students, modalities FROM labels WHERE date > DATE '2026-03-01'")
 
 

@@ -13,7 +13,6 @@ from tests.fixtures import archives as made
 from tests.fixtures import conversations as made_conversations
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("ray_session")
 def test_variants_are_trained_and_stand_beside_the_full_model(
     workspace: Workspace, caplog: pytest.LogCaptureFixture

@@ -24,7 +24,6 @@ def config(workspace: Workspace, **more: object) -> EvaluateConfig:
     return EvaluateConfig(workspace=workspace.url, archive="made", training=training, draws=200, **more)
 
 
-@pytest.mark.slow
 def test_seeds_are_trained_scored_and_compared(workspace: Workspace, caplog: pytest.LogCaptureFixture) -> None:
     made.archive(workspace)
     other = promoted_model(workspace)

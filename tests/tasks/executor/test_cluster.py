@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.ray
 
 BEGIN = """
 import json, os, subprocess, sys, tempfile

@@ -93,7 +93,7 @@ print([name for name in sys.modules if name.split(".")[0] == "ray"])
 """
 
 
-@pytest.mark.slow
+@pytest.mark.process
 def test_no_stage_imports_ray(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", NO_RAY], cwd=tmp_path, capture_output=True, text=True,

@@ -31,7 +31,7 @@ from tests.fixtures.archives import EMOTIONS
 from tests.fixtures.encoders.pretrained import FACE, tiny_detector, tiny_vit
 from tests.fixtures.media import FRAME_RATE, sound, write_pictures, write_sound
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_session")]
+pytestmark = pytest.mark.usefixtures("ray_session")
 
 RECORDINGS, TURNS, SECONDS = 200, 10, 2
 FORMATS = (".wav", ".flac", ".mp3", ".ogg", ".m4a", ".mp4", ".mkv", ".webm")

@@ -33,7 +33,7 @@ from tests.fixtures import conversations as made_conversations
 from tests.fixtures.encoders.finetuned import spoken_archive, tiny_encoder
 from tests.fixtures.finetuning import planned
 
-pytestmark = [pytest.mark.usefixtures("ray_session"), pytest.mark.slow]
+pytestmark = pytest.mark.usefixtures("ray_session")
 
 CPU = torch.device("cpu")
 

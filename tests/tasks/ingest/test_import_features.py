@@ -25,7 +25,7 @@ from tasks.training.plan import plan_training
 from tasks.training.train import train
 from tests.fixtures import archives as made
 from tests.fixtures import conversations as made_conversations
-from tests.fixtures.pickles import DIMS, Hostile, fields, write
+from tests.fixtures.sources.pickles import DIMS, Hostile, fields, write
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -112,7 +112,6 @@ def test_a_hostile_file_makes_no_archive_and_runs_nothing(workspace: Workspace, 
         read_archive(workspace, "paper")
 
 
-@pytest.mark.slow
 def test_an_extractor_that_is_named_makes_its_own(workspace: Workspace, tmp_path: Path) -> None:
     bring(workspace, write(tmp_path / "features.pkl", "MMGCN on MELD"))
     names = ExtractorNames(text="minilm")
@@ -128,7 +127,6 @@ def test_an_extractor_that_is_named_makes_its_own(workspace: Workspace, tmp_path
     }
 
 
-@pytest.mark.slow
 def test_the_papers_experiment_is_two_commands_and_its_model_labels_no_other_archive(
     workspace: Workspace, tmp_path: Path
 ) -> None:

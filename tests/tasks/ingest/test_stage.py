@@ -10,8 +10,8 @@ from tasks.archive.facts import UtteranceShardFacts
 from tasks.archive.layout import archive_manifest_path
 from tasks.errors import WorkflowError
 from tasks.storage.workspace import Workspace
-from tests.fixtures.ingested import ingest_source, read_archive
-from tests.fixtures.meld import release
+from tests.fixtures.sources.ingested import ingest_source, read_archive
+from tests.fixtures.sources.meld import release
 
 MELD = Path(__file__).parents[4] / "shared" / "data" / "meld"
 

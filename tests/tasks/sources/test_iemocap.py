@@ -9,8 +9,8 @@ from tasks.extract.stage import extract
 from tasks.sources.registry import source
 from tasks.storage.workspace import Workspace
 from tasks.training.split_rule import split_rule
-from tests.fixtures.ingested import ingest_source, read_archive
 from tests.fixtures.media import sound, write_sound
+from tests.fixtures.sources.ingested import ingest_source, read_archive
 
 TRANSCRIPT = """{d}_F000 [000.2500-001.0000]: Excuse me.
 {d}_M000 [001.2000-002.4000]: Do you have your forms?

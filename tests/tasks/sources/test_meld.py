@@ -5,7 +5,7 @@ import pytest
 
 from tasks.errors import WorkflowError
 from tasks.sources.registry import source
-from tests.fixtures.meld import HEADER, release
+from tests.fixtures.sources.meld import HEADER, release
 
 
 def read(folder: Path, media: Path | None = None) -> pl.DataFrame:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tasks.sources.registry import source
 from tasks.storage.workspace import Workspace
-from tests.fixtures.ingested import ingest_source, read_archive
+from tests.fixtures.sources.ingested import ingest_source, read_archive
 
 SRT = """1
 00:00:01,000 --> 00:00:02,500

@@ -8,7 +8,7 @@ import pytest
 from tasks.errors import WorkflowError
 from tasks.sources.registry import source
 from tasks.storage.workspace import Workspace
-from tests.fixtures.ingested import ingest_source, read_archive
+from tests.fixtures.sources.ingested import ingest_source, read_archive
 
 
 def segment(begin: float, said: str, who: str | None = "SPEAKER_00", **more: Any) -> dict[str, Any]:

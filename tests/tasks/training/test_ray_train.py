@@ -10,7 +10,7 @@ from tasks.training.ray_train import POLL_VARIABLE
 from tasks.training.run import fit
 from tests.fixtures.training import counting_run, read_seen
 
-pytestmark = [pytest.mark.usefixtures("ray_session"), pytest.mark.slow]
+pytestmark = pytest.mark.usefixtures("ray_session")
 
 
 def test_a_worker_has_one_arena_of_memory_and_a_controller_that_looks_often(

@@ -13,7 +13,7 @@ from tests.fixtures.training import counting_run, read_seen
 TWO = [[1, 0], [1, 1]]
 
 
-@pytest.fixture(params=["local", pytest.param("ray", marks=pytest.mark.slow)])
+@pytest.fixture(params=["local", "ray"])
 def executor(request: pytest.FixtureRequest) -> RayConfig:
     """Where a run trains."""
     if request.param == "ray":

@@ -34,7 +34,7 @@ from tasks.training.worker import build_trainer, train_worker
 from tests.fixtures import archives as made
 from tests.fixtures import conversations as made_conversations
 
-pytestmark = [pytest.mark.usefixtures("ray_session"), pytest.mark.slow]
+pytestmark = pytest.mark.usefixtures("ray_session")
 
 
 def config(workspace: Workspace, training: TrainingConfig, **more: Any) -> TrainConfig:

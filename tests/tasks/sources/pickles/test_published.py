@@ -5,8 +5,8 @@ import pytest
 
 from tasks.errors import WorkflowError
 from tasks.sources.pickles.published import IEMOCAP, LAYOUTS, MELD, published
-from tests.fixtures import pickles as made_pickles
-from tests.fixtures.pickles import DIMS, PLACES, fields, made
+from tests.fixtures.sources import pickles as made_pickles
+from tests.fixtures.sources.pickles import DIMS, PLACES, fields, made
 
 SIZE = 2**20
 

@@ -7,7 +7,7 @@ from tasks.errors import WorkflowError
 from tasks.sources.base import FeatureSource
 from tasks.sources.pickles.sdt_pickle import SdtPickle
 from tasks.sources.registry import source
-from tests.fixtures.pickles import DIMS, fields, write
+from tests.fixtures.sources.pickles import DIMS, fields, write
 
 
 def test_rows_of_every_utterance_in_their_order(tmp_path: Path) -> None:

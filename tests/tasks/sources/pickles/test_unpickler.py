@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tasks.errors import WorkflowError
 from tasks.sources.base import SourceFile
 from tasks.sources.pickles.unpickler import unpickle
-from tests.fixtures.pickles import Hostile
+from tests.fixtures.sources.pickles import Hostile
 
 
 def read(path: Path, content: bytes) -> Any:
