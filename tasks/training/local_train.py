@@ -17,7 +17,7 @@ from torch import nn
 
 from tasks.errors import WorkflowError
 from tasks.storage.workspace import Workspace
-from tasks.training.run import LASTING_FAULTS, SavedCheckpoint, TrainingRun, given_up, lasting
+from tasks.training.run import SavedCheckpoint, TrainingRun, given_up, is_lasting, lasting
 
 log = logging.getLogger("sdt.train")
 
@@ -36,9 +36,9 @@ def fit_locally(run: TrainingRun) -> SavedCheckpoint | None:
             try:
                 run.worker(context, run.plan)
                 break
-            except LASTING_FAULTS as error:
-                raise lasting(str(error)) from error
             except Exception as error:
+                if is_lasting(error):
+                    raise lasting(str(error)) from error
                 if not retries_left:
                     raise given_up(f"  worker 0: {traceback.format_exc()}") from error
                 log.warning("%s: failed (%s: %s), trying again", run.stage, type(error).__name__, error)

@@ -22,7 +22,7 @@ from torch import nn
 
 from sdt_model.ops.malloc import ONE_ARENA
 from tasks.storage.workspace import Workspace
-from tasks.training.run import LASTING_FAULTS, SavedCheckpoint, TrainingRun, Worker, given_up, lasting
+from tasks.training.run import SavedCheckpoint, TrainingRun, Worker, given_up, is_lasting, lasting
 
 log = logging.getLogger("sdt.train")
 
@@ -120,8 +120,9 @@ def _run_worker(worker: Worker, workspace: Workspace, fault: str, told: dict[str
         context.tell(f"worker {context.rank + 1} of {context.workers} is on node {node}")
     try:
         worker(context, told["plan"])
-    except LASTING_FAULTS as error:  # Ray Train, which cannot tell them from a machine that failed, would try again
-        workspace.write_json(fault, str(error))
+    except Exception as error:
+        if is_lasting(error):  # Ray Train, which cannot tell it from a machine that failed, would try again
+            workspace.write_json(fault, str(error))
         raise
 
 

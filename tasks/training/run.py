@@ -15,11 +15,8 @@ from torch import nn
 
 from sdt_model.training.trainer import NonFiniteLoss
 from tasks.config.stages import RayConfig, Resources
-from tasks.errors import WorkflowError
+from tasks.errors import StoreOut, WorkflowError
 from tasks.storage.workspace import Workspace
-
-# From the same checkpoint these come again; anything else may be the machine's fault.
-LASTING_FAULTS = (NonFiniteLoss, WorkflowError)
 
 
 class SavedCheckpoint(Protocol):
@@ -107,6 +104,11 @@ def fit(run: TrainingRun, config: RayConfig) -> SavedCheckpoint:
     if checkpoint is None:
         raise WorkflowError(f"training of {run.name} ended without a checkpoint in {run.workspace.uri(run.runs)}")
     return checkpoint
+
+
+def is_lasting(error: Exception) -> bool:
+    """Whether it would come again from the same checkpoint; anything else may be the machine's fault, or a store's."""
+    return isinstance(error, NonFiniteLoss | WorkflowError) and not isinstance(error, StoreOut)
 
 
 def lasting(message: str) -> WorkflowError:

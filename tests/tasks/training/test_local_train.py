@@ -48,6 +48,11 @@ def test_every_try_is_made_and_each_but_the_last_is_a_warning(
     assert caplog.messages == ["try: failed (ValueError: the plan is broken), trying again"] * 2
 
 
+def test_a_store_that_is_out_for_a_while_is_tried_again(workspace: Workspace, tmp_path: Path) -> None:
+    checkpoint = fit_locally(counting_run(workspace, tmp_path / "attempts", "store out once", retries=1))
+    assert checkpoint is not None and read_seen(checkpoint)["epochs"] == [[1, 0], [1, 1], [2, 2]]
+
+
 def more_threads(_: TrainingContext, plan: int) -> None:
     torch.set_num_threads(plan)
 
