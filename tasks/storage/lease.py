@@ -19,6 +19,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -118,7 +119,10 @@ class Lease:
         self._lost = False
         self._alone = threading.RLock()  # the thread that renews, and the one that checks
         self._given_back = threading.Event()
-        self._renewing = threading.Thread(target=self._keep_renewed, name="lease", daemon=True)
+        # In the caller's context: a log handler may ask it which run a line belongs to.
+        self._renewing = threading.Thread(
+            target=copy_context().run, args=(self._keep_renewed,), name="lease", daemon=True
+        )
 
     def take(self) -> None:
         """Ask until it is free, or until its holder shows that it lives."""
@@ -233,8 +237,10 @@ class Lease:
         """None where it was given back since it was listed."""
         try:
             return Note.model_validate(self._workspace.read_json(path))
-        except WorkflowError:
-            return None
+        except WorkflowError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                return None
+            raise  # a store that does not answer says nothing of who holds it
 
     def _remove(self, path: str) -> None:
         with contextlib.suppress(FileNotFoundError):

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import pytest
 
 from tasks.archive.leases import labels_of, making_of
 from tasks.config.date_range import DateRange
-from tasks.errors import WorkflowError
+from tasks.errors import StoreOut, WorkflowError
 from tasks.storage.lease import Clock, lease
 from tasks.storage.workspace import Workspace
 
@@ -175,6 +176,48 @@ def test_it_is_renewed_while_its_run_lives(workspace: Workspace) -> None:
         first = json.loads(workspace.read_bytes(path))["expires"]
         assert renewed.wait(60) and json.loads(workspace.read_bytes(path))["expires"] > first
         living.check()
+
+
+def test_a_store_that_is_out_does_not_free_what_another_run_holds(tmp_path: Path) -> None:
+    class OutWhenRead(Workspace):
+        def read_json(self, relative: str) -> object:
+            raise StoreOut(f"{relative}: the store does not answer")
+
+    with lease(Workspace(str(tmp_path)), FIRST, 60.0):
+        with pytest.raises(StoreOut, match="does not answer"), lease(OutWhenRead(str(tmp_path)), FIRST, 60.0):
+            pass
+        assert len(leases(Workspace(str(tmp_path)))) == 1
+
+
+def test_what_the_renewing_thread_logs_belongs_to_its_run(tmp_path: Path) -> None:
+    run: ContextVar[str] = ContextVar("run", default="none")
+    logged = threading.Event()
+    runs: list[str] = []
+
+    class Broken(Clock):
+        def wait(self, event: threading.Event, seconds: float) -> bool:  # noqa: ARG002
+            if logged.is_set():
+                return event.wait()
+            (tmp_path / "leases").rename(tmp_path / "gone")
+            (tmp_path / "leases").touch()  # a file where the folder would be
+            return False
+
+    class Listening(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:  # noqa: ARG002
+            runs.append(run.get())
+            (tmp_path / "leases").unlink()
+            (tmp_path / "gone").rename(tmp_path / "leases")
+            logged.set()
+
+    handler = Listening()
+    logging.getLogger("sdt.lease").addHandler(handler)
+    try:
+        run.set("night-owl")
+        with lease(Workspace(str(tmp_path)), FIRST, 60.0, clock=Broken()):
+            assert logged.wait(60)
+    finally:
+        logging.getLogger("sdt.lease").removeHandler(handler)
+    assert runs == ["night-owl"]
 
 
 def test_of_many_at_once_never_two_hold_a_day(workspace: Workspace) -> None:
