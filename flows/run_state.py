@@ -41,7 +41,7 @@ class Outcome:
         """Why it is no plain `Completed`; empty where it is."""
         if not self.aside and not self.warnings:
             return ""
-        from tasks.executor.stage import files_aside  # brings Ray along
+        from tasks.executor.stage import files_aside  # brings Arrow along
 
         reasons = [*([files_aside(self.aside)] if self.aside else []), *self.warnings]
         return f"completed with {'; '.join(reasons)}"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from flows.run_state import COMPLETED, WITH_FAULTS, WITH_WARNING, Outcome
 from tasks.config.stages import RunSettings
 from tasks.errors import WorkflowError
-from tasks.registry.runs import Recording, State, new_record, one_line
+from tasks.registry.runs import Recording, State, new_record, one_line, without_secrets
 from tasks.storage.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -47,7 +47,9 @@ def _begin(run: "Run", config: RunSettings) -> Recording | None:
         workspace = Workspace(config.workspace)
         fields = config.model_dump(mode="json", exclude_defaults=True)
         record = new_record(run.name, run.flow, _command(run), config.archive, fields)
-        recording = Recording(workspace, record.model_copy(update={"orchestrator": run.page}))
+        recording = Recording(
+            workspace, record.model_copy(update={"orchestrator": run.page and without_secrets(run.page)})
+        )
         recording.begin()
     except Exception as error:  # such as a URL that is refused: the body will say so
         log.warning("the record of this run cannot be written: %s", one_line(str(error)))

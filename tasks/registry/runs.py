@@ -13,14 +13,16 @@ import secrets
 import socket
 import threading
 from collections.abc import Mapping
+from contextvars import copy_context
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from tasks.archive.layout import RUNS, run_of_path, run_path
 from tasks.errors import WorkflowError
 from tasks.registry.process import Process, this_process
+from tasks.storage.filesystem import CREDENTIALS
 from tasks.storage.workspace import Workspace
 
 log = logging.getLogger("sdt.runs")
@@ -29,7 +31,7 @@ RENEWED_EVERY_S = 30.0
 _MISSED = 5  # renewals, after which a run counts as dead
 _LONGEST_REASON = 200
 _SECRETS = re.compile(
-    r"(?P<before>://)[^/@\s]*:[^/@\s]*@"
+    rf"(?P<user>{CREDENTIALS}|(?<=http)://[^/@\s]+@|(?<=https)://[^/@\s]+@)"
     r"|(?P<name>[?&](?:sig|signature|token|secret|password|key|credential|x-amz-[a-z-]+)=)[^&\s'\"]+",
     re.IGNORECASE,
 )
@@ -64,10 +66,10 @@ class RunRecord(BaseModel):
     counts: dict[str, int] = {}
     outputs: tuple[str, ...] = ()
     """What it wrote, as paths or URLs."""
-    began: datetime
-    renewed: datetime
+    began: AwareDatetime
+    renewed: AwareDatetime
     """When the run last showed that it lives."""
-    ended: datetime | None = None
+    ended: AwareDatetime | None = None
 
     def is_dead(self, now: datetime | None = None) -> bool:
         """Whether the run ended without a word: killed, or its machine is gone."""
@@ -91,7 +93,8 @@ class Recording:
     def __init__(self, workspace: Workspace, record: RunRecord) -> None:
         self._workspace, self._record = workspace, record
         self._writing, self._over = threading.Lock(), threading.Event()
-        self._thread = threading.Thread(target=self._renew, name="run-record", daemon=True)
+        # In the caller's context: a log handler may ask it which run a line belongs to.
+        self._thread = threading.Thread(target=copy_context().run, args=(self._renew,), name="run-record", daemon=True)
 
     def begin(self) -> None:
         """Write it for the first time."""
@@ -199,7 +202,7 @@ def _read(workspace: Workspace, path: str, history: History) -> None:
 
 def without_secrets(text: str) -> str:
     """The text with `***` in place of passwords, tokens and signatures of URLs."""
-    return _SECRETS.sub(lambda match: f"{match['before']}***@" if match["before"] else f"{match['name']}***", text)
+    return _SECRETS.sub(lambda match: "://***@" if match["user"] else f"{match['name']}***", text)
 
 
 def one_line(text: str) -> str:

@@ -86,11 +86,13 @@ def test_a_file_that_is_no_record_is_named_and_the_others_are_read(workspace: Wo
     workspace.write_bytes("runs/20260301T000002Z-label-000002.json", b'{"half')
     workspace.write_json("runs/20260301T000003Z-label-000003.json", {"some": "thing else"})
     workspace.write_json("runs/20260301T000004Z-label-000004.json", good.model_dump(mode="json"))
+    undated = good.model_dump(mode="json") | {"run_id": "20260301T000005Z-label-000005", "renewed": "2026-03-01T00:00"}
+    workspace.write_json("runs/20260301T000005Z-label-000005.json", undated)
     workspace.write_bytes("runs/notes.txt", b"ours")
     history = read_history(workspace, 10)
     assert history.records == [good]
     assert [path.split("/")[1][:16] for path in history.unreadable] == [
-        "notes.txt", "20260301T000004Z", "20260301T000003Z", "20260301T000002Z",
+        "notes.txt", "20260301T000005Z", "20260301T000004Z", "20260301T000003Z", "20260301T000002Z",
     ]  # fmt: skip
 
 
@@ -124,6 +126,9 @@ def test_records_beyond_the_newest_may_go_unless_their_run_lives(workspace: Work
     ("text", "shown"),
     [
         ("s3://ann:hush@bucket/x", "s3://***@bucket/x"),
+        ("s3://AKIA:hu/sh+=@bucket/x", "s3://***@bucket/x"),
+        ("https://hush@host/x", "https://***@host/x"),
+        ("http://host:8080/ann@home", "http://host:8080/ann@home"),
         ("https://host/x?sig=hush&page=2", "https://host/x?sig=***&page=2"),
         ("sdt ingest table 'https://h/a?X-Amz-Signature=hush' --archive a",
          "sdt ingest table 'https://h/a?X-Amz-Signature=***' --archive a"),
