@@ -88,8 +88,8 @@ def _by_emotion(report: EvaluationReport) -> str:
         (name, _spread(report.scores[f"test_f1.{name}"]), *row)
         for name, row in zip(report.emotions, report.confusion, strict=True)
     ]
-    said = (f"said {name}" for name in report.emotions)
-    return table(("true emotion (utterances summed over seeds)", "F1", *said), rows)
+    predicted = (f"said {name}" for name in report.emotions)
+    return table(("true emotion (utterances summed over seeds)", "F1", *predicted), rows)
 
 
 def _calibration(scores: Mapping[str, Spread]) -> str:

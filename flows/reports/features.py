@@ -17,17 +17,17 @@ def list_page(sets: Sequence[FeatureSet]) -> str:
         return "There are no features.\n\nMake some with: sdt extract ARCHIVE"
     header = ("archive", "modality", "extractor", "fingerprint", "dimension", "utterances", "present", "failed", "size",
               "state", "models")  # fmt: skip
-    return table(header, [_list_row(found) for found in sets])
+    return table(header, [_list_row(features) for features in sets])
 
 
-def _list_row(found: FeatureSet) -> Sequence[object]:
-    archive, modality, fingerprint = found.place
-    counts = found.manifest.counts if found.manifest else {}
+def _list_row(features: FeatureSet) -> Sequence[object]:
+    archive, modality, fingerprint = features.place
+    counts = features.manifest.counts if features.manifest else {}
     rows = tuple(counts.get(name, "") for name in ("rows", "present", "failed"))
-    more = [f"and {len(found.models) - _MOST_MODELS} more"] if len(found.models) > _MOST_MODELS else []
-    models = ", ".join([*found.models[:_MOST_MODELS], *more])
-    what = archive, modality, _extractor(found), fingerprint, found.facts.dim if found.facts else ""
-    return *what, *rows, _size(found.bytes), found.state, models
+    more = [f"and {len(features.models) - _MOST_MODELS} more"] if len(features.models) > _MOST_MODELS else []
+    models = ", ".join([*features.models[:_MOST_MODELS], *more])
+    what = archive, modality, _extractor(features), fingerprint, features.facts.dim if features.facts else ""
+    return *what, *rows, _size(features.bytes), features.state, models
 
 
 def describe_page(archive: str, descriptions: Sequence[Description]) -> str:
@@ -35,39 +35,39 @@ def describe_page(archive: str, descriptions: Sequence[Description]) -> str:
     coverage = ("modality", "extractor", "fingerprint", "utterances", "present", "absent", "failed", "state")
     values = ("modality", "extractor", "dimension", "mean", "deviation", "dead dimensions", "bytes an utterance",
               "s per 1,000 utterances", "s per hour of media")  # fmt: skip
-    reasons = [row for found in descriptions for row in _reasons(found)]
+    reasons = [row for description in descriptions for row in _reasons(description)]
     return together(
         [
             f"## Features: archive {archive}",
-            table(coverage, [_coverage(found) for found in descriptions]),
-            table(values, [_values(found) for found in descriptions]),
+            table(coverage, [_coverage(description) for description in descriptions]),
+            table(values, [_values(description) for description in descriptions]),
             *([table(("modality", "extractor", "no vector because", "utterances"), reasons)] if reasons else []),
             "A dead dimension has the same value everywhere. Seconds are a worker's own, of rows that were not copied.",
         ]
     )
 
 
-def _coverage(found: Description) -> Sequence[object]:
-    _, modality, fingerprint = found.features.place
-    share = f"{found.present / found.rows:.1%}" if found.rows else ""
-    numbers = found.rows, share, found.rows - found.present - found.failed, found.failed
-    return modality, _extractor(found.features), fingerprint, *numbers, found.features.state
+def _coverage(description: Description) -> Sequence[object]:
+    _, modality, fingerprint = description.features.place
+    share = f"{description.present / description.rows:.1%}" if description.rows else ""
+    numbers = description.rows, share, description.rows - description.present - description.failed, description.failed
+    return modality, _extractor(description.features), fingerprint, *numbers, description.features.state
 
 
-def _values(found: Description) -> Sequence[object]:
-    values = found.values
+def _values(description: Description) -> Sequence[object]:
+    values = description.values
     spread = (f"{values.mean:.4g}", f"{values.deviation:.4g}", values.dead) if values else ("", "", "")
-    each = found.bytes // found.rows if found.rows else ""
-    cost = (_seconds(found.cost.per_thousand), _seconds(found.cost.per_media_hour))
-    dim = found.features.facts.dim if found.features.facts else ""
-    return found.features.place[1], _extractor(found.features), dim, *spread, each, *cost
+    each = description.bytes // description.rows if description.rows else ""
+    cost = (_seconds(description.cost.per_thousand), _seconds(description.cost.per_media_hour))
+    dim = description.features.facts.dim if description.features.facts else ""
+    return description.features.place[1], _extractor(description.features), dim, *spread, each, *cost
 
 
-def _reasons(found: Description) -> list[Sequence[object]]:
-    shown = list(found.reasons.items())[:_MOST_REASONS]
-    rest = found.failed - sum(count for _, count in shown)
+def _reasons(description: Description) -> list[Sequence[object]]:
+    shown = list(description.reasons.items())[:_MOST_REASONS]
+    rest = description.failed - sum(count for _, count in shown)
     rows = [*shown, *([("other reasons", rest)] if rest else [])]
-    return [(found.features.place[1], _extractor(found.features), *row) for row in rows]
+    return [(description.features.place[1], _extractor(description.features), *row) for row in rows]
 
 
 def prune_page(removals: Sequence[Removal], removed: bool) -> str:
@@ -83,8 +83,8 @@ def prune_page(removals: Sequence[Removal], removed: bool) -> str:
     return together([table(("folder", "files", "size", "because"), rows), end])
 
 
-def _extractor(found: FeatureSet) -> str:
-    facts = found.facts
+def _extractor(features: FeatureSet) -> str:
+    facts = features.facts
     return "" if facts is None else f"{facts.extractor}{', float16' if facts.storage == 'float16' else ''}"
 
 

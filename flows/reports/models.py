@@ -13,8 +13,8 @@ _COLUMNS = (("dev", PRIMARY), *(("test", name) for name in SCORES))
 
 def models_page(workspace: Workspace) -> str:
     """Every model with its scores, what it takes and what it was made from; the one in production is marked."""
-    found = bundles(workspace)
-    if not found:
+    models = bundles(workspace)
+    if not models:
         return f"no model in {workspace.url}\nmake one with: sdt train ARCHIVE"
     header = (
         "model",
@@ -26,13 +26,13 @@ def models_page(workspace: Workspace) -> str:
         "code",
     )
     pointer = read_production(workspace)
-    return together([table(header, rows(found, pointer)), production_line(pointer)])
+    return together([table(header, rows(models, pointer)), production_line(pointer)])
 
 
-def rows(found: Iterable[Bundle], pointer: Production | None) -> Iterable[tuple[str, ...]]:
+def rows(models: Iterable[Bundle], pointer: Production | None) -> Iterable[tuple[str, ...]]:
     """One for each model."""
     earlier = [term.model_id for term in pointer.before] if pointer else []
-    for bundle in found:
+    for bundle in models:
         current = pointer is not None and pointer.model_id == bundle.model_id
         place = (
             "now" if current else f"before, {earlier.index(bundle.model_id) + 1}" if bundle.model_id in earlier else ""

@@ -10,6 +10,6 @@ def verify_page(archive: str, report: VerifyReport) -> str:
     """What was read again, the faults, and what else is worth knowing."""
     read = table(("read again", "files", "rows"), [(what, n, report.rows[what]) for what, n in report.files.items()])
     faults = [(fault.path, fault.what) for fault in report.faults]
-    found = table_of_some(("file", "fault"), faults, _MOST) if faults else "No faults."
+    shown = table_of_some(("file", "fault"), faults, _MOST) if faults else "No faults."
     notes = "\n".join(f"- {note}" for note in report.notes[:_MOST])
-    return together(filter(None, [f"## Verify: archive {archive}", read, found, notes]))
+    return together(filter(None, [f"## Verify: archive {archive}", read, shown, notes]))

@@ -19,10 +19,10 @@ class ProgressLines:
         self._started = self._last_line = time.monotonic()
         self._done_before = 0
 
-    def tell(self, done: int, found: int, in_flight: int, waiting: int, set_aside: int) -> None:
+    def tell(self, done: int, existing: int, in_flight: int, waiting: int, set_aside: int) -> None:
         """Log where the shards are, unless the last line is too young; the last one is always told.
 
-        ``found`` are those of ``done`` that were there before.
+        ``existing`` are those of ``done`` whose files existed before.
         """
         now, outstanding = time.monotonic(), waiting + in_flight
         still = done == self._done_before and outstanding > 0
@@ -34,7 +34,7 @@ class ProgressLines:
         minutes, seconds = divmod(int(elapsed / max(done, 1) * outstanding), 60)
         remaining = f"{minutes}:{seconds:02d}" if done or not outstanding else "unknown"
         log.info(
-            f"{self._name}: {done}/{self._shards} shards done ({found} found), {in_flight} in flight, "
+            f"{self._name}: {done}/{self._shards} shards done ({existing} found), {in_flight} in flight, "
             f"{waiting} waiting, {set_aside} set aside, {rate:.0f} rows/s, ETA {remaining}",
             extra={"stage": self._name, "done": done, "shards": self._shards, "rows_per_s": round(rate, 1)},
         )

@@ -43,10 +43,10 @@ def run_stage(stage: Stage[Any], config: StageConfig) -> Manifest:
         StageFailed: some shards could not be done; the others are, and the next run does the missing ones only.
     """
     workspace = Workspace(config.workspace)
-    found = read_manifest(workspace, stage.manifest_path)
-    if found is not None and found.fingerprint == stage.fingerprint:
-        log.info("%s: nothing to do, %d shards and %d rows are there", stage.name, len(found.shards), found.rows)
-        return found
+    manifest = read_manifest(workspace, stage.manifest_path)
+    if manifest is not None and manifest.fingerprint == stage.fingerprint:
+        log.info("%s: nothing to do, %d shards and %d rows are there", stage.name, len(manifest.shards), manifest.rows)
+        return manifest
     records = fan_out(stage.name, stage.shards, stage.prepare, config, stage.watch, stage.resources)
     columns = shard_columns(workspace, stage.shards[0].path) if stage.shards else {}
     manifest = Manifest(

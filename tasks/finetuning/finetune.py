@@ -41,7 +41,7 @@ from tasks.storage.lease import Lease, lease
 from tasks.storage.manifest import Manifest
 from tasks.storage.workspace import Workspace
 from tasks.training.run import TrainingRun, fit
-from tasks.training.split_rule import given_splits
+from tasks.training.split_rule import named_splits
 
 log = logging.getLogger("sdt.finetune")
 
@@ -101,14 +101,14 @@ def finetune(config: FinetuneConfig, run: str = "") -> FinetuneReport:
         return existing
     config = placed(config, base)
     making = _Run(workspace, archive, config, base, plan_finetuning(workspace, archive, config, encoder_id), encoder_id)
-    with lease(workspace, making_of("finetune", "encoder", encoder_id), config.lease_s, run) as held:
+    with lease(workspace, making_of("finetune", "encoder", encoder_id), config.lease_s, run) as claim:
         if (existing := _existing(workspace, encoder_id)) is not None:  # made by the run that this one has waited for
             return existing
         put_folder(workspace, making.plan.base, base, list(files))
-        folds = [partial(_fold, making, held, fold) for fold in range(config.folds)]
+        folds = [partial(_fold, making, claim, fold) for fold in range(config.folds)]
         scores = in_threads(folds, config.at_once or 1)
         seen, description = _seen(making), _describe(making, scores)
-        held.check()
+        claim.check()
         workspace.write_json(f"{encoder_folder(encoder_id)}/{SEEN}", seen)
         workspace.write_json(f"{encoder_folder(encoder_id)}/{DESCRIPTION}", description.model_dump(mode="json"))
         workspace.remove_folder(making.runs)
@@ -123,7 +123,7 @@ def _existing(workspace: Workspace, encoder_id: str) -> FinetuneReport | None:
     return _report(description, 0)
 
 
-def _fold(making: _Run, held: Lease, fold: int) -> dict[str, float]:
+def _fold(making: _Run, claim: Lease, fold: int) -> dict[str, float]:
     """Train one encoder and publish it; its scores. One that is there is not trained again."""
     workspace, config = making.workspace, making.config
     plan = making.plan.model_copy(update={"fold": fold})
@@ -132,7 +132,7 @@ def _fold(making: _Run, held: Lease, fold: int) -> dict[str, float]:
         scores: dict[str, float] = workspace.read_json(f"{folder}/{_SCORES}")
         return scores
     resources = training_resources(config.ray, config.resources, config.workers)
-    held.check()
+    claim.check()
     training = TrainingRun(
         workspace, making.runs, f"fold-{fold}", finetune_worker, plan,
         config.workers, resources, config.retries, "finetune",
@@ -145,7 +145,7 @@ def _fold(making: _Run, held: Lease, fold: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory(prefix="sdt-encoder-") as scratch, local_folder(workspace, plan.base) as base:
         encoder.save(Path(scratch))
         Tokenizer(base).save(Path(scratch))
-        held.check()
+        claim.check()
         put_folder(workspace, folder, Path(scratch), list(base_files(Path(scratch))))
     workspace.write_json(f"{folder}/{_SCORES}", scores)
     return scores
@@ -206,19 +206,19 @@ def _describe(making: _Run, scores: list[dict[str, float]]) -> EncoderDescriptio
 
 def _seen(making: _Run) -> list[str]:
     """Traces of the conversations of the training split."""
-    found: set[str] = set()
+    traces: set[str] = set()
     for shard in making.archive.shards:
         utterances = pl.DataFrame(making.workspace.read_table(shard.path, ["conversation_id", "split"]))
-        splits = given_splits(utterances)
-        found |= {trace(name) for name, given in splits if making.plan.rule.split(name, given) == "train"}
-    return sorted(found)
+        splits = named_splits(utterances)
+        traces |= {trace(name) for name, split in splits if making.plan.rule.split(name, split) == "train"}
+    return sorted(traces)
 
 
-def _report(found: EncoderDescription, epochs: int) -> FinetuneReport:
+def _report(encoder: EncoderDescription, epochs: int) -> FinetuneReport:
     return FinetuneReport(
-        encoder_id=found.encoder_id,
-        path=encoder_folder(found.encoder_id),
-        metrics=found.metrics,
-        folds=found.folds,
+        encoder_id=encoder.encoder_id,
+        path=encoder_folder(encoder.encoder_id),
+        metrics=encoder.metrics,
+        folds=encoder.folds,
         epochs=epochs,
     )

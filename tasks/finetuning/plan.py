@@ -76,11 +76,12 @@ def _teacher(
     """Where what the teacher says lies."""
     if config.teacher is None:
         return None
-    found = find_encoder(workspace, config.teacher)
-    if found.folds == 1 or list(found.emotions) != emotions or found.data_fingerprint != archive.fingerprint:
+    teacher = find_encoder(workspace, config.teacher)
+    if teacher.folds == 1 or list(teacher.emotions) != emotions or teacher.data_fingerprint != archive.fingerprint:
         raise WorkflowError(
-            f"encoder {config.teacher!r} cannot be the teacher on archive {config.archive!r}: it has {found.folds} "
-            f"fold{'s' * (found.folds > 1)}, and learned {', '.join(found.emotions)} from archive {found.archive!r}\n"
+            f"encoder {config.teacher!r} cannot be the teacher on archive {config.archive!r}: it has {teacher.folds} "
+            f"fold{'s' * (teacher.folds > 1)}, and learned {', '.join(teacher.emotions)} from archive "
+            f"{teacher.archive!r}\n"
             "  a teacher needs at least two folds, and was trained on the same archive as it is now"
         )
     extractor = f"finetuned:{config.teacher}"

@@ -21,7 +21,7 @@ from tasks.storage.manifest import ShardRecord
 from tasks.storage.workspace import Workspace
 from tasks.training.checkpoints import Progress, best_of, report, resume, weights
 from tasks.training.run import SavedCheckpoint, TrainingContext
-from tasks.training.split_rule import SplitRule, given_splits
+from tasks.training.split_rule import SplitRule, named_splits
 
 _COLUMNS = ["conversation_id", "turn", "speaker", "text", "emotion", "split"]
 
@@ -87,18 +87,18 @@ def gather_texts(workspace: Workspace, plan: FinetunePlan, words: Tokenizer) -> 
     Raises:
         WorkflowError: train or dev would be empty.
     """
-    found: dict[str, list[Window]] = {"train": [], "dev": [], "test": []}
-    labels: dict[str, list[int]] = {name: [] for name in found}
+    windows: dict[str, list[Window]] = {"train": [], "dev": [], "test": []}
+    labels: dict[str, list[int]] = {name: [] for name in windows}
     taught: list[np.ndarray] = []
     classes = {name: index for index, name in enumerate(plan.emotions)}
     for shard in read_archive(workspace, plan.archive).shards:
         utterances = pl.DataFrame(workspace.read_table(shard.path, _COLUMNS))
-        given = dict(given_splits(utterances))
-        says = _teacher(workspace, plan, shard)
+        named = dict(named_splits(utterances))
+        teacher_probabilities = _teacher(workspace, plan, shard)
         for (conversation_id,), turns in utterances.with_row_index("row").group_by(
             "conversation_id", maintain_order=True
         ):
-            name = plan.rule.split(str(conversation_id), given[str(conversation_id)])
+            name = plan.rule.split(str(conversation_id), named[str(conversation_id)])
             emotions = [classes.get(emotion, -1) for emotion in turns["emotion"]]
             held_out = name == "train" and plan.folds > 1 and fold_of(str(conversation_id), plan.folds) == plan.fold
             if name is None or held_out or max(emotions) < 0:
@@ -106,17 +106,17 @@ def gather_texts(workspace: Workspace, plan: FinetunePlan, words: Tokenizer) -> 
             spoken, texts = conversation_texts(turns["speaker"].to_list(), turns["text"].to_list(), plan.context)
             rows = [len(labels[name]) + index for index in spoken]
             ids = words.tokens(texts, plan.max_tokens)
-            found[name] += token_windows(ids, rows, plan.context, plan.max_tokens, words.special)
+            windows[name] += token_windows(ids, rows, plan.context, plan.max_tokens, words.special)
             labels[name] += emotions
-            if name == "train" and says is not None:
-                taught.append(says[turns["row"].to_numpy()])
+            if name == "train" and teacher_probabilities is not None:
+                taught.append(teacher_probabilities[turns["row"].to_numpy()])
     for name in ("train", "dev"):
-        if not any(labels[name][row] >= 0 for window in found[name] for row in window.rows):
+        if not any(labels[name][row] >= 0 for window in windows[name] for row in window.rows):
             raise WorkflowError(
                 f"no annotated text for the {name} split\n"
                 "  give the `split` column train, dev and test, or raise dev_fraction"
             )
-    splits = {name: Texts(found[name], np.array(labels[name], np.int64)) for name in found}
+    splits = {name: Texts(windows[name], np.array(labels[name], np.int64)) for name in windows}
     if taught:
         splits["train"] = replace(splits["train"], taught=np.concatenate(taught))
     return splits
@@ -126,11 +126,11 @@ def _teacher(workspace: Workspace, plan: FinetunePlan, shard: ShardRecord) -> np
     """What the teacher says of a shard's utterances, (N, K), zeros where it says nothing."""
     if plan.teacher is None:
         return None
-    found = read_shard(workspace, shard, [plan.teacher], plan.emotions).conversations
-    scores = found.features["text"][:, -len(plan.emotions) :]  # which a fine-tuned encoder's vectors end with
-    said: np.ndarray = torch.from_numpy(scores).softmax(dim=-1).numpy()
-    said[~found.present[0]] = 0
-    return said
+    conversations = read_shard(workspace, shard, [plan.teacher], plan.emotions).conversations
+    scores = conversations.features["text"][:, -len(plan.emotions) :]  # which a fine-tuned encoder's vectors end with
+    probabilities: np.ndarray = torch.from_numpy(scores).softmax(dim=-1).numpy()
+    probabilities[~conversations.present[0]] = 0
+    return probabilities
 
 
 def finetune_epoch(finetuner: Finetuner, number: int) -> dict[str, float]:

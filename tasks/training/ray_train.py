@@ -58,9 +58,10 @@ def fit_on_ray(run: TrainingRun) -> SavedCheckpoint | None:
     _take_fault(workspace, fault)
     with _epoch_lines(run.stage) as queue:
         work = partial(_run_worker, run.worker, workspace, fault)
-        told = {"plan": run.plan, "queue": queue}
+        loop_config = {"plan": run.plan, "queue": queue}
         try:
-            result = _fit(TorchTrainer(work, train_loop_config=told, scaling_config=scaling, run_config=settings))
+            trainer = TorchTrainer(work, train_loop_config=loop_config, scaling_config=scaling, run_config=settings)
+            result = _fit(trainer)
         finally:
             message = _take_fault(workspace, fault)
     if message is not None:
@@ -110,16 +111,16 @@ class RayTrainContext:
         self.queue.put(json.dumps({"line": line}))
 
 
-def _run_worker(worker: Worker, workspace: Workspace, fault: str, told: dict[str, Any]) -> None:
+def _run_worker(worker: Worker, workspace: Workspace, fault: str, loop_config: dict[str, Any]) -> None:
     """Run the worker, unless the attempt before met what would come again; one of several first says where it is."""
     if workspace.exists(fault):
         return
-    context = RayTrainContext(told["queue"])
+    context = RayTrainContext(loop_config["queue"])
     if context.workers > 1:
         node = ray.util.get_node_ip_address()
         context.tell(f"worker {context.rank + 1} of {context.workers} is on node {node}")
     try:
-        worker(context, told["plan"])
+        worker(context, loop_config["plan"])
     except Exception as error:
         if is_lasting(error):  # Ray Train, which cannot tell it from a machine that failed, would try again
             workspace.write_json(fault, str(error))

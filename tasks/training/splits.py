@@ -21,7 +21,7 @@ from tasks.errors import WorkflowError
 from tasks.features.reader import FeatureFolder, ShardFeatures, read_shard
 from tasks.storage.manifest import Manifest
 from tasks.storage.workspace import Workspace
-from tasks.training.split_rule import SplitName, SplitRule, given_splits
+from tasks.training.split_rule import SplitName, SplitRule, named_splits
 
 _STATISTICS_ROWS = 65_536
 
@@ -65,8 +65,8 @@ def _annotated(emotions: tuple[str, ...], utterances: pl.DataFrame) -> pl.Series
 
 def _chosen(features: ShardFeatures, rule: SplitRule) -> dict[str, list[int]]:
     chosen: dict[str, list[int]] = {"train": [], "dev": [], "test": []}
-    for index, (conversation_id, given) in enumerate(given_splits(features.utterances)):
-        name = rule.split(conversation_id, given)
+    for index, (conversation_id, named) in enumerate(named_splits(features.utterances)):
+        name = rule.split(conversation_id, named)
         if name is not None:
             chosen[name].append(index)
     return chosen

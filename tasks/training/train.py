@@ -58,10 +58,10 @@ def train(config: TrainConfig, run: str = "") -> TrainReport:
 
 
 def _existing(workspace: Workspace, model_id: str) -> Bundle | None:
-    found = read_bundle(workspace, model_id)
-    if found is not None:
+    bundle = read_bundle(workspace, model_id)
+    if bundle is not None:
         log.info("train: nothing to do, %s is there", model_id)
-    return found
+    return bundle
 
 
 def _train(workspace: Workspace, plan: TrainPlan, config: TrainConfig, run: str) -> tuple[Bundle, int]:
@@ -74,7 +74,7 @@ def _train(workspace: Workspace, plan: TrainPlan, config: TrainConfig, run: str)
     model_id = plan.bundle.model_id
     resources = training_resources(config.ray, config.resources, config.workers)
     plan = plan.model_copy(update={"threads": max(1, int(resources.cpus))})
-    with lease(workspace, making_of("train", "model", model_id), config.lease_s, run) as held:
+    with lease(workspace, making_of("train", "model", model_id), config.lease_s, run) as claim:
         if (existing := _existing(workspace, model_id)) is not None:  # made by the run that this one has waited for
             return existing, 0
         training = TrainingRun(
@@ -82,9 +82,9 @@ def _train(workspace: Workspace, plan: TrainPlan, config: TrainConfig, run: str)
         )
         checkpoint = fit(training, config.ray)
         network, progress = read_best(plan, checkpoint)
-        found = {"metrics": progress.metrics(), "calibration_temperature": progress.calibration.temperature}
-        bundle = plan.bundle.model_copy(update=found)
-        held.check()
+        scores = {"metrics": progress.metrics(), "calibration_temperature": progress.calibration.temperature}
+        bundle = plan.bundle.model_copy(update=scores)
+        claim.check()
         write_bundle(workspace, bundle.model_id, to_files(bundle, network))
         workspace.remove_folder(f"{MODEL_RUNS}/{model_id}")
     return bundle, len(progress.history)

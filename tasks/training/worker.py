@@ -93,6 +93,6 @@ def calibration(trainer: Trainer, best: dict[str, Tensor]) -> Calibration:
     splits = {}
     for name, split in (("dev", trainer.data.dev), ("test", trainer.data.test)):
         if len(split.lengths):
-            found = predict(trainer.scored, split, EVALUATION_UTTERANCES)
-            splits[name] = found.probabilities, np.where(split.present.any(axis=0), split.label, -1)
+            predictions = predict(trainer.scored, split, EVALUATION_UTTERANCES)
+            splits[name] = predictions.probabilities, np.where(split.present.any(axis=0), split.label, -1)
     return calibrate(splits)

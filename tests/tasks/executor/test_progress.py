@@ -34,7 +34,7 @@ def test_a_line_says_where_the_shards_are_how_fast_they_go_and_how_long_it_takes
     progress = ProgressLines("extract", 10)
     progress.rows = 500
     clock.now += 10
-    progress.tell(done=4, found=1, in_flight=2, waiting=3, set_aside=1)
+    progress.tell(done=4, existing=1, in_flight=2, waiting=3, set_aside=1)
     assert lines.messages == [
         "extract: 4/10 shards done (1 found), 2 in flight, 3 waiting, 1 set aside, 50 rows/s, ETA 0:12"
     ]
@@ -47,7 +47,7 @@ def test_a_line_waits_for_the_last_one_to_age_and_longer_where_nothing_was_done(
     seen = []
     for second in range(1, 61):
         clock.now += 1
-        progress.tell(done=int(second >= 8), found=0, in_flight=1, waiting=1, set_aside=0)
+        progress.tell(done=int(second >= 8), existing=0, in_flight=1, waiting=1, set_aside=0)
         if len(lines.messages) > len(seen):
             seen.append(second)
     assert seen == [8, 38]
@@ -56,5 +56,5 @@ def test_a_line_waits_for_the_last_one_to_age_and_longer_where_nothing_was_done(
 def test_the_last_line_is_told_at_once(clock: Clock, lines: pytest.LogCaptureFixture) -> None:
     progress = ProgressLines("extract", 1)
     clock.now += EVERY_S / 100
-    progress.tell(done=0, found=0, in_flight=0, waiting=0, set_aside=1)
+    progress.tell(done=0, existing=0, in_flight=0, waiting=0, set_aside=1)
     assert len(lines.messages) == 1 and lines.messages[0].endswith("1 set aside, 0 rows/s, ETA 0:00")

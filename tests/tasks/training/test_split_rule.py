@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from tasks.archive.facts import UtteranceShardFacts
 from tasks.errors import WorkflowError
 from tasks.storage.manifest import Manifest
-from tasks.training.split_rule import SplitRule, given_splits, split_rule
+from tasks.training.split_rule import SplitRule, named_splits, split_rule
 
 RULE = SplitRule(dev_fraction=0.1, test_fraction=0.2, dev_from_train=False)
 WENT = {
@@ -16,10 +16,10 @@ WENT = {
 
 def test_a_conversation_has_the_split_that_its_rows_name_and_only_one() -> None:
     rows = {"conversation_id": ["b", "b", "a", "c", "c"], "split": [None, "test", None, "Train", "train"]}
-    assert list(given_splits(pl.DataFrame(rows))) == [("b", "test"), ("a", None), ("c", "Train")]
+    assert list(named_splits(pl.DataFrame(rows))) == [("b", "test"), ("a", None), ("c", "Train")]
     rows["split"][3] = "dev"
     with pytest.raises(WorkflowError, match="conversation 'c' is in several splits: dev, train"):
-        list(given_splits(pl.DataFrame(rows)))
+        list(named_splits(pl.DataFrame(rows)))
 
 
 def test_conversations_without_a_split_go_the_same_way_in_every_process() -> None:
