@@ -7,6 +7,8 @@ for the start alone.
 
 import contextlib
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -15,6 +17,8 @@ PATIENCE_S = 600.0
 
 # A node waits 15 s for each of these helpers' ports, and ends itself then; for one that it is told it does not wait.
 _HELPERS = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port", "runtime_env_agent_port")
+# PR_SET_PDEATHSIG is 1; the node starts its helpers in its main thread.
+_DIE_WITH_PARENT = "import ctypes,os,sys;ctypes.CDLL(None).prctl(1,9);os.execv(sys.argv[1],sys.argv[1:])"
 # The monitor asks for more nodes, the log monitor carries workers' output to the command.
 _NOT_NEEDED = {"no_monitor": True, "include_log_monitor": False}
 
@@ -41,7 +45,8 @@ def patient_start() -> Iterator[None]:
         if process_type != "raylet":
             return start(command, process_type, *args, **more)
         port = f"--dashboard_agent_listen_port={ports['dashboard_agent_listen_port']}"  # which Ray forgets to hand on
-        started = start([*command, port], process_type, *args, **more)
+        ended_with_node = [_with_node(part) for part in command]
+        started = start([*ended_with_node, port], process_type, *args, **more)
         raylets.append(started.process)
         return started
 
@@ -63,6 +68,17 @@ def patient_start() -> Iterator[None]:
         _replaced(services, start_ray_process=start_process, get_node=get_node_patiently),
     ):
         yield
+
+
+def _with_node(part: str) -> str:
+    """The part of a node's command; one that starts a helper is made to end it with the node.
+
+    Of itself a helper of a node that was killed first reports that to the head, and tries for a minute to reach it.
+    """
+    name, equals, helper = part.partition("=")
+    if name not in ("--dashboard_agent_command", "--runtime_env_agent_command"):
+        return part
+    return f"{name}{equals}{subprocess.list2cmdline([sys.executable, '-c', _DIE_WITH_PARENT])} {helper}"
 
 
 @contextlib.contextmanager

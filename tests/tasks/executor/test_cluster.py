@@ -109,7 +109,8 @@ def test_a_ray_by_its_address_is_joined_and_outlives_the_one_who_joined(folder: 
     seen = seen_by(
         """
 join = '''
-from tasks.executor.cluster import connected, ray
+import ray
+from tasks.executor.cluster import connected
 from tasks.config.stages import RayConfig
 with connected(RayConfig(%s)):
     print(ray.get_runtime_context().get_node_id())
