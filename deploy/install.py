@@ -18,7 +18,7 @@ INSTALL = [*PIP, "install", "--quiet", "--no-compile", "-c", CONSTRAINTS]
 # An option of pip, and uv's variables of the same meaning: the first is set, unless the user has set one of them.
 COUNTERPARTS = {
     "index-url": ("UV_DEFAULT_INDEX", "UV_INDEX_URL"),
-    "extra-index-url": ("UV_INDEX", "UV_EXTRA_INDEX_URL"),
+    "extra-index-url": ("UV_INDEX", "UV_EXTRA_INDEX_URL"),  # see `index_variables`
     "find-links": ("UV_FIND_LINKS",),
     "trusted-host": ("UV_INSECURE_HOST",),
     "constraint": ("UV_CONSTRAINT",),
@@ -54,6 +54,24 @@ def pip_settings(listing: str) -> dict[str, str]:
     return settings
 
 
+def index_variables(settings: Mapping[str, str]) -> dict[str, str]:
+    """Where uv looks for packages if pip is told of several indexes.
+
+    Of a version that several have, pip weighs all files, and uv takes the file of the first index alone. So pip's main
+    index comes first: another may hold a file without the library that a package needs.
+    """
+    main = settings.get("index-url") or pip_default_index()
+    *first, last = [main, *settings["extra-index-url"].split()]
+    return {"UV_INDEX": " ".join(first), "UV_DEFAULT_INDEX": last, "UV_INDEX_STRATEGY": "unsafe-best-match"}
+
+
+def pip_default_index() -> str:
+    """The index that pip uses where it is told of none."""
+    from pip._internal.models.index import PyPI
+
+    return str(PyPI.simple_url)
+
+
 def uv_variables(settings: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
     """The variables that tell uv what pip is told; one that ``environment`` sets already stays as it is."""
     variables = {}
@@ -61,8 +79,9 @@ def uv_variables(settings: Mapping[str, str], environment: Mapping[str, str]) ->
         if names and option in settings and not any(environment.get(name) for name in names):
             separator = "," if option == "find-links" else " "
             variables[names[0]] = separator.join(settings[option].split())
-    if "UV_INDEX" in variables:  # pip takes the best version of all indexes, uv stops at the first that has the name
-        variables.setdefault("UV_INDEX_STRATEGY", environment.get("UV_INDEX_STRATEGY", "unsafe-best-match"))
+    if "UV_INDEX" in variables:
+        ours = index_variables(settings)
+        variables |= {name: value for name, value in ours.items() if not environment.get(name)}
     if not {"SSL_CERT_FILE", "UV_SYSTEM_CERTS"} & {*variables, *environment}:
         variables["UV_SYSTEM_CERTS"] = "true"
     own = variables.get("UV_CONSTRAINT") or environment.get("UV_CONSTRAINT", "")

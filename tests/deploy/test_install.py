@@ -143,7 +143,10 @@ SEVERAL = {"extra-index-url": "https://a/simple\nhttps://b/simple", "find-links"
         ({"index-url": "https://a/simple"}, {"UV_SYSTEM_CERTS": "0"}, {"UV_DEFAULT_INDEX": "https://a/simple"}),
         ({"index-url": "https://a/simple"}, {"UV_SYSTEM_CERTS": "0", "UV_INDEX_URL": "https://b/simple"}, {}),
         (SEVERAL, {"UV_SYSTEM_CERTS": "0"},
-         {"UV_INDEX": "https://a/simple https://b/simple", "UV_INDEX_STRATEGY": "unsafe-best-match",
+         {"UV_INDEX": f"{INSTALL['pip_default_index']()} https://a/simple", "UV_DEFAULT_INDEX": "https://b/simple",
+          "UV_INDEX_STRATEGY": "unsafe-best-match", "UV_FIND_LINKS": "x,y", "UV_INSECURE_HOST": "a b"}),
+        ({**SEVERAL, "index-url": "https://m/simple"}, {"UV_SYSTEM_CERTS": "0", "UV_INDEX_STRATEGY": "first-index"},
+         {"UV_INDEX": "https://m/simple https://a/simple", "UV_DEFAULT_INDEX": "https://b/simple",
           "UV_FIND_LINKS": "x,y", "UV_INSECURE_HOST": "a b"}),
         (SEVERAL, {"UV_SYSTEM_CERTS": "0", "UV_INDEX": "https://c/simple", "UV_FIND_LINKS": "z"},
          {"UV_INSECURE_HOST": "a b"}),
@@ -157,6 +160,22 @@ def test_uv_is_told_what_pip_is_told_unless_it_was_told_itself(
 ) -> None:
     expected = {"UV_CONSTRAINT": "deploy/constraints.txt", **expected}
     assert INSTALL["uv_variables"](settings, environment) == expected
+
+
+def test_of_one_version_the_file_of_pip_s_main_index_is_installed(project: Path) -> None:
+    for name in ("main", "other"):
+        folder = project / name / "needed"
+        folder.mkdir(parents=True)
+        write_wheel(folder, 1)
+        (wheel,) = folder.iterdir()
+        with zipfile.ZipFile(wheel, "a") as content:
+            content.writestr(f"from_{name}.py", "")
+        (folder / "index.html").write_text(f'<a href="{wheel.name}">{wheel.name}</a>')
+    main, other = ((project / name).as_uri() for name in ("main", "other"))
+    (project / "pip.conf").write_text(f"[global]\nindex-url = {main}\nextra-index-url = {other}\n")
+    (project / "deploy" / "constraints.txt").write_text("needed<3\n")
+    assert install(project)[1] == ["1", "uv"]
+    assert [path.name for path in (project / ".venv").glob("lib/python*/site-packages/from_*.py")] == ["from_main.py"]
 
 
 def test_uv_knows_each_variable() -> None:
