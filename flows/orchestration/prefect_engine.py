@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from prefect import Flow, context, task
+from prefect import Flow, context, get_client, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.logging.configuration import setup_logging
@@ -19,6 +19,8 @@ from prefect.utilities.urls import url_for
 from flows.reports.markdown import together
 from flows.reports.pages import throughput
 from flows.run_state import COMPLETED, Outcome
+from tasks.errors import WorkflowError
+from tasks.registry.runs import without_secrets
 
 if TYPE_CHECKING:
     from flows.orchestration.flow import Flow as OurFlow
@@ -61,7 +63,19 @@ def publish(run: "Run", outcome: Outcome) -> None:
 
 
 def use_server(url: str) -> None:
-    """Have Prefect report to this server, also where it was imported before the server was named."""
+    """Have Prefect report to this server, also where it was imported before the server was named.
+
+    Raises:
+        WorkflowError: the server does not answer.
+    """
     if PREFECT_API_URL.value() != url:
         context.refresh_global_settings_context()
         setup_logging(incremental=False)
+    with get_client(sync_client=True) as client:
+        fault = client.api_healthcheck()
+    if fault is not None:
+        raise WorkflowError(
+            f"the Prefect server at {without_secrets(url)} does not answer: {fault}\n"
+            "  PREFECT_API_URL or the active Prefect profile names it\n"
+            "  see that it is up, or run without one: PREFECT_API_URL= sdt ..."
+        )
