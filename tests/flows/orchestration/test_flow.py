@@ -91,8 +91,12 @@ def test_pages_exit_codes_files_and_states_are_the_same(
     }
     for task, arguments in commands.items():
         shown, flow_run = assert_same(server, monkeypatch, folders, *arguments)
-        assert shown.code == 0 and shown.page.startswith("## ") and shown.state == ("completed", "")
-        assert (flow_run["state_type"], flow_run["state_name"]) == ("COMPLETED", "Completed")
+        warned = task == "label"  # so small a model labels unlike what it was trained on
+        assert shown.code == 0 and shown.page.startswith("## ")
+        assert shown.state[0] == ("completed with warning" if warned else "completed")
+        assert shown.state[1] == (flow_run["state"]["message"] or "")
+        name = "CompletedWithWarning" if warned else "Completed"
+        assert (flow_run["state_type"], flow_run["state_name"]) == ("COMPLETED", name)
         served = page_on_server(server, flow_run).replace(str(folders[1]), "FOLDER")
         assert shown.page.startswith(served)
         tasks = server.ask("task_runs/filter", {"flow_runs": {"id": {"any_": [flow_run["id"]]}}})
