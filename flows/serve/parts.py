@@ -35,7 +35,9 @@ class Served:
             "PREFECT_SERVER_DATABASE_TIMEOUT": "60", "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": "60",
             "DO_NOT_TRACK": "1", "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
         }  # fmt: skip
-        self._environment = os.environ | own
+        # Of another server: this one would ask for a password, and would never count as answering.
+        elsewhere = ("PREFECT_API_AUTH_STRING", "PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_KEY")
+        self._environment = {name: value for name, value in os.environ.items() if name not in elsewhere} | own
 
     def start(self) -> None:
         """Start the server, register the deployments and start the worker; each when the one before answers.
