@@ -1,11 +1,13 @@
 """Flow `sdt-extract`: an archive to features, one task for each modality."""
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 
 from flows.orchestration import conclude, flow, run_task
 from flows.reports.pages import Features, extract_page
 from flows.run_state import Outcome, aside_files
+from tasks.archive.layout import archive_features_folder
 from tasks.config.stages import ExtractConfig
+from tasks.executor.cluster import connected
 from tasks.extract.stage import extract, nothing_to_do
 
 
@@ -13,7 +15,7 @@ from tasks.extract.stage import extract, nothing_to_do
 def extract_flow(config: ExtractConfig) -> Features:
     """Make the features of every utterance of an archive; Ray starts where some are missing."""
     complete = all(nothing_to_do(config, modality) for modality in config.modalities)
-    with nullcontext() if complete else _ray(config):
+    with nullcontext() if complete else connected(config.ray):
         features = {
             modality: run_task(f"extract-{modality}", extract, config, modality) for modality in config.modalities
         }
@@ -22,17 +24,11 @@ def extract_flow(config: ExtractConfig) -> Features:
             extract_page(config, features),
             rows=max((manifest.rows for manifest in features.values() if manifest), default=0),
             counts=feature_counts(features),
-            outputs=(f"features/{config.archive}",),
+            outputs=(archive_features_folder(config.archive),),
             aside=aside_files(features.values()),
         )
     )
     return features
-
-
-def _ray(config: ExtractConfig) -> AbstractContextManager[None]:
-    from tasks.executor.cluster import connected  # loads Ray, which takes seconds
-
-    return connected(config.ray)
 
 
 def feature_counts(features: Features) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from flows.orchestration import conclude, flow, run_task
 from flows.reports.pages import ingest_page
 from flows.run_state import Outcome
+from tasks.archive.layout import archive_folder
 from tasks.config.stages import IngestConfig
 from tasks.executor.cluster import connected
 from tasks.ingest.stage import ingest
@@ -15,5 +16,5 @@ def ingest_flow(config: IngestConfig) -> Manifest:
     with connected(config.ray):
         manifest = run_task("ingest", ingest, config)
     rows, page = manifest.counts["rows_in"], ingest_page(config, manifest)
-    conclude(Outcome(page, rows, manifest.counts, outputs=(f"archives/{config.archive}",)))
+    conclude(Outcome(page, rows, manifest.counts, outputs=(archive_folder(config.archive),)))
     return manifest

@@ -4,6 +4,7 @@ from flows.orchestration import conclude, current_run, flow, run_task
 from flows.reports.pages import label_page
 from flows.run_state import Outcome, drift_warnings
 from tasks.config.stages import LabelConfig
+from tasks.executor.cluster import connected
 from tasks.label.report import LabelReport
 from tasks.label.stage import existing_labels, label
 
@@ -20,8 +21,6 @@ def label_missing(config: LabelConfig, run: str) -> LabelReport:
     """Label what has no labels; where all of it has, neither Ray nor the model's libraries are loaded."""
     report = existing_labels(config)
     if report is None:
-        from tasks.executor.cluster import connected
-
         with connected(config.ray):
             report = label(config, run)
     return report

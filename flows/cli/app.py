@@ -9,17 +9,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.commands import (
-    ABLATE,
-    DEMO,
-    EVALUATE,
-    EXTRACT,
-    FINETUNE_TEXT,
-    INGEST,
-    LABEL,
-    PIPELINE,
-    TRAIN,
-)
+from flows.cli import commands
 from flows.cli.features import features_app
 from flows.cli.maintenance import upkeep_app
 from flows.cli.options import (
@@ -40,7 +30,7 @@ from flows.cli.options import (
     UntilOption,
     WorkspaceOption,
 )
-from flows.cli.runner import Given, end, errors_in_one_block, fields, opened, run, show_query
+from flows.cli.runner import CommonOptions, end, errors_in_one_block, fields, opened, run, show_query
 from tasks.config.flows import DemoConfig, PipelineConfig
 from tasks.config.stages import ExtractConfig, IngestConfig, LabelConfig
 from tasks.config.training import AblateConfig, EvaluateConfig, FinetuneConfig, TrainConfig
@@ -88,7 +78,7 @@ def ingest(
     """Bring source files in as an archive of utterances."""
     with errors_in_one_block(debug):
         source = {"kind": kind, "path": path, "archive": archive}
-        finished = run(INGEST, Given(workspace, config, assign), source)
+        finished = run(commands.INGEST, CommonOptions(workspace, config, assign), source)
         end(finished, f"sdt {'train' if kind == 'sdt-pickle' else 'extract'} {archive}")
 
 
@@ -105,7 +95,7 @@ def extract(
     Exit code 3: completed, but files that crash or hang their decoder were set aside.
     """
     with errors_in_one_block(debug):
-        finished = run(EXTRACT, Given(workspace, config, assign), {"archive": archive})
+        finished = run(commands.EXTRACT, CommonOptions(workspace, config, assign), {"archive": archive})
         end(finished, f"sdt train {archive}{finished.settings.extractors.assignments()}")
 
 
@@ -121,8 +111,8 @@ def train(
 ) -> None:
     """Train a model on the annotated conversations of an archive."""
     with errors_in_one_block(debug):
-        given = Given(workspace, config, assign, recipe)
-        end(run(TRAIN, given, {"archive": archive, "training.optim.seed": seed}), f"sdt label {archive}")
+        common = CommonOptions(workspace, config, assign, recipe)
+        end(run(commands.TRAIN, common, {"archive": archive, "training.optim.seed": seed}), f"sdt label {archive}")
 
 
 @app.command(name="finetune-text", epilog=fields(FinetuneConfig))
@@ -136,7 +126,9 @@ def finetune_text(
 ) -> None:
     """Fine-tune a text encoder on the annotated conversations of an archive."""
     with errors_in_one_block(debug):
-        finished = run(FINETUNE_TEXT, Given(workspace, config, assign), {"archive": archive, "seed": seed})
+        finished = run(
+            commands.FINETUNE_TEXT, CommonOptions(workspace, config, assign), {"archive": archive, "seed": seed}
+        )
         end(finished, f"sdt extract {archive} --set extractors.text=finetuned:{finished.result.encoder_id}")
 
 
@@ -161,7 +153,9 @@ def label(
         if date and (since or until):
             raise WorkflowError("--date is one day alone: give it, or --since and --until")
         days = {"since": since or date, "until": until or date}
-        finished = run(LABEL, Given(workspace, config, assign), {"archive": archive, "model": model, **days})
+        finished = run(
+            commands.LABEL, CommonOptions(workspace, config, assign), {"archive": archive, "model": model, **days}
+        )
         end(finished, f'sdt query --archive {archive} "{_BY_EMOTION}"')
 
 
@@ -177,8 +171,8 @@ def evaluate(
 ) -> None:
     """Train models of several seeds and say how good they are, and how sure that is."""
     with errors_in_one_block(debug):
-        given = Given(workspace, config, assign, recipe)
-        end(run(EVALUATE, given, {"archive": archive, "against": against}))
+        common = CommonOptions(workspace, config, assign, recipe)
+        end(run(commands.EVALUATE, common, {"archive": archive, "against": against}))
 
 
 @app.command(epilog=fields(AblateConfig))
@@ -192,8 +186,8 @@ def ablate(
 ) -> None:
     """Train the model without one part at a time and say what each part is worth."""
     with errors_in_one_block(debug):
-        given = Given(workspace, config, assign, recipe)
-        end(run(ABLATE, given, {"archive": archive}))
+        common = CommonOptions(workspace, config, assign, recipe)
+        end(run(commands.ABLATE, common, {"archive": archive}))
 
 
 @app.command(epilog=fields(PipelineConfig))
@@ -213,9 +207,9 @@ def pipeline(
     Exit code 3: completed, but files that crash or hang their decoder were set aside.
     """
     with errors_in_one_block(debug):
-        given = Given(workspace, config, assign, recipe)
+        common = CommonOptions(workspace, config, assign, recipe)
         options = {"kind": kind, "path": path, "archive": archive, "training.optim.seed": seed}
-        end(run(PIPELINE, given, options), f'sdt query --archive {archive} "{_BY_EMOTION}"')
+        end(run(commands.PIPELINE, common, options), f'sdt query --archive {archive} "{_BY_EMOTION}"')
 
 
 @app.command(epilog=fields(DemoConfig))
@@ -227,7 +221,7 @@ def demo(
 ) -> None:
     """Make a small synthetic archive and run the whole pipeline over it."""
     with errors_in_one_block(debug):
-        finished = run(DEMO, Given(workspace, config, assign, "demo"), {})
+        finished = run(commands.DEMO, CommonOptions(workspace, config, assign, "demo"), {})
         print()
         show_query(_DEMO_ROWS, opened(finished.settings.workspace), finished.settings.archive, limit=8)
         end(finished, f'sdt query "{_BY_EMOTION}"')

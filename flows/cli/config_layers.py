@@ -112,19 +112,19 @@ def _put(layer: dict[str, Any], names: list[str], value: Any, written: str) -> N
 def _value(text: str) -> Any:
     """JSON where it has a structure; else the text, which the field turns into a number or a truth value itself."""
     try:
-        found = json.loads(text)
+        value = json.loads(text)
     except ValueError:
         return text
-    return text if isinstance(found, int | float) else found
+    return text if isinstance(value, int | float) else value
 
 
 def _merge(kind: type[BaseModel] | None, base: Layer, over: Layer) -> dict[str, Any]:
     merged = dict(base)
     for name, value in over.items():
         inner = _model(kind, name) if kind else None
-        there = merged.get(name)
+        base_value = merged.get(name)
         nested = inner is not None and isinstance(value, Mapping)
-        merged[name] = _merge(inner, there if isinstance(there, Mapping) else {}, value) if nested else value
+        merged[name] = _merge(inner, base_value if isinstance(base_value, Mapping) else {}, value) if nested else value
     return merged
 
 
@@ -146,6 +146,6 @@ def _explain(kind: type[BaseModel], error: ValidationError) -> str:
             lines += [f"  {path}: there is no such field", f"    valid here: {', '.join(holder.model_fields)}"]
         else:
             simple = fault["type"] != "missing" and not isinstance(fault["input"], Mapping)
-            given = f", given {str(fault['input'])[:60]!r}" if simple else ""
-            lines.append(f"  {path}: {fault['msg'].removeprefix('Value error, ')}{given}")
+            shown = f", given {str(fault['input'])[:60]!r}" if simple else ""
+            lines.append(f"  {path}: {fault['msg'].removeprefix('Value error, ')}{shown}")
     return "\n".join(lines)

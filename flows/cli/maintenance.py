@@ -17,7 +17,7 @@ from flows.cli.options import (
     WorkspaceOption,
     YesOption,
 )
-from flows.cli.runner import Given, configured, errors_in_one_block, fields, opened
+from flows.cli.runner import CommonOptions, configured, errors_in_one_block, fields, opened
 from flows.logs import show_progress
 from tasks.config.stages import VerifyConfig
 
@@ -40,7 +40,7 @@ def verify(
         from flows.reports.verify import verify_page
         from tasks.maintenance.verify import verify as read_again
 
-        settings = configured(VerifyConfig, Given(workspace, config, assign), {"archive": archive})
+        settings = configured(VerifyConfig, CommonOptions(workspace, config, assign), {"archive": archive})
         show_progress()
         report = read_again(settings)
         print(verify_page(archive, report))

@@ -39,8 +39,8 @@ log = logging.getLogger("sdt.cli")
 EXIT_WITH_FAULTS = 3  # of a run that completed with files set aside; 1 is an error
 
 
-class Given(NamedTuple):
-    """Where a configuration may come from, besides a command's own options."""
+class CommonOptions(NamedTuple):
+    """The options of every command that a configuration comes from, besides its own."""
 
     workspace: str | None
     config: Path | None
@@ -70,10 +70,10 @@ def fields(kind: type[BaseModel]) -> str:
     return "\b\n" + "\n".join(["Fields for --set and --config:", *lines])
 
 
-def configured(kind: type[Settings], given: Given, options: dict[str, Any]) -> Settings:
+def configured(kind: type[Settings], common: CommonOptions, options: dict[str, Any]) -> Settings:
     """The configuration that recipe, file, assignments and options add up to."""
-    layers = recipe_layer(given.recipe), file_layer(given.config), assignments_layer(given.assign or ())
-    return build_config(kind, *layers, options_layer(options | {"workspace": given.workspace}))
+    layers = recipe_layer(common.recipe), file_layer(common.config), assignments_layer(common.assign or ())
+    return build_config(kind, *layers, options_layer(options | {"workspace": common.workspace}))
 
 
 class Finished(NamedTuple, Generic[Settings, Result]):
@@ -84,13 +84,15 @@ class Finished(NamedTuple, Generic[Settings, Result]):
     with_faults: bool
 
 
-def run(command: Command[Settings, Result], given: Given, options: dict[str, Any]) -> Finished[Settings, Result]:
+def run(
+    command: Command[Settings, Result], common: CommonOptions, options: dict[str, Any]
+) -> Finished[Settings, Result]:
     """Add up the configuration, run the flow with it and print its page.
 
     Raises:
         WorkflowError: the archive is not there, which is said before anything is started; or what the flow raises.
     """
-    settings = configured(command.config, given, options)
+    settings = configured(command.config, common, options)
     prepare_environment()
     show_progress()
     log.info("starting")
@@ -160,9 +162,9 @@ def show_query(sql: str, workspace: "Workspace", archive: str | None, limit: int
 def _print_table(rows: "pl.LazyFrame", limit: int) -> None:
     import polars as pl
 
-    found = rows.head(limit + 1).collect(engine="streaming")
+    shown = rows.head(limit + 1).collect(engine="streaming")
     whole = pl.Config(tbl_rows=-1, tbl_cols=-1, tbl_width_chars=-1, fmt_table_cell_list_len=-1, fmt_str_lengths=60)
     with whole, pl.Config(tbl_hide_dataframe_shape=True):
-        print(found.head(limit))
-    if len(found) > limit:
+        print(shown.head(limit))
+    if len(shown) > limit:
         print(f"the first {limit} rows; see more with --limit N, or write all with --out FILE", file=sys.stderr)

@@ -116,9 +116,9 @@ def flow(name: str) -> Callable[[Callable[[Settings], Result]], Flow[Settings, R
     """
 
     def decorate(body: Callable[[Settings], Result]) -> Flow[Settings, Result]:
-        made = Flow(name, body)
+        ours = Flow(name, body)
         imported = body.__module__.partition(".")[0] == "flows"
-        return made if imported else cast(Flow[Settings, Result], made.prefect)
+        return ours if imported else cast(Flow[Settings, Result], ours.prefect)
 
     return decorate
 

@@ -27,12 +27,12 @@ def children_by_parent() -> dict[int, set[int]]:
 def descendants() -> set[int]:
     """Every process below this one."""
     children = children_by_parent()
-    found, queue = set[int](), [os.getpid()]
+    below_this, queue = set[int](), [os.getpid()]
     while queue:
         below = children.get(queue.pop(), set())
-        found |= below
+        below_this |= below
         queue += below
-    return found
+    return below_this
 
 
 def end(pids: set[int]) -> None:

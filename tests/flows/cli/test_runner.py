@@ -1,11 +1,19 @@
 """What the commands share; the commands themselves are tried in test_cli."""
 
+import os
+import signal
+import threading
+
 import pytest
 import typer
 
-from flows.cli.runner import Finished, end, errors_in_one_block
+from flows.cli.commands import Command
+from flows.cli.runner import CommonOptions, Finished, end, errors_in_one_block, run
+from flows.orchestration.flow import Flow
 from tasks.config.stages import RunSettings
 from tasks.errors import WorkflowError
+from tasks.registry.runs import read_history
+from tasks.storage.workspace import Workspace
 
 
 def test_an_error_of_ours_is_its_message_and_another_names_its_type(capsys: pytest.CaptureFixture[str]) -> None:
@@ -37,3 +45,18 @@ def test_a_run_with_files_set_aside_names_the_next_command_and_ends_with_3(capsy
     with pytest.raises(typer.Exit) as ending:
         end(Finished(RunSettings(archive="calls"), None, with_faults=True), "sdt train calls")
     assert ending.value.exit_code == 3 and capsys.readouterr().out == "\nNext: sdt train calls\n"
+
+
+def test_sigterm_ends_a_run_as_ctrl_c_does(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    def body(_: RunSettings) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        threading.Event().wait(60)
+
+    monkeypatch.setenv("PREFECT_API_URL", "")
+    before = signal.getsignal(signal.SIGTERM)
+    command = Command(RunSettings, lambda: Flow("sdt-test", body), needs_archive=False)
+    with pytest.raises(SystemExit) as ending:
+        run(command, CommonOptions(workspace.url, None, None), {"archive": "calls"})
+    (record,) = read_history(workspace, 10).records
+    assert ending.value.code == 143 and record.state == "interrupted"
+    assert signal.getsignal(signal.SIGTERM) is before
