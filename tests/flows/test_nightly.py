@@ -2,11 +2,11 @@
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import polars.testing
@@ -18,11 +18,13 @@ from tasks.ingest.stage import ingest
 from tasks.label.stage import label
 from tasks.query import scan_labels
 from tasks.registry.models import promote
+from tasks.storage.manifest import MANIFEST
 from tasks.storage.workspace import Workspace
-from tests.fixtures.command import environment, kill_once, with_database
+from tests.fixtures.command import environment
 from tests.fixtures.models import promoted_model
+from tests.fixtures.nights import KILLED_AFTER, LOCAL, Night, run_night
 
-pytestmark = [pytest.mark.process, pytest.mark.usefixtures("ray_session")]
+pytestmark = pytest.mark.process
 
 CHECKOUT = Path(__file__).parents[2]
 DAYS = [f"2026-03-0{day}" for day in range(1, 8)]
@@ -30,7 +32,7 @@ EMPTY = DAYS[4]
 SAID = ("what a day", "I cannot stand it", "so be it", "never again", "come here", "that is great")
 
 
-def arrivals(folder: Path) -> list[str]:
+def arrivals(folder: Path) -> list[Path]:
     """A file of what arrives on each of the seven days; each day but the fifth has ten conversations of its own."""
     folder.mkdir()
     written = []
@@ -42,8 +44,8 @@ def arrivals(folder: Path) -> list[str]:
         if day == DAYS[2]:
             rows.append(u("over-midnight", 1, noon - timedelta(hours=11, minutes=59)))
             rows.append(u("d1-0", 9, noon - timedelta(days=2)))  # two days late
-        (folder / f"{day}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-        written.append(str(folder / f"{day}.jsonl"))
+        written.append(folder / f"{day}.jsonl")
+        written[-1].write_text("".join(json.dumps(row) + "\n" for row in rows))
     return written
 
 
@@ -55,24 +57,14 @@ def u(conversation: str, turn: int, when: datetime) -> dict[str, object]:
     }  # fmt: skip
 
 
-def start(cwd: Path, workspace: Workspace, source: Path, nights: list) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.fixtures.nights", workspace.url, str(source), json.dumps(nights)]
-    log = (cwd / "nights.log").open("a")
-    surroundings = environment(cwd, PYTHONPATH=str(CHECKOUT))
-    return subprocess.Popen(
-        command, cwd=cwd, env=surroundings, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True
+def killed(night: Night, cwd: Path) -> dict[str, int]:
+    """Run a night in a process that is killed while it labels; its day's files, and when each was made (ns)."""
+    command = [sys.executable, "-m", "tests.fixtures.nights", night.model_dump_json()]
+    done = subprocess.run(
+        command, cwd=cwd, env=environment(cwd, PYTHONPATH=str(CHECKOUT)), capture_output=True, text=True
     )
-
-
-def reports(process: subprocess.Popen[str]) -> list[dict[str, Any]]:
-    assert process.stdout is not None
-    return [json.loads(line) for line in process.stdout if line.startswith("{")]
-
-
-def killed_in(day: str, process: subprocess.Popen[str], workspace: Workspace, log: Path) -> dict[str, int]:
-    """Kill the driver once it has labelled some shards of a day; those, and when each was made (ns)."""
-    kill_once(lambda: made_at(workspace, day), 2, process, log, seconds=500)
-    return made_at(workspace, day)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    return made_at(Workspace(night.workspace), night.day)
 
 
 def made_at(workspace: Workspace, day: str) -> dict[str, int]:
@@ -82,18 +74,18 @@ def made_at(workspace: Workspace, day: str) -> dict[str, int]:
 
 def clean_runs(workspace: Workspace, source: Path) -> dict[str, pl.DataFrame]:
     """The rows that each model gives for everything at once."""
-    made = {"workspace": workspace.url, "archive": "made", "workers": 1}
-    ingest(IngestConfig(**made, kind="table", path=str(source), shards=8))
-    extract(ExtractConfig(**made), "text")
-    found = {}
+    where = {"workspace": workspace.url, "archive": "made", "ray": LOCAL}
+    ingest(IngestConfig(**where, kind="table", path=str(source), shards=8))
+    extract(ExtractConfig(**where), "text")
+    labels = {}
     for name in ("sdt-old", "sdt-new"):
-        label(LabelConfig(**made, model=name))
-        found[name] = scan_labels(workspace).collect().sort("conversation_id", "turn")
-    return found
+        label(LabelConfig(**where, model=name))
+        labels[name] = scan_labels(workspace).collect().sort("conversation_id", "turn")
+    return labels
 
 
-@pytest.mark.timeout(1200)
-def test_seven_nights_give_the_labels_of_a_clean_run(tmp_path: Path) -> None:
+def test_seven_nights_give_the_labels_of_a_clean_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "")
     arrived = arrivals(tmp_path / "arrivals")
     workspace, clean = Workspace(str(tmp_path / "workspace")), Workspace(str(tmp_path / "clean"))
     for name in ("sdt-old", "sdt-new"):
@@ -103,34 +95,39 @@ def test_seven_nights_give_the_labels_of_a_clean_run(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
 
-    first = [(arrived[0:1], DAYS[0], None), (arrived[1:2], DAYS[1], None), ([], DAYS[1], None)]
-    first += [(arrived[2:3], DAYS[2], None), (arrived[3:4], DAYS[3], None)]
-    with_database(tmp_path / ".sdt" / "prefect")
-    process = start(tmp_path, workspace, source, first)
-    there = killed_in(DAYS[3], process, workspace, tmp_path / "nights.log")
-    assert there and not any(path.endswith("_manifest.json") for path in there)
-    plain, second, twice, late_ones = reports(process)
-    assert (plain["made"], second["made"], twice["made"]) == ([DAYS[0]], [DAYS[1]], [])
-    assert twice["days"] == second["days"], "labelling a day twice changes nothing"
-    assert late_ones["made"] == DAYS[:3], "what came late and what went on past midnight changed the days before"
+    def night(files: slice, day: str, model: str | None = None) -> Night:
+        return Night(workspace=workspace.url, source=source, arrivals=tuple(arrived[files]), day=day, model=model)
 
-    then = [([], DAYS[3], None), (arrived[4:5], EMPTY, None)]
-    then += [(arrived[5:7], DAYS[5], None), ([], DAYS[6], "sdt-new")]  # the sixth ran when the seventh's were there
-    process = start(tmp_path, workspace, source, then)
-    restarted, empty, late, newer = reports(process)
-    assert process.wait() == 0, (tmp_path / "nights.log").read_text()
-    assert restarted["made"] == [DAYS[3]]
-    assert there.items() <= made_at(workspace, DAYS[3]).items(), "a shard that was finished was computed again"
-    assert (empty["rows"], empty["made"], empty["outdated"]) == (0, [], {})
-    assert late["made"] == [DAYS[5]] and late["outdated"] == {DAYS[6]: "never labelled"}
-    assert newer["made"] == [DAYS[6]] and newer["outdated"] == {} and workspace.files("leases") == []
+    nothing = slice(0)
+    plain = run_night(night(slice(0, 1), DAYS[0]))
+    second = run_night(night(slice(1, 2), DAYS[1]))
+    twice = run_night(night(nothing, DAYS[1]))
+    late_ones = run_night(night(slice(2, 3), DAYS[2]))
+    assert (plain.new_days, second.new_days, twice.new_days) == ((DAYS[0],), (DAYS[1],), ())
+    assert twice.days == second.days, "labelling a day twice changes nothing"
+    assert late_ones.new_days == tuple(DAYS[:3]), (
+        "what came late and what went on past midnight changed the days before"
+    )
+
+    finished = killed(night(slice(3, 4), DAYS[3]), tmp_path)
+    assert len(finished) == KILLED_AFTER and not any(path.endswith(MANIFEST) for path in finished)
+    restarted = run_night(night(nothing, DAYS[3]))
+    assert restarted.new_days == (DAYS[3],)
+    assert finished.items() < made_at(workspace, DAYS[3]).items(), "a shard that was finished was computed again"
+
+    empty = run_night(night(slice(4, 5), EMPTY))
+    late = run_night(night(slice(5, 7), DAYS[5]))  # the sixth ran when the seventh's were there
+    newer = run_night(night(nothing, DAYS[6], "sdt-new"))
+    assert (empty.rows, empty.new_days, empty.outdated) == (0, (), {})
+    assert late.new_days == (DAYS[5],) and late.outdated == {DAYS[6]: "never labelled"}
+    assert newer.new_days == (DAYS[6],) and newer.outdated == {} and workspace.files("leases") == []
 
     wanted = clean_runs(clean, source)
     last = pl.col("date").cast(pl.String) == DAYS[6]
     expected = pl.concat([wanted["sdt-old"].filter(~last), wanted["sdt-new"].filter(last)])
-    found = scan_labels(workspace).collect()
+    labels = scan_labels(workspace).collect()
     keys = ["conversation_id", "turn"]
-    same = (frame.sort(keys).drop("run_id") for frame in (found, expected))
+    same = (frame.sort(keys).drop("run_id") for frame in (labels, expected))
     pl.testing.assert_frame_equal(*same, check_exact=False, rel_tol=1e-4, abs_tol=1e-5)
-    homes = dict(found.select("conversation_id", pl.col("date").cast(pl.String)).iter_rows())
+    homes = dict(labels.select("conversation_id", pl.col("date").cast(pl.String)).iter_rows())
     assert (homes["over-midnight"], homes["d1-0"]) == (DAYS[1], DAYS[0])
