@@ -23,7 +23,7 @@ _USUAL_TIME = r"^[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-5][0-9]
 
 
 def typed_rows(batch: pl.DataFrame, file: str, shards: int) -> pa.Table:
-    """A source's batch (`tasks.sources.Source.batches`) with its values typed and judged: schema `SCANNED`."""
+    """A source's batch (`tasks.sources.base.Source.batches`) with its values typed and judged: schema `SCANNED`."""
     # An empty text stays: that nothing was said is another thing than that nobody wrote it down.
     text = batch.with_columns(_blank_is_null(name) for name in CANONICAL if name != "text")
     typed = text.with_columns(
