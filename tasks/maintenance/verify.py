@@ -5,17 +5,15 @@ have one row for every utterance, and no other. Memory holds one file a thread.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from threading import Lock
 
 import polars as pl
-import pyarrow as pa
 
 from sdt_model.config import Frozen
-from tasks.archive.days import conversation_days, days_of
+from tasks.archive.days import days_of
 from tasks.archive.facts import DayContent
 from tasks.archive.layout import (
     archive_features_folder,
@@ -27,10 +25,10 @@ from tasks.archive.layout import (
 )
 from tasks.archive.manifests import read_archive
 from tasks.archive.schema import KEY
-from tasks.archive.sharding import shard_of
 from tasks.config.stages import VerifyConfig
 from tasks.executor.shard import Shard, describe_shard, shard_columns
 from tasks.label.manifests import label_files, labelled_days
+from tasks.maintenance.verify_keys import UNREADABLE, DayKeys, KeyCheck, placed_keys, same_keys, unique_keys
 from tasks.storage.manifest import Manifest, ShardRecord, read_manifest
 from tasks.storage.workspace import Workspace
 
@@ -38,9 +36,6 @@ log = logging.getLogger("sdt.verify")
 
 _THREADS = 4
 _MOST_FAULTS = 1000
-_UNREADABLE = (OSError, pa.ArrowException, KeyError, ValueError)  # raised by a damaged Parquet file
-
-Keys = Callable[[pl.DataFrame], list[str]]
 
 
 class Fault(Frozen):
@@ -78,7 +73,7 @@ class _Check:
     part: str
     record: ShardRecord
     columns: Mapping[str, str]
-    keys: Keys
+    keys: KeyCheck
 
 
 @dataclass
@@ -123,7 +118,7 @@ def verify(config: VerifyConfig) -> VerifyReport:
 def _utterances(archive: Manifest) -> Iterator[_Check]:
     count = len(archive.shards)
     for record in archive.shards:
-        yield _Check("utterances", record, archive.columns, partial(_placed, record.index, count))
+        yield _Check("utterances", record, archive.columns, partial(placed_keys, record.index, count))
 
 
 def _features(workspace: Workspace, name: str, archive: Manifest, notes: list[str]) -> Iterator[_Check]:
@@ -138,7 +133,7 @@ def _features(workspace: Workspace, name: str, archive: Manifest, notes: list[st
         if not current:
             notes.append(f"{features_folder(*place)} was made of the archive as it was before: sdt extract {name}")
         for record in manifest.shards:
-            keys = partial(_same, workspace, by_index[record.index]) if current else _unique
+            keys = partial(same_keys, workspace, by_index[record.index]) if current else unique_keys
             yield _Check("features", record, manifest.columns, keys)
 
 
@@ -147,7 +142,7 @@ def _labels(workspace: Workspace, name: str, archive: Manifest, notes: list[str]
     labelled, days = labelled_days(workspace, name, label_files(workspace, name)), days_of(archive.shards)
     notes += [f"{day} has no labels: sdt label {name}" for day in sorted(days.keys() - labelled.keys())]
     checks = []
-    keys = _DayKeys(workspace)
+    keys = DayKeys(workspace)
     for day, manifest in sorted(labelled.items()):
         rows = days.get(day, DayContent()).rows
         if rows != manifest.rows:
@@ -157,7 +152,7 @@ def _labels(workspace: Workspace, name: str, archive: Manifest, notes: list[str]
         for record in manifest.shards:
             number = shard_of_labels(record.path)
             source = by_index.get(number)
-            compared = partial(keys.compared, source, day) if source and rows == manifest.rows else _unique
+            compared = partial(keys.compared, source, day) if source and rows == manifest.rows else unique_keys
             checks.append((number, _Check("labels", record, manifest.columns, compared)))
     # The days of one utterance shard one after another, so that it is read once for all.
     yield from (check for _, check in sorted(checks, key=lambda numbered: numbered[0]))
@@ -172,7 +167,7 @@ def _wrong(workspace: Workspace, check: _Check) -> list[str]:
         keys = pl.DataFrame(pl.from_arrow(workspace.read_table(expected.path, list(KEY))))
     except FileNotFoundError:
         return ["it is not there"]
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         return [f"it cannot be read: {error}"]
     wrong = [
         f"{name} {now}, and {recorded} in the manifest"
@@ -185,79 +180,3 @@ def _wrong(workspace: Workspace, check: _Check) -> list[str]:
         if now != recorded
     ]
     return wrong + check.keys(keys)
-
-
-def _unique(keys: pl.DataFrame) -> list[str]:
-    """Check that no key stands twice."""
-    duplicates = keys.filter(keys.is_duplicated()).unique(maintain_order=True)
-    return [f"{duplicates.height} keys stand twice, such as {_first(duplicates)}"] if duplicates.height else []
-
-
-def _placed(index: int, count: int, keys: pl.DataFrame) -> list[str]:
-    """Check that every conversation is in the shard of its id, so that no key stands in two."""
-    elsewhere = [name for name in keys["conversation_id"].unique().sort() if shard_of(name, count) != index]
-    return _unique(keys) + (
-        [f"{len(elsewhere)} conversations belong to another shard, such as {elsewhere[0]!r}"] if elsewhere else []
-    )
-
-
-def _same(workspace: Workspace, utterances: ShardRecord, keys: pl.DataFrame) -> list[str]:
-    """Check that the keys are those of an utterance shard."""
-    return _compared(keys, _rows(workspace, utterances, list(KEY)), utterances.path)
-
-
-class _DayKeys:
-    """Keys of the utterance shards that were read last, by day."""
-
-    def __init__(self, workspace: Workspace) -> None:
-        self._workspace, self._lock = workspace, Lock()
-        self._shards: dict[str, dict[str, pl.DataFrame] | None] = {}
-
-    def compared(self, utterances: ShardRecord, day: str, keys: pl.DataFrame) -> list[str]:
-        days = self._days(utterances)
-        return _compared(keys, None if days is None else days.get(day, keys.clear()), utterances.path)
-
-    def _days(self, utterances: ShardRecord) -> dict[str, pl.DataFrame] | None:
-        with self._lock:  # the others wait for what one of them reads
-            if utterances.path not in self._shards:
-                for path in list(self._shards)[:-1]:  # the threads are at two shards at most
-                    del self._shards[path]
-                self._shards[utterances.path] = self._read(utterances)
-            return self._shards[utterances.path]
-
-    def _read(self, utterances: ShardRecord) -> dict[str, pl.DataFrame] | None:
-        rows = _rows(self._workspace, utterances, [*KEY, "occurred_at"])
-        if rows is None:
-            return None
-        by_day = rows.select(*KEY, conversation_days(rows).alias("day")).partition_by(
-            "day", as_dict=True, include_key=False
-        )
-        return {str(day): part for (day,), part in by_day.items()}
-
-
-def _rows(workspace: Workspace, utterances: ShardRecord, columns: list[str]) -> pl.DataFrame | None:
-    """Read columns of an utterance shard; None where it is damaged, which its own check reports."""
-    try:
-        rows = pl.DataFrame(pl.from_arrow(workspace.read_table(utterances.path, columns)))
-    except _UNREADABLE:
-        return None
-    return rows if rows.columns == columns else None
-
-
-def _compared(keys: pl.DataFrame, utterances: pl.DataFrame | None, path: str) -> list[str]:
-    """Compare keys with those of the utterances in ``path``, which are None where that file is damaged."""
-    if utterances is None:
-        return [*_unique(keys), f"it could not be compared with {path}"]
-    missing = utterances.join(keys, on=KEY, how="anti", maintain_order="left")
-    surplus = keys.join(utterances, on=KEY, how="anti", maintain_order="left")
-    return [
-        *_unique(keys),
-        *([f"{missing.height} utterances have no row, such as {_first(missing)}"] if missing.height else []),
-        *([f"{surplus.height} rows are of no utterance, such as {_first(surplus)}"] if surplus.height else []),
-    ]
-
-
-def _first(keys: pl.DataFrame) -> str:
-    """Write the first key as a person would."""
-    name, turn = keys.select(KEY).row(0)
-    return f"{name!r} turn {turn}"
