@@ -31,8 +31,8 @@ _LIBRARIES = {"botocore", "aiobotocore", "aiohttp", "gcsfs", "google", "adlfs", 
 _VERSIONS = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "Last-Modified", "created")
 # These say what there is at a path, and nothing about the store.
 _OF_A_PATH = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ELOOP, errno.ENAMETOOLONG}
-CREDENTIALS = r"://[^/@\s]*:(?!\d+/)[^@\s]*@"
-"""Name and password in a URL. A secret key of S3 may hold slashes; a port before a path is none."""
+CREDENTIALS = r"://(?!arn:)[^/@\s]*:(?!\d+/)[^@\s]*@"
+"""Name and password in a URL. An S3 secret key may hold slashes; a port before a path, or an ARN, is no password."""
 _PASSWORD = re.compile(CREDENTIALS)
 
 

@@ -129,6 +129,7 @@ def test_records_beyond_the_newest_may_go_unless_their_run_lives(workspace: Work
         ("s3://AKIA:hu/sh+=@bucket/x", "s3://***@bucket/x"),
         ("https://hush@host/x", "https://***@host/x"),
         ("http://host:8080/ann@home", "http://host:8080/ann@home"),
+        ("s3://arn:aws:s3:eu:1:accesspoint/x/ann@home", "s3://arn:aws:s3:eu:1:accesspoint/x/ann@home"),
         ("https://host/x?sig=hush&page=2", "https://host/x?sig=***&page=2"),
         ("sdt ingest table 'https://h/a?X-Amz-Signature=hush' --archive a",
          "sdt ingest table 'https://h/a?X-Amz-Signature=***' --archive a"),
