@@ -1,6 +1,5 @@
 """The same command with and without a Prefect server: the same pages, exit codes and files."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,13 +25,6 @@ class Shown(NamedTuple):
     page: str
     files: list[str]
     state: tuple[str, str]  # in the history, and why
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("prefect"))
-    with server.running():
-        yield server
 
 
 def run(folder: Path, url: str, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Shown:
@@ -72,7 +64,6 @@ def page_on_server(server: Server, flow_run: dict[str, Any]) -> str:
     return str(artifact["data"]).split("\n\nThroughput")[0]
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("ray_session")
 def test_pages_exit_codes_files_and_states_are_the_same(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -114,7 +105,6 @@ def test_pages_exit_codes_files_and_states_are_the_same(
     assert shown.state[1] in flow_run["state"]["message"]
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("ray_session")
 def test_a_run_with_files_set_aside_ends_with_3_and_so_does_one_that_has_nothing_to_do(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -55,7 +55,8 @@ def served(tmp_path: Path) -> Iterator[tuple["subprocess.Popen[str]", list[str]]
         process.wait()
 
 
-@pytest.mark.slow
+@pytest.mark.prefect
+@pytest.mark.process
 @pytest.mark.timeout(1200)
 def test_a_deployment_runs_on_it_and_ctrl_c_leaves_no_process(
     served: tuple["subprocess.Popen[str]", list[str]], tmp_path: Path

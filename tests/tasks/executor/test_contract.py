@@ -232,7 +232,6 @@ def test_both_write_the_same_bytes(workspace: Workspace, calls: Path) -> None:
     assert folders[0] == folders[1]
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("ray_session")
 def test_all_stages_write_the_same_bytes_over_both(workspace: Workspace, tmp_path: Path) -> None:
     source, written = write_source(tmp_path), []
