@@ -1,18 +1,16 @@
 """Extract from the command line where there is nothing to do."""
 
-import pytest
-
 from tasks.config.stages import ExtractConfig, IngestConfig
 from tasks.extract.stage import extract
 from tasks.ingest.stage import ingest
 from tests.fixtures.command import CommandLine
+from tests.fixtures.executor.local import LOCAL
 
 
-@pytest.mark.usefixtures("ray_session")
 def test_what_is_all_there_is_shown_without_starting_anything(sdt: CommandLine) -> None:
     here = sdt.folder
     (here / "calls.csv").write_text("conversation_id,turn,text\na,0,hello\nb,0,bye\n")
-    where = {"workspace": sdt.workspace.url, "archive": "calls"}
+    where = {"workspace": sdt.workspace.url, "archive": "calls", "ray": LOCAL}
     ingest(IngestConfig(**where, kind="table", path=str(here / "calls.csv")))
     extract(ExtractConfig(**where), "text")
     done = sdt("extract", "calls", "--set", "extractors.text=minilm")

@@ -26,12 +26,11 @@ from tasks.training.train import train
 from tests.fixtures import archives as made
 from tests.fixtures import conversations as made_conversations
 from tests.fixtures.command import sdt
+from tests.fixtures.executor.local import LOCAL
 from tests.fixtures.models import promoted_model
 from tests.fixtures.services.gateway import Gateway
 from tests.fixtures.services.prefect_server import Server
 from tests.fixtures.services.wire import Request, Wire
-
-pytestmark = [pytest.mark.process, pytest.mark.usefixtures("ray_session")]
 
 QUERY = "SELECT * FROM labels ORDER BY conversation_id, turn"
 BY_PLACE = ["model_id", "run_id", "archive"]  # these name the data's versions, which a store tells in its own way
@@ -43,7 +42,7 @@ def rows(workspace: Workspace, sql: str = QUERY) -> pl.DataFrame:
 
 def everything(workspace: Workspace, source: str) -> pl.DataFrame:
     """Ingest, extract, train and label in a workspace; its labels."""
-    where = {"workspace": workspace.url, "archive": "made"}
+    where = {"workspace": workspace.url, "archive": "made", "ray": LOCAL}
     ingest(IngestConfig(**where, kind="table", path=source, shards=4))
     for modality in MODALITIES:
         extract(ExtractConfig(**where, extractors={"audio": "logmel"}), modality)
@@ -69,7 +68,7 @@ def test_media_training_and_labels_on_a_store_are_those_on_disk(
 def test_a_query_for_one_day_reads_that_day_s_files_alone(s3_workspace: Workspace, store: Wire) -> None:
     made.archive(s3_workspace, shards=4)
     promoted_model(s3_workspace)
-    label(LabelConfig(workspace=s3_workspace.url, archive="made"))
+    label(LabelConfig(workspace=s3_workspace.url, ray=LOCAL, archive="made"))
     store.reset()
     found = rows(s3_workspace, "SELECT emotion, COUNT(*) AS n FROM labels WHERE date = '2026-03-01' GROUP BY emotion")
     read = {request.path for request in store.requests if request.path.endswith(".parquet") and request.method == "GET"}
@@ -100,8 +99,9 @@ def stops(gateway: Gateway, store: Wire, after: int) -> Iterator[None]:
         gateway.start()
 
 
+@pytest.mark.process
 def test_a_gateway_that_dies_half_way_fails_the_run_readably_and_the_next_one_completes(
-    s3_workspace: Workspace, workspace: Workspace, gateway: Gateway, store: Wire, tmp_path: Path
+    s3_workspace: Workspace, workspace: Workspace, gateway: Gateway, store: Wire, server: Server, tmp_path: Path
 ) -> None:
     for each in (workspace, s3_workspace):
         made.archive(each, conversations=96, shards=8)
@@ -110,22 +110,23 @@ def test_a_gateway_that_dies_half_way_fails_the_run_readably_and_the_next_one_co
     where = ["--workspace", s3_workspace.url]
     surroundings = store.environment | {"AWS_MAX_ATTEMPTS": "2"}
     few = ["--set", "retries=0", "--set", "workers=1", "--set", "lease_s=5", "--set", "ray.cpus=1"]
-    server = Server(tmp_path)
     surroundings |= {"PREFECT_API_URL": server.url, "PREFECT_HOME": str(tmp_path / "prefect")}
-    with server.running():
-        with stops(gateway, store, after=4):
-            failed = sdt("label", "made", *where, *few, cwd=tmp_path, **surroundings)
-        assert failed.returncode == 1 and "Traceback" not in failed.stderr
-        assert "does not answer" in failed.stderr and s3_workspace.url in failed.stderr
-        assert store.environment["AWS_SECRET_ACCESS_KEY"] not in failed.stderr + failed.stdout
-        there = [path for path in s3_workspace.files("labels/made") if path.endswith(".parquet")]
-        assert 0 < len(there) < 24
+    with stops(gateway, store, after=4):
+        failed = sdt("label", "made", *where, *few, cwd=tmp_path, **surroundings)
+    assert failed.returncode == 1 and "Traceback" not in failed.stderr
+    assert "does not answer" in failed.stderr and s3_workspace.url in failed.stderr
+    assert store.environment["AWS_SECRET_ACCESS_KEY"] not in failed.stderr + failed.stdout
+    there = [path for path in s3_workspace.files("labels/made") if path.endswith(".parquet")]
+    assert 0 < len(there) < 24
 
-        again = sdt("label", "made", *where, *few, cwd=tmp_path, **surroundings)
-        assert again.returncode == 0, again.stderr
-        status = sdt("status", *where, cwd=tmp_path, **surroundings)
-        assert "Failed" in status.stdout and "Completed" in status.stdout
-    label(LabelConfig(workspace=workspace.url, archive="made"))
+    again = sdt("label", "made", *where, *few, cwd=tmp_path, **surroundings)
+    assert again.returncode == 0, again.stderr
+    status = sdt("status", *where, cwd=tmp_path, **surroundings)
+    assert "Failed" in status.stdout and "Completed" in status.stdout
+    label(LabelConfig(workspace=workspace.url, ray=LOCAL, archive="made"))
     assert rows(s3_workspace).drop("run_id").equals(rows(workspace).drop("run_id"))
-    assert verify(VerifyConfig(workspace=s3_workspace.url, archive="made", parts=("features", "labels"))).faults == ()
+    assert (
+        verify(VerifyConfig(workspace=s3_workspace.url, ray=LOCAL, archive="made", parts=("features", "labels"))).faults
+        == ()
+    )
     assert s3_workspace.files("leases") == []

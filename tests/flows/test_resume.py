@@ -21,6 +21,7 @@ from tasks.training.train import train
 from tests.fixtures import archives as made
 from tests.fixtures import conversations as made_conversations
 from tests.fixtures.command import SDT, environment, kill_once, with_database
+from tests.fixtures.executor.local import LOCAL
 from tests.fixtures.models import promoted_model
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("ray_session")]
@@ -29,9 +30,9 @@ SHARDS = 16
 STAGES: dict[str, tuple[str, Callable[[Workspace], object]]] = {
     "extract": (
         "features/made/audio",
-        lambda w: [extract(ExtractConfig(workspace=w.url, archive="made"), m) for m in MODALITIES],
+        lambda w: [extract(ExtractConfig(workspace=w.url, ray=LOCAL, archive="made"), m) for m in MODALITIES],
     ),
-    "label": ("labels/made", lambda w: label(LabelConfig(workspace=w.url, archive="made"))),
+    "label": ("labels/made", lambda w: label(LabelConfig(workspace=w.url, ray=LOCAL, archive="made"))),
 }
 # For so long a killed run holds what it makes.
 SETTINGS = {name: ["--set", "lease_s=5"] for name in ("label", "train")}
@@ -72,7 +73,9 @@ def test_killed_in_extract_and_in_label_it_goes_on_and_ends_with_the_same_labels
 ) -> None:
     undisturbed, rough = Workspace(str(tmp_path / "undisturbed")), tmp_path / "rough"
     table = make_demo_archive(tmp_path / "source", conversations=24)
-    ingest(IngestConfig(workspace=undisturbed.url, archive="made", kind="table", path=str(table), shards=SHARDS))
+    ingest(
+        IngestConfig(workspace=undisturbed.url, ray=LOCAL, archive="made", kind="table", path=str(table), shards=SHARDS)
+    )
     promoted_model(undisturbed)
     shutil.copytree(undisturbed.url, rough / "workspace")
     workspace = Workspace(str(rough / "workspace"))
@@ -107,9 +110,13 @@ def test_killed_in_training_it_goes_on_from_its_last_checkpoint_to_the_same_mode
     kill_once(lambda: list(checkpoints.rglob("best.safetensors")), 2, driver, log, seconds=120)
 
     with caplog.at_level(logging.INFO, "sdt.train"):
-        report = train(TrainConfig(workspace=workspace.url, archive="made", training=training, resources=one_core))
+        report = train(
+            TrainConfig(workspace=workspace.url, ray=LOCAL, archive="made", training=training, resources=one_core)
+        )
     lines = [record.message for record in caplog.records if record.message.startswith("train: epoch")]
     assert report.epochs == epochs and 0 < len(lines) < epochs, "it did not go on from where it was killed"
-    whole = train(TrainConfig(workspace=undisturbed.url, archive="made", training=training, resources=one_core))
+    whole = train(
+        TrainConfig(workspace=undisturbed.url, ray=LOCAL, archive="made", training=training, resources=one_core)
+    )
     weights = f"models/{report.model_id}/model.safetensors"
     assert whole == report and workspace.read_bytes(weights) == undisturbed.read_bytes(weights)

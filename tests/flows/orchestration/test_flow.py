@@ -11,8 +11,8 @@ from flows.orchestration import current_run
 from tasks.registry.runs import read_history
 from tasks.storage.workspace import Workspace
 from tests.fixtures import archives as made
-from tests.fixtures import faulty
-from tests.fixtures.faulty import HANG_S, write_recordings
+from tests.fixtures.executor import faulty
+from tests.fixtures.executor.faulty import HANG_S, write_recordings
 from tests.fixtures.services.prefect_server import Server
 
 SMALL = ("training.optim.epochs=1", "training.model.hidden=16", "training.model.heads=2", "workers=1")

@@ -1,4 +1,4 @@
-"""Variants of a small model, trained and scored on a real Ray."""
+"""Variants of a small model, trained and scored."""
 
 import logging
 
@@ -11,16 +11,16 @@ from tasks.registry.models import production, read_bundle
 from tasks.storage.workspace import Workspace
 from tests.fixtures import archives as made
 from tests.fixtures import conversations as made_conversations
+from tests.fixtures.executor.local import LOCAL
 
 
-@pytest.mark.usefixtures("ray_session")
 def test_variants_are_trained_and_stand_beside_the_full_model(
     workspace: Workspace, caplog: pytest.LogCaptureFixture
 ) -> None:
     made.archive(workspace, missing=0.3)
     caplog.set_level(logging.INFO, "sdt")
     config = AblateConfig(
-        workspace=workspace.url, archive="made", training=made_conversations.training(epochs=2), seeds=(1,),
+        workspace=workspace.url, ray=LOCAL, archive="made", training=made_conversations.training(epochs=2), seeds=(1,),
         variants=("without inter-modal transformers", "only audio"),
     )  # fmt: skip
     report = ablate(config)

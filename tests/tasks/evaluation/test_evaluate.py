@@ -1,4 +1,4 @@
-"""Small models of two seeds, trained and scored on a real Ray."""
+"""Small models of two seeds, trained and scored."""
 
 import logging
 from unittest.mock import Mock
@@ -14,14 +14,13 @@ from tasks.storage.workspace import Workspace
 from tasks.training.plan import plan_training
 from tests.fixtures import archives as made
 from tests.fixtures import conversations as made_conversations
+from tests.fixtures.executor.local import LOCAL
 from tests.fixtures.models import promoted_model
-
-pytestmark = pytest.mark.usefixtures("ray_session")
 
 
 def config(workspace: Workspace, **more: object) -> EvaluateConfig:
     training = made_conversations.training(epochs=4, dropout=0.1)
-    return EvaluateConfig(workspace=workspace.url, archive="made", training=training, draws=200, **more)
+    return EvaluateConfig(workspace=workspace.url, ray=LOCAL, archive="made", training=training, draws=200, **more)
 
 
 def test_seeds_are_trained_scored_and_compared(workspace: Workspace, caplog: pytest.LogCaptureFixture) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from tasks.config.stages import RayConfig
 from tasks.storage.workspace import Workspace
-from tests.fixtures.shards import CountingStage
+from tests.fixtures.executor.shards import CountingStage
 
 
 @pytest.fixture(params=["local", "ray"])

@@ -18,7 +18,7 @@ from tasks.executor.watchdog import Watch
 from tasks.storage.manifest import Aside
 from tasks.storage.workspace import Workspace
 from tests.fixtures.every_stage import run_every_stage, write_source
-from tests.fixtures.shards import MANIFEST, CountingStage
+from tests.fixtures.executor.shards import MANIFEST, CountingStage
 
 PRODUCTION = "models/production.json"  # says when it was written
 OUT = "s3://bucket/x: the store does not answer"

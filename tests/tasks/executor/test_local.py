@@ -15,7 +15,7 @@ from tasks.executor.shard import Shard, ShardFunction, ShardOutput
 from tasks.executor.stage import run_stage
 from tasks.executor.watchdog import Watch
 from tasks.storage.workspace import Workspace
-from tests.fixtures.shards import CountingStage
+from tests.fixtures.executor.shards import CountingStage
 
 LOCAL = RayConfig(address="local")
 

@@ -15,9 +15,9 @@ from tasks.extract.stage import extract, nothing_to_do
 from tasks.ingest.stage import ingest
 from tasks.storage.manifest import Manifest
 from tasks.storage.workspace import Workspace
-from tests.fixtures import faulty
 from tests.fixtures.archives import stamps
-from tests.fixtures.faulty import faulty_settings, write_recordings
+from tests.fixtures.executor import faulty
+from tests.fixtures.executor.faulty import faulty_settings, write_recordings
 
 pytestmark = pytest.mark.usefixtures("ray_session", "faulty_extractor")
 

@@ -14,7 +14,7 @@ from tasks.executor.shard import Shard, ShardFunction, ShardOutput
 from tasks.executor.stage import run_stage
 from tasks.registry.encoders import minilm_folder
 from tasks.storage.workspace import Workspace
-from tests.fixtures.shards import CountingStage
+from tests.fixtures.executor.shards import CountingStage
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 

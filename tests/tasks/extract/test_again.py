@@ -23,6 +23,7 @@ from tasks.extractors.registry import chosen_spec, register
 from tasks.features.table import TOO_LARGE
 from tasks.storage.manifest import MANIFEST, Manifest, fingerprint, read_manifest
 from tasks.storage.workspace import Workspace
+from tests.fixtures.executor.local import LOCAL
 from tests.fixtures.media import utterances
 
 pytestmark = pytest.mark.usefixtures("counted_extractor")
@@ -95,7 +96,7 @@ class Bench:
 
     def config(self, modality: Modality, storage: Storage) -> ExtractConfig:
         names = ExtractorNames.model_validate({modality: f"counted:{self.folder / 'notes'}", "storage": storage})
-        return ExtractConfig(workspace=self.workspace.url, archive="a", extractors=names, workers=1)
+        return ExtractConfig(workspace=self.workspace.url, ray=LOCAL, archive="a", extractors=names, workers=1)
 
     def extract(self, modality: Modality = "text", storage: Storage = "float32") -> Manifest:
         """In this process: what a worker does, shard by shard."""
@@ -117,7 +118,7 @@ class Bench:
         manifest.write(self.workspace, stage.manifest_path)
         return manifest
 
-    def extract_with_ray(self) -> Manifest:
+    def extract_all(self) -> Manifest:
         manifest = extract(self.config("text", "float32"), "text")
         assert manifest is not None
         return manifest
@@ -148,13 +149,12 @@ def said(conversations: int, **more: object) -> list[Row]:
     ]
 
 
-@pytest.mark.usefixtures("ray_session")
 def test_each_run_makes_what_it_lacks_and_leaves_the_shards_of_the_manifest_before(bench: Bench) -> None:
     bench.lay(said(4))
     assert not nothing_to_do(bench.config("text", "float32"), "text")
-    first = bench.extract_with_ray()
+    first = bench.extract_all()
     assert sorted(set(bench.shown())) == sorted({*bench.vectors(first), "loaded"})
-    assert bench.extract_with_ray() == first and bench.shown() == []
+    assert bench.extract_all() == first and bench.shown() == []
     assert nothing_to_do(bench.config("text", "float32"), "text")
     assert nothing_to_do(bench.config("audio", "float32"), "audio")  # the archive has none
     assert not nothing_to_do(bench.config("text", "float16"), "text")
@@ -162,7 +162,7 @@ def test_each_run_makes_what_it_lacks_and_leaves_the_shards_of_the_manifest_befo
     for words in (5, 6):
         bench.lay([*said(4), {"conversation_id": "c0", "turn": 9, "text": f"so {words}"}])
         assert not nothing_to_do(bench.config("text", "float32"), "text")
-        made.append({shard.path for shard in bench.extract_with_ray().shards})
+        made.append({shard.path for shard in bench.extract_all().shards})
         assert bench.shown() == ["loaded", "c0.9"]
     files = [path for path in bench.workspace.files("features") if path.endswith(".parquet")]
     there = {path for path in files if "/timing/" not in path}

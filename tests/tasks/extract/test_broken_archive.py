@@ -29,9 +29,8 @@ from tasks.storage.workspace import Workspace
 from tests.fixtures import conversations as made_conversations
 from tests.fixtures.archives import EMOTIONS
 from tests.fixtures.encoders.pretrained import FACE, tiny_detector, tiny_vit
+from tests.fixtures.executor.local import LOCAL
 from tests.fixtures.media import FRAME_RATE, sound, write_pictures, write_sound
-
-pytestmark = pytest.mark.usefixtures("ray_session")
 
 RECORDINGS, TURNS, SECONDS = 200, 10, 2
 FORMATS = (".wav", ".flac", ".mp3", ".ogg", ".m4a", ".mp4", ".mkv", ".webm")
@@ -103,7 +102,9 @@ class Made:
     def features(self, archive: str, modality: Modality) -> pl.DataFrame:
         """Those of the whole archive, made unless they are there."""
         workers = 2 if modality == "audio" else 1  # the others cost little more than their start
-        config = ExtractConfig(workspace=self.workspace.url, archive=archive, extractors=self.names, workers=workers)
+        config = ExtractConfig(
+            workspace=self.workspace.url, ray=LOCAL, archive=archive, extractors=self.names, workers=workers
+        )
         manifest = extract(config, modality)
         assert manifest is not None and manifest.aside == {}
         shards = [pl.read_parquet(self.workspace.path(shard.path)) for shard in manifest.shards]
@@ -168,7 +169,7 @@ def drawn_ways(clean: dict[Key, Row]) -> dict[Key, Way]:
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> Made:  # noqa: ARG001
+def done(tmp_path_factory: pytest.TempPathFactory) -> Made:
     folder = tmp_path_factory.mktemp("broken")
     write_media(folder / "media")
     clean = {(f"c{number:03d}", turn): clean_row(number, turn) for number in range(RECORDINGS) for turn in range(TURNS)}
@@ -179,7 +180,9 @@ def done(tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> Made:  
     for name, rows in (("clean", clean), ("broken", broken)):
         table = folder / "media" / f"{name}.jsonl"
         table.write_text("".join(json.dumps(row) + "\n" for row in rows.values()))
-        ingest(IngestConfig(workspace=workspace.url, archive=name, kind="table", path=str(table), shards=SHARDS))
+        ingest(
+            IngestConfig(workspace=workspace.url, ray=LOCAL, archive=name, kind="table", path=str(table), shards=SHARDS)
+        )
     return Made(workspace, ExtractorNames(audio="logmel", visual=visual), clean, ways)
 
 
@@ -212,7 +215,7 @@ def test_every_utterance_has_its_label_with_a_status_and_the_reasons(done: Made)
     for modality in MODALITIES:
         done.features("broken", modality)
     model(done)
-    report = label(LabelConfig(workspace=done.workspace.url, archive="broken"))
+    report = label(LabelConfig(workspace=done.workspace.url, ray=LOCAL, archive="broken"))
     rows = scan_labels(done.workspace, "broken").sort("conversation_id", "turn").collect()
     assert rows.select("conversation_id", "turn").rows() == list(done.clean) and report.rows == len(done.clean)
     for row in rows.iter_rows(named=True):

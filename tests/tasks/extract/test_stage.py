@@ -1,4 +1,4 @@
-"""Extract over a real Ray, from a real archive with sound and video files."""
+"""Extract, from a real archive with sound and video files."""
 
 import json
 from dataclasses import replace
@@ -26,22 +26,23 @@ from tasks.storage.manifest import MANIFEST, Manifest
 from tasks.storage.workspace import Workspace
 from tests.fixtures.archives import stamps
 from tests.fixtures.encoders.pretrained import tiny_speech, tiny_text, tiny_vit
+from tests.fixtures.executor.local import LOCAL
 from tests.fixtures.media import sound, write_sound, write_video
-
-pytestmark = pytest.mark.usefixtures("ray_session")
 
 Done = tuple[Workspace, dict[Modality, Manifest]]
 
 
 def run(workspace: Workspace, modality: Modality, archive: str = "a", audio: str = "") -> Manifest:
     names = ExtractorNames(audio=audio) if audio else ExtractorNames()
-    manifest = extract(ExtractConfig(workspace=workspace.url, archive=archive, extractors=names, workers=1), modality)
+    manifest = extract(
+        ExtractConfig(workspace=workspace.url, ray=LOCAL, archive=archive, extractors=names, workers=1), modality
+    )
     assert manifest is not None
     return manifest
 
 
 def make_archive(workspace: Workspace, table: Path) -> None:
-    ingest(IngestConfig(workspace=workspace.url, archive="a", kind="table", path=str(table), shards=3))
+    ingest(IngestConfig(workspace=workspace.url, ray=LOCAL, archive="a", kind="table", path=str(table), shards=3))
 
 
 def read(workspace: Workspace, manifest: Manifest) -> pl.DataFrame:
@@ -49,7 +50,7 @@ def read(workspace: Workspace, manifest: Manifest) -> pl.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> Done:  # noqa: ARG001
+def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
     """A demo archive, which lacks some media and has one damaged video, with the features of all modalities."""
     folder = tmp_path_factory.mktemp("demo")
     workspace = Workspace(str(folder / "workspace"))
@@ -70,7 +71,7 @@ def speak(workspace: Workspace, conversations: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def spoken(tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> Workspace:  # noqa: ARG001
+def spoken(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """An archive of sound alone, with a shard of two conversations; no features."""
     workspace = Workspace(str(tmp_path_factory.mktemp("spoken") / "workspace"))
     speak(workspace, 6)
@@ -159,7 +160,7 @@ def test_a_grown_archive_keeps_the_features_of_the_shards_that_stay_as_they_were
 
 
 def test_a_modality_that_the_archive_lacks_is_passed_over(spoken: Workspace) -> None:
-    config = ExtractConfig(workspace=spoken.url, archive="a")
+    config = ExtractConfig(workspace=spoken.url, ray=LOCAL, archive="a")
     assert extract(config, "text") is None and extract(config, "visual") is None
     assert not spoken.files("features")
 
@@ -173,7 +174,7 @@ def test_a_wrong_name_fails_before_anything_is_written(spoken: Workspace) -> Non
 
 
 @pytest.fixture(scope="module")
-def filmed(tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> Path:  # noqa: ARG001
+def filmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A table of eight utterances with text, sound and pictures, one of whose recordings is damaged."""
     folder = tmp_path_factory.mktemp("filmed")
     with (folder / "table.jsonl").open("w") as table:
@@ -190,20 +191,25 @@ def filmed(tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> Path:
 
 
 @pytest.mark.parametrize("modality", MODALITIES)
-def test_pretrained_encoders_give_the_same_whatever_the_shards_and_workers(
+def test_pretrained_encoders_give_the_same_whatever_the_shards(
     filmed: Path, tmp_path: Path, modality: Modality
 ) -> None:
     make = {"text": tiny_text, "audio": tiny_speech, "visual": tiny_vit}[modality]
     names = ExtractorNames.model_validate({modality: f"hf:{make(tmp_path / 'encoder')}"})
     found = []
-    for shards, workers in ((1, 1), (3, 2)):
+    for shards in (1, 3):
         workspace = Workspace(str(tmp_path / f"workspace-{shards}"))
         ingest(
             IngestConfig(
-                workspace=workspace.url, archive="a", kind="table", path=f"{filmed}/table.jsonl", shards=shards
+                workspace=workspace.url,
+                ray=LOCAL,
+                archive="a",
+                kind="table",
+                path=f"{filmed}/table.jsonl",
+                shards=shards,
             )
         )
-        config = ExtractConfig(workspace=workspace.url, archive="a", extractors=names, workers=workers)
+        config = ExtractConfig(workspace=workspace.url, ray=LOCAL, archive="a", extractors=names)
         manifest = extract(config, modality)
         assert manifest is not None and manifest.rows == 8
         assert manifest.counts["failed"] == (0 if modality == "text" else 2)
@@ -275,7 +281,7 @@ def test_what_stands_where_there_is_no_vector_does_not_matter(spoken: Workspace)
     assert manifest.counts["absent"] == sum(shard.rows > 0 for shard in manifest.shards)
 
 
-@pytest.mark.usefixtures("odd")
+@pytest.mark.usefixtures("odd", "ray_session")
 def test_a_worker_asks_for_what_the_extractor_does_unless_configured(spoken: Workspace) -> None:
     large = Resources(memory_gb=8000)
     spec = ExtractorSpec("odd:large", "audio", 4, "none", 2, ("numpy",), f"{__name__}:load", resources=large)

@@ -15,7 +15,7 @@ from tasks.archive.facts import FeatureFacts
 from tasks.archive.layout import features_folder
 from tasks.archive.leases import making_of
 from tasks.archive.manifests import read_archive
-from tasks.config.stages import ExtractConfig, ExtractorNames, LabelConfig
+from tasks.config.stages import ExtractConfig, ExtractorNames, LabelConfig, RayConfig
 from tasks.config.training import FinetuneConfig, TrainConfig
 from tasks.errors import WorkflowError
 from tasks.extract.stage import extract
@@ -31,16 +31,16 @@ from tasks.training.run import TrainingContext
 from tasks.training.train import train
 from tests.fixtures import conversations as made_conversations
 from tests.fixtures.encoders.finetuned import spoken_archive, tiny_encoder
-from tests.fixtures.finetuning import planned
-
-pytestmark = pytest.mark.usefixtures("ray_session")
+from tests.fixtures.executor.local import LOCAL
+from tests.fixtures.training.finetuning import planned
 
 CPU = torch.device("cpu")
 
 
 def config(workspace: Workspace, encoder: Path, **more: Any) -> FinetuneConfig:
     settings = {"epochs": 2, "learning_rate": 5e-3, "batch_utterances": 8, "max_tokens": 32} | more
-    return FinetuneConfig(workspace=workspace.url, archive="spoken", encoder=str(encoder), **settings)
+    settings = {"workspace": workspace.url, "archive": "spoken", "encoder": str(encoder), "ray": LOCAL} | settings
+    return FinetuneConfig(**settings)
 
 
 def test_folds_with_context_then_extract_train_and_label(workspace: Workspace, tmp_path: Path) -> None:
@@ -59,14 +59,18 @@ def test_folds_with_context_then_extract_train_and_label(workspace: Workspace, t
     assert finetune(settings).epochs == 0
 
     extractors = ExtractorNames(text=f"finetuned:{report.encoder_id}")
-    made = extract(ExtractConfig(workspace=workspace.url, archive="spoken", extractors=extractors, workers=1), "text")
+    made = extract(
+        ExtractConfig(workspace=workspace.url, ray=LOCAL, archive="spoken", extractors=extractors, workers=1), "text"
+    )
     assert made is not None and FeatureFacts.of(made).dim == 16 + 3
     shards = [pl.read_parquet(workspace.path(shard.path)) for shard in made.shards]
     vectors = pl.concat(shards)["vector"]
     assert 0 < vectors.null_count() < len(vectors) / 5
     training = made_conversations.training(epochs=3)
-    trained = train(TrainConfig(workspace=workspace.url, archive="spoken", extractors=extractors, training=training))
-    labels = label(LabelConfig(workspace=workspace.url, archive="spoken", model=trained.model_id, workers=1))
+    trained = train(
+        TrainConfig(workspace=workspace.url, ray=LOCAL, archive="spoken", extractors=extractors, training=training)
+    )
+    labels = label(LabelConfig(workspace=workspace.url, ray=LOCAL, archive="spoken", model=trained.model_id, workers=1))
     assert labels.rows == len(vectors) and labels.failed == vectors.null_count()
 
     taught = finetune(settings.model_copy(update={"teacher": report.encoder_id, "epochs": 1, "folds": 1}))
@@ -78,13 +82,14 @@ def test_folds_with_context_then_extract_train_and_label(workspace: Workspace, t
         finetune(settings.model_copy(update={"teacher": report.encoder_id}))
 
 
+@pytest.mark.usefixtures("ray_session")
 def test_two_workers_learn_what_one_does(workspace: Workspace, tmp_path: Path) -> None:
     """Without dropout, which each worker draws by itself, the step is that of the global batch."""
     spoken_archive(workspace, conversations=20)
     folder = tiny_encoder(tmp_path / "tiny")
     text = (folder / "config.json").read_text()
     (folder / "config.json").write_text(text.replace('_dropout_prob": 0.1', '_dropout_prob": 0.0'))
-    report = finetune(config(workspace, folder, epochs=1, workers=2, dropout=0.0))
+    report = finetune(config(workspace, folder, epochs=1, workers=2, dropout=0.0, ray=RayConfig()))
     alone = finetune_epoch(build_finetuner(planned(workspace, str(folder), epochs=1, dropout=0.0), CPU), 0)
     for name, value in scores(workspace, report.encoder_id).items():
         if name in alone:
@@ -138,13 +143,14 @@ def dies_once(context: TrainingContext, plan: FinetunePlan) -> None:
     finetune_worker(context, plan)
 
 
+@pytest.mark.usefixtures("ray_session")
 def test_it_goes_on_from_the_last_checkpoint_after_a_worker_dies(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoken_archive(workspace)
     undisturbed = Workspace(f"{workspace.url}-undisturbed")
     shutil.copytree(workspace.url, undisturbed.url)
-    settings = config(workspace, tiny_encoder(tmp_path / "tiny"))
+    settings = config(workspace, tiny_encoder(tmp_path / "tiny"), ray=RayConfig())
     monkeypatch.setattr(finetune_module, "finetune_worker", dies_once)
     report = finetune(settings)
     assert Path(workspace.url, "killed").exists()

@@ -22,7 +22,7 @@ from tasks.features.table import feature_rows
 from tasks.finetuning.worker import FinetunePlan, build_finetuner, finetune_epoch, gather_texts
 from tasks.storage.workspace import Workspace
 from tests.fixtures.encoders.finetuned import spoken_archive, tiny_encoder
-from tests.fixtures.finetuning import planned
+from tests.fixtures.training.finetuning import planned
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Published features through a real Ray: in, trained on, labelled with, and refused elsewhere."""
+"""Published features: in, trained on, labelled with, and refused elsewhere."""
 
 import os
 import pickle
@@ -25,13 +25,14 @@ from tasks.training.plan import plan_training
 from tasks.training.train import train
 from tests.fixtures import archives as made
 from tests.fixtures import conversations as made_conversations
+from tests.fixtures.executor.local import LOCAL
 from tests.fixtures.sources.pickles import DIMS, Hostile, fields, write
-
-pytestmark = pytest.mark.usefixtures("ray_session")
 
 
 def bring(workspace: Workspace, path: Path, archive: str = "paper") -> Manifest:
-    config = IngestConfig(workspace=workspace.url, archive=archive, kind="sdt-pickle", path=str(path), shards=3)
+    config = IngestConfig(
+        workspace=workspace.url, ray=LOCAL, archive=archive, kind="sdt-pickle", path=str(path), shards=3
+    )
     return ingest(config)
 
 
@@ -44,7 +45,7 @@ def test_each_utterance_has_its_own_vectors(workspace: Workspace, tmp_path: Path
     assert archive.rows == len(utterances) == sum(map(len, expected["labels"].values()))
     assert archive.counts["rejected"] == 0 and IngestFacts.of(archive).layout == name
     for modality in ("text",) if name.startswith("COSMIC") else MODALITIES:
-        manifest = extract(ExtractConfig(workspace=workspace.url, archive="paper"), modality)
+        manifest = extract(ExtractConfig(workspace=workspace.url, ray=LOCAL, archive="paper"), modality)
         assert manifest is not None and FeatureFacts.of(manifest).extractor == "given"
         assert manifest.counts == {"rows": archive.rows, "present": archive.rows, "failed": 0, "absent": 0}
         for made_of, of in zip(manifest.shards, archive.shards, strict=True):
@@ -80,7 +81,7 @@ def test_other_vectors_are_other_features(workspace: Workspace, tmp_path: Path) 
     second = bring(workspace, write(tmp_path / "features.pkl", name, audio=louder))
     before, after = ([one.fingerprint for one in IngestFacts.of(manifest).precomputed] for manifest in (first, second))
     assert set(before).isdisjoint(after)
-    sources = plan_training(workspace, TrainConfig(workspace=workspace.url, archive="paper")).bundle.features
+    sources = plan_training(workspace, TrainConfig(workspace=workspace.url, ray=LOCAL, archive="paper")).bundle.features
     assert [sources[m].fingerprint for m in MODALITIES] == after
 
 
@@ -91,7 +92,7 @@ def test_no_number_is_a_reason_and_no_words_are_none_against_it(workspace: Works
     plain["sentences"][4][1] = " "
     archive = bring(workspace, write(tmp_path / "features.pkl", name, **{k: plain[k] for k in ("audio", "sentences")}))
     assert archive.counts["rejected"] == 0
-    manifest = extract(ExtractConfig(workspace=workspace.url, archive="paper"), "audio")
+    manifest = extract(ExtractConfig(workspace=workspace.url, ray=LOCAL, archive="paper"), "audio")
     assert manifest is not None and manifest.counts["failed"] == 1 and manifest.counts["present"] == archive.rows - 1
     rows = [row for shard in manifest.shards for row in workspace.read_table(shard.path).to_pylist()]
     (bad,) = [row for row in rows if row["reason"] is not None]
@@ -115,9 +116,9 @@ def test_a_hostile_file_makes_no_archive_and_runs_nothing(workspace: Workspace, 
 def test_an_extractor_that_is_named_makes_its_own(workspace: Workspace, tmp_path: Path) -> None:
     bring(workspace, write(tmp_path / "features.pkl", "MMGCN on MELD"))
     names = ExtractorNames(text="minilm")
-    config = TrainConfig(workspace=workspace.url, archive="paper", extractors=names)
+    config = TrainConfig(workspace=workspace.url, ray=LOCAL, archive="paper", extractors=names)
     assert set(plan_training(workspace, config).bundle.features) == {"audio", "visual"}
-    text = extract(ExtractConfig(workspace=workspace.url, archive="paper", extractors=names), "text")
+    text = extract(ExtractConfig(workspace=workspace.url, ray=LOCAL, archive="paper", extractors=names), "text")
     assert text is not None and FeatureFacts.of(text).extractor == "minilm"
     found = plan_training(workspace, config).bundle.features
     assert {m: source.extractor for m, source in found.items()} == {
@@ -132,17 +133,17 @@ def test_the_papers_experiment_is_two_commands_and_its_model_labels_no_other_arc
 ) -> None:
     archive = bring(workspace, write(tmp_path / "features.pkl", "SDT on IEMOCAP"))
     training = made_conversations.training(epochs=2)
-    report = train(TrainConfig(workspace=workspace.url, archive="paper", training=training))
+    report = train(TrainConfig(workspace=workspace.url, ray=LOCAL, archive="paper", training=training))
     assert report.epochs == 2 and "test_weighted_f1" in report.metrics
-    labels = label(LabelConfig(workspace=workspace.url, archive="paper"))
+    labels = label(LabelConfig(workspace=workspace.url, ray=LOCAL, archive="paper"))
     assert labels.rows == labels.ok == archive.rows
     made.archive(workspace)
     with pytest.raises(
         WorkflowError, match=r"takes text features of given \(\w+\), and archive 'made' has no complete ones"
     ):
-        label(LabelConfig(workspace=workspace.url, archive="made"))
-    asked = ExtractConfig(workspace=workspace.url, archive="made", extractors=ExtractorNames(text="given"))
+        label(LabelConfig(workspace=workspace.url, ray=LOCAL, archive="made"))
+    asked = ExtractConfig(workspace=workspace.url, ray=LOCAL, archive="made", extractors=ExtractorNames(text="given"))
     with pytest.raises(WorkflowError, match="archive 'made' came without text features"):
         extract(asked, "text")
     again = bring(workspace, tmp_path / "features.pkl", "again")
-    assert label(LabelConfig(workspace=workspace.url, archive="again")).ok == again.rows
+    assert label(LabelConfig(workspace=workspace.url, ray=LOCAL, archive="again")).ok == again.rows

@@ -1,4 +1,4 @@
-"""Ingest over a real Ray, from real files."""
+"""Ingest, from real files."""
 
 import json
 from pathlib import Path
@@ -14,8 +14,6 @@ from tests.fixtures.sources.ingested import ingest_source, read_archive
 from tests.fixtures.sources.meld import release
 
 MELD = Path(__file__).parents[4] / "shared" / "data" / "meld"
-
-ray = pytest.mark.usefixtures("ray_session")
 
 
 def rows(count: int, turns: int = 5) -> list[dict]:
@@ -33,7 +31,6 @@ def write(path: Path, rows: list[dict]) -> Path:
     return path
 
 
-@ray
 def test_whole_conversations_sorted_and_nothing_lost(workspace: Workspace, tmp_path: Path) -> None:
     manifest = ingest_source(workspace, write(tmp_path / "x.jsonl", rows(30)), shards=6)
     shards = [pl.read_parquet(workspace.path(shard.path)) for shard in manifest.shards]
@@ -51,7 +48,6 @@ def test_whole_conversations_sorted_and_nothing_lost(workspace: Workspace, tmp_p
     assert not [path for path in workspace.files("archives/a") if "/scan/" in path]
 
 
-@ray
 def test_the_same_rows_from_every_format_give_the_same_utterances(workspace: Workspace, tmp_path: Path) -> None:
     frame, found = pl.DataFrame(rows(9)), []
     frame.write_csv(tmp_path / "x.csv")
@@ -63,7 +59,6 @@ def test_the_same_rows_from_every_format_give_the_same_utterances(workspace: Wor
     assert found[0].equals(found[1]) and found[0].equals(found[2]) and len(found[0]) == 45
 
 
-@ray
 def test_rejected_rows_are_kept_with_file_row_and_reason(workspace: Workspace, tmp_path: Path) -> None:
     good = rows(4, 1)
     bad = [{"turn": 1, "text": "x"}, {"conversation_id": "c", "turn": "z", "text": "x"}, good[0] | {"text": "again"}]
@@ -79,7 +74,6 @@ def test_rejected_rows_are_kept_with_file_row_and_reason(workspace: Workspace, t
     assert [json.loads(content)["text"] for content in rejected["content"]] == ["x", "x", "again"]
 
 
-@ray
 def test_running_again_does_nothing_and_a_lost_shard_comes_back_the_same(workspace: Workspace, tmp_path: Path) -> None:
     path = write(tmp_path / "x.jsonl", rows(20))
     first = ingest_source(workspace, path)
@@ -91,14 +85,12 @@ def test_running_again_does_nothing_and_a_lost_shard_comes_back_the_same(workspa
     assert {name: workspace.read_bytes(name) for name in workspace.files("archives")} == before
 
 
-@ray
 def test_a_changed_source_makes_the_archive_anew(workspace: Workspace, tmp_path: Path) -> None:
     first = ingest_source(workspace, write(tmp_path / "x.jsonl", rows(5)))
     second = ingest_source(workspace, write(tmp_path / "x.jsonl", rows(6)))
     assert first.fingerprint != second.fingerprint and second.rows == 30
 
 
-@ray
 def test_a_source_of_another_format_fails_before_anything_is_written(workspace: Workspace, tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_bytes(b"\x89PNG\r\n")
     with pytest.raises(WorkflowError, match="the header lacks conversation_id"):
@@ -106,7 +98,6 @@ def test_a_source_of_another_format_fails_before_anything_is_written(workspace: 
     assert not workspace.exists(archive_manifest_path("a"))
 
 
-@ray
 def test_meld(workspace: Workspace, tmp_path: Path) -> None:
     manifest = ingest_source(workspace, release(tmp_path), kind="meld")
     assert manifest.rows == 12 and manifest.counts["labelled"] == 12
@@ -117,7 +108,6 @@ def test_meld(workspace: Workspace, tmp_path: Path) -> None:
     }
 
 
-@ray
 @pytest.mark.shared
 @pytest.mark.skipif(not MELD.is_dir(), reason="the MELD transcripts are not beside the checkout")
 def test_the_whole_of_meld(workspace: Workspace) -> None:

@@ -1,4 +1,4 @@
-"""Labels over a real Ray, from a model with random weights: not what they say matters, but that they are all there."""
+"""Labels, from a model with random weights: not what they say matters, but that they are all there."""
 
 import shutil
 from datetime import date
@@ -11,7 +11,7 @@ from sdt_model.weights import new_network, to_files
 from tasks.archive.layout import day_manifest, day_of
 from tasks.archive.leases import labels_of
 from tasks.config.date_range import UNDATED, DateRange
-from tasks.config.stages import LabelConfig
+from tasks.config.stages import LabelConfig, RayConfig
 from tasks.errors import WorkflowError
 from tasks.label.report import LabelReport
 from tasks.label.stage import existing_labels, label
@@ -19,17 +19,16 @@ from tasks.registry.models import read_network, write_bundle
 from tasks.storage.lease import lease
 from tasks.storage.workspace import Workspace
 from tests.fixtures import archives as made
+from tests.fixtures.executor.local import LOCAL
 from tests.fixtures.models import promoted_model
-
-pytestmark = pytest.mark.usefixtures("ray_session")
 
 
 def run(workspace: Workspace, **config: object) -> LabelReport:
-    return label(LabelConfig(workspace=workspace.url, archive="made", **config))
+    return label(LabelConfig(**{"workspace": workspace.url, "archive": "made", "ray": LOCAL, **config}))
 
 
 def existing(workspace: Workspace, **config: object) -> LabelReport | None:
-    return existing_labels(LabelConfig(workspace=workspace.url, archive="made", **config))
+    return existing_labels(LabelConfig(**{"workspace": workspace.url, "archive": "made", "ray": LOCAL, **config}))
 
 
 def rows(workspace: Workspace) -> pl.DataFrame:
@@ -112,12 +111,13 @@ def test_running_again_changes_nothing_and_a_lost_shard_comes_back_the_same(work
     assert {path: workspace.read_bytes(path) for path in workspace.files("labels")} == before
 
 
+@pytest.mark.usefixtures("ray_session")
 def test_labels_do_not_depend_on_workers_or_batches(workspace: Workspace) -> None:
     made.archive(workspace)
     promoted_model(workspace)
     run(workspace, workers=1)
     one = rows(workspace)
-    run(workspace, workers=2, batch_utterances=5)
+    run(workspace, ray=RayConfig(), workers=2, batch_utterances=5)
     other = rows(workspace)
     assert one.drop("probabilities", "confidence", "weights", "run_id").equals(
         other.drop("probabilities", "confidence", "weights", "run_id")

@@ -10,9 +10,8 @@ from tasks.maintenance.prune import plan_workspace_prune
 from tasks.registry.runs import new_record, read_history
 from tasks.storage.workspace import Workspace
 from tests.fixtures import archives as made
+from tests.fixtures.executor.local import LOCAL
 from tests.fixtures.models import promoted_model
-
-pytestmark = pytest.mark.usefixtures("ray_session")
 
 LEFTOVERS = {
     "archives/made/utterances/older/part-00000.parquet": "of an earlier ingest",
@@ -31,7 +30,7 @@ UNFINISHED = (
 def test_leftovers_go_and_what_is_named_or_unfinished_stays(workspace: Workspace) -> None:
     made.archive(workspace)
     promoted_model(workspace)
-    label(LabelConfig(workspace=workspace.url, archive="made"))
+    label(LabelConfig(workspace=workspace.url, ray=LOCAL, archive="made"))
     for path in UNFINISHED:
         workspace.write_bytes(path, b"unfinished")
     before = {path: workspace.read_bytes(path) for path in workspace.files("")}

@@ -4,10 +4,11 @@ from tasks.label.stage import label
 from tasks.maintenance.status import ArchiveStatus, workspace_status
 from tasks.storage.workspace import Workspace
 from tests.fixtures import archives as made
+from tests.fixtures.executor.local import LOCAL
 from tests.fixtures.models import promoted_model
 
 
-def test_what_is_missing_until_everything_is_labelled(workspace: Workspace, ray_session: None) -> None:  # noqa: ARG001
+def test_what_is_missing_until_everything_is_labelled(workspace: Workspace) -> None:
     assert workspace_status(workspace) == []
     rows = made.archive(workspace, modalities=("text", "audio")).rows
     promoted_model(workspace, modalities=("text",))
@@ -15,7 +16,7 @@ def test_what_is_missing_until_everything_is_labelled(workspace: Workspace, ray_
     assert before == ArchiveStatus(
         "made", rows, 3, 0, {"text": "there"}, (("sdt label made", "3 days, such as 2026-03-01: never labelled"),)
     )
-    label(LabelConfig(workspace=workspace.url, archive="made"))
+    label(LabelConfig(workspace=workspace.url, ray=LOCAL, archive="made"))
     (after,) = workspace_status(workspace)
     assert (after.days, after.labelled, after.missing) == (3, 3, ())
     promoted_model(workspace, "sdt-newer", ("text",))

@@ -16,9 +16,8 @@ from tasks.ingest.stage import ingest
 from tasks.label.stage import label
 from tasks.maintenance.verify import VerifyReport, verify
 from tasks.storage.workspace import Workspace
+from tests.fixtures.executor.local import LOCAL
 from tests.fixtures.models import promoted_model
-
-pytestmark = pytest.mark.usefixtures("ray_session")
 
 
 def write(source: Path, conversations: int) -> None:
@@ -31,18 +30,18 @@ def write(source: Path, conversations: int) -> None:
 
 
 def bring_in(workspace: Workspace, source: Path) -> None:
-    ingest(IngestConfig(workspace=workspace.url, archive="made", kind="table", path=str(source), shards=3))
+    ingest(IngestConfig(workspace=workspace.url, ray=LOCAL, archive="made", kind="table", path=str(source), shards=3))
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> Path:  # noqa: ARG001
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("verify")
     workspace = Workspace(str(folder / "workspace"))
     write(folder / "source.jsonl", 12)
     bring_in(workspace, folder / "source.jsonl")
-    extract(ExtractConfig(workspace=workspace.url, archive="made"), "text")
+    extract(ExtractConfig(workspace=workspace.url, ray=LOCAL, archive="made"), "text")
     promoted_model(workspace, modalities=("text",))
-    label(LabelConfig(workspace=workspace.url, archive="made"))
+    label(LabelConfig(workspace=workspace.url, ray=LOCAL, archive="made"))
     return folder
 
 
@@ -53,7 +52,7 @@ def copied(whole: Path, tmp_path: Path) -> Workspace:
 
 
 def check(workspace: Workspace, **config: object) -> VerifyReport:
-    return verify(VerifyConfig(workspace=workspace.url, archive="made", **config))
+    return verify(VerifyConfig(workspace=workspace.url, ray=LOCAL, archive="made", **config))
 
 
 def shards(workspace: Workspace, folder: str) -> list[str]:

@@ -9,6 +9,7 @@ from tasks.extract.stage import extract
 from tasks.sources.registry import source
 from tasks.storage.workspace import Workspace
 from tasks.training.split_rule import split_rule
+from tests.fixtures.executor.local import LOCAL
 from tests.fixtures.media import sound, write_sound
 from tests.fixtures.sources.ingested import ingest_source, read_archive
 
@@ -95,7 +96,6 @@ def test_a_folder_above_the_release_or_one_session_will_do(tmp_path: Path) -> No
     assert read(tmp_path / "IEMOCAP_full_release" / "Session3")["audio"][0] == "dialog/wav/Ses03F_impro01.wav"
 
 
-@pytest.mark.usefixtures("ray_session")
 def test_lines_that_cannot_be_used_are_rejected_and_the_rest_goes_on(workspace: Workspace, tmp_path: Path) -> None:
     dialog = release(tmp_path / "in", (1,)) / "Session1" / "dialog"
     with (dialog / "transcriptions" / "Ses01F_impro01.txt").open("ab") as file:
@@ -125,7 +125,6 @@ def test_an_evaluation_that_cannot_be_read_costs_the_annotations_alone(tmp_path:
     assert found["text"].null_count() == 1 and len(found) == 5 and found["emotion"].null_count() == 5
 
 
-@pytest.mark.usefixtures("ray_session")
 def test_other_evaluations_make_the_archive_anew(workspace: Workspace, tmp_path: Path) -> None:
     folder = release(tmp_path / "in", (1,))
     assert ingest_source(workspace, folder, kind="iemocap").counts["labelled"] == 2
@@ -133,7 +132,6 @@ def test_other_evaluations_make_the_archive_anew(workspace: Workspace, tmp_path:
     assert ingest_source(workspace, folder, kind="iemocap").counts["labelled"] == 0
 
 
-@pytest.mark.usefixtures("ray_session")
 def test_extract_finds_the_recordings_and_training_finds_its_splits(workspace: Workspace, tmp_path: Path) -> None:
     folder = release(tmp_path / "in", media=("wav",))
     for path in sorted(folder.glob("Session*/dialog/wav/*.wav")):
@@ -141,7 +139,7 @@ def test_extract_finds_the_recordings_and_training_finds_its_splits(workspace: W
     manifest = ingest_source(workspace, folder, kind="iemocap")
     rule = split_rule(manifest, 0.1, 0.1)
     assert rule.dev_from_train and rule.split("Ses05F_impro01", "test") == "test"
-    config = ExtractConfig(workspace=workspace.url, archive="a", extractors=ExtractorNames())
+    config = ExtractConfig(workspace=workspace.url, ray=LOCAL, archive="a", extractors=ExtractorNames())
     features = extract(config, "audio")
     assert features is not None and features.counts["present"] == 8 and features.counts["failed"] == 0
 

@@ -89,7 +89,6 @@ def test_a_speaker_is_named_only_where_that_is_plain(
     assert (found["speaker"][0], found["text"][0]) == (speaker, said)
 
 
-@pytest.mark.usefixtures("ray_session")
 def test_a_cue_that_cannot_be_read_is_rejected_and_the_rest_goes_on(workspace: Workspace, tmp_path: Path) -> None:
     good = b"00:00:0%d,000 --> 00:00:09,000\ntext\n"
     cues = [

@@ -66,7 +66,6 @@ ODD: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.usefixtures("ray_session")
 def test_segments_that_cannot_be_used_are_rejected_and_the_rest_goes_on(workspace: Workspace, tmp_path: Path) -> None:
     write(tmp_path / "a.json", segment(0, "first"), *(odd for odd, _ in ODD), segment(5, "last"))
     manifest = ingest_source(workspace, tmp_path / "a.json", kind="whisperx")
@@ -96,7 +95,6 @@ def test_a_file_that_cannot_be_read_costs_itself_alone(tmp_path: Path, content: 
     assert len(found) == 2 and found["problem"][0].startswith(reason) and found["text"][1] == "Hello"
 
 
-@pytest.mark.usefixtures("ray_session")
 def test_a_recording_that_comes_later_is_found(workspace: Workspace, tmp_path: Path) -> None:
     folder = write(tmp_path / "in" / "a.json", segment(0, "Hello")).parent
     assert ingest_source(workspace, folder, kind="whisperx").counts["video"] == 0
@@ -104,7 +102,6 @@ def test_a_recording_that_comes_later_is_found(workspace: Workspace, tmp_path: P
     assert ingest_source(workspace, folder, kind="whisperx").counts["video"] == 1
 
 
-@pytest.mark.usefixtures("ray_session")
 def test_many_small_files_are_scanned_in_their_order(workspace: Workspace, tmp_path: Path) -> None:
     for n in range(150):
         write(tmp_path / "in" / f"{n:03d}.json", segment(1, f"of {n}"), segment(0, "before"), None)

@@ -10,7 +10,7 @@ from tasks.errors import WorkflowError
 from tasks.storage.workspace import Workspace
 from tasks.training.local_train import fit_locally
 from tasks.training.run import TrainingContext, TrainingRun
-from tests.fixtures.training import counting_run, read_seen
+from tests.fixtures.training.counting import counting_run, read_seen
 
 FOLDER = "runs/one"
 

@@ -18,19 +18,18 @@ from tasks.training.scoring import score_models
 from tasks.training.worker import build_trainer
 from tests.fixtures import archives as made
 from tests.fixtures import conversations as made_conversations
+from tests.fixtures.executor.local import LOCAL
 from tests.fixtures.models import promoted_model
-
-pytestmark = pytest.mark.usefixtures("ray_session")
 
 
 @pytest.fixture(scope="module")
-def original(tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> tuple[Workspace, Bundle]:  # noqa: ARG001
+def original(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Bundle]:
     """What each test has a copy of: training takes a while."""
     tmp_path = tmp_path_factory.mktemp("original")
     workspace = Workspace(str(tmp_path / "workspace"))
     made.archive(workspace, missing=0.0)
     training = made_conversations.training(hidden=32, learning_rate=3e-3, epochs=6)
-    plan = plan_training(workspace, TrainConfig(workspace=workspace.url, archive="made", training=training))
+    plan = plan_training(workspace, TrainConfig(workspace=workspace.url, ray=LOCAL, archive="made", training=training))
     trainer = build_trainer(plan, tmp_path, torch.device("cpu"))
     for number in range(6):
         trainer.epoch(number)
@@ -48,7 +47,7 @@ def trained(workspace: Workspace, original: tuple[Workspace, Bundle]) -> Bundle:
 
 
 def decide(workspace: Workspace, candidate: Bundle, **config: object) -> Promotion:
-    return promote_if(workspace, candidate, TrainConfig(workspace=workspace.url, archive="made", **config))
+    return promote_if(workspace, candidate, TrainConfig(workspace=workspace.url, ray=LOCAL, archive="made", **config))
 
 
 def test_a_better_model_takes_the_place_and_a_worse_one_does_not(workspace: Workspace, trained: Bundle) -> None:
@@ -125,8 +124,8 @@ def test_what_a_model_can_say_nothing_of_counts_against_it(workspace: Workspace,
     few = trained.model_copy(update={"model_id": "sdt-few", "features": {"audio": trained.features["audio"]}})
     torch.manual_seed(0)
     write_bundle(workspace, "sdt-few", to_files(few, new_network(few)))
-    (scored,) = score_models([few], TrainConfig(workspace=workspace.url, archive="made"), split="dev")
-    (other,) = score_models([trained], TrainConfig(workspace=workspace.url, archive="made"), split="dev")
+    (scored,) = score_models([few], TrainConfig(workspace=workspace.url, ray=LOCAL, archive="made"), split="dev")
+    (other,) = score_models([trained], TrainConfig(workspace=workspace.url, ray=LOCAL, archive="made"), split="dev")
     assert scored.compared.sum() == other.compared.sum() > 5 * scored.whole["fused"].sum()
     ours, theirs = (float(weighted_f1(each.compared.sum(axis=0))) for each in (scored, other))
     assert ours < 0.25 < theirs

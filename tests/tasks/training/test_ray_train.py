@@ -8,7 +8,7 @@ from tasks.config.stages import RayConfig
 from tasks.storage.workspace import Workspace
 from tasks.training.ray_train import POLL_VARIABLE
 from tasks.training.run import fit
-from tests.fixtures.training import counting_run, read_seen
+from tests.fixtures.training.counting import counting_run, read_seen
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 

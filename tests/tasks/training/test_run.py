@@ -8,7 +8,7 @@ from tasks.config.stages import RayConfig
 from tasks.errors import WorkflowError
 from tasks.storage.workspace import Workspace
 from tasks.training.run import fit
-from tests.fixtures.training import counting_run, read_seen
+from tests.fixtures.training.counting import counting_run, read_seen
 
 TWO = [[1, 0], [1, 1]]
 

@@ -1,4 +1,4 @@
-"""Scores over a real Ray, from models with random weights: what is counted matters, not how good they are."""
+"""Scores, from models with random weights: what is counted matters, not how good they are."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -21,9 +21,8 @@ from tasks.training.scoring import score_models
 from tasks.training.split_rule import split_rule
 from tasks.training.splits import gather_splits
 from tests.fixtures import archives as made
+from tests.fixtures.executor.local import LOCAL
 from tests.fixtures.models import promoted_model
-
-pytestmark = pytest.mark.usefixtures("ray_session")
 
 
 def test_counts_are_those_of_the_predictions_with_the_other_modalities_gone(
@@ -32,7 +31,7 @@ def test_counts_are_those_of_the_predictions_with_the_other_modalities_gone(
     archive = made.archive(workspace, missing=0.4)
     bundle = promoted_model(workspace)
     subsets: tuple[Subset, ...] = (("audio",), ("text", "audio"), ("text", "audio", "visual"))
-    (scored,) = score_models([bundle], TrainConfig(workspace=workspace.url, archive="made"), subsets)
+    (scored,) = score_models([bundle], TrainConfig(workspace=workspace.url, ray=LOCAL, archive="made"), subsets)
     folders = [
         FeatureFolder(m, source.dim, features_folder("made", m, source.fingerprint))
         for m, source in bundle.features.items()
@@ -57,7 +56,7 @@ def test_counts_are_those_of_the_predictions_with_the_other_modalities_gone(
 def test_every_model_is_scored_once(workspace: Workspace) -> None:
     made.archive(workspace)
     bundles = [promoted_model(workspace, "sdt-a"), promoted_model(workspace, "sdt-b", ("text",))]
-    config = TrainConfig(workspace=workspace.url, archive="made")
+    config = TrainConfig(workspace=workspace.url, ray=LOCAL, archive="made")
     first = score_models(bundles, config)
     before = {path: workspace.read_bytes(path) for path in workspace.files("evaluations")}
     assert len(before) == 2 and len(first[0].whole["fused"]) == len(first[1].whole["fused"])
@@ -71,6 +70,6 @@ def test_without_a_test_split_there_is_nothing_to_score(workspace: Workspace) ->
     assert "test" not in {
         s for shard in read_archive(workspace, "made").shards for s in UtteranceShardFacts.of(shard).splits
     }
-    config = TrainConfig(workspace=workspace.url, archive="made")
+    config = TrainConfig(workspace=workspace.url, ray=LOCAL, archive="made")
     with pytest.raises(StageFailed, match="no annotated conversation in its test split"):
         score_models([promoted_model(workspace)], config)

@@ -33,12 +33,12 @@ from tasks.training.train import train
 from tasks.training.worker import build_trainer, train_worker
 from tests.fixtures import archives as made
 from tests.fixtures import conversations as made_conversations
-
-pytestmark = pytest.mark.usefixtures("ray_session")
+from tests.fixtures.executor.local import LOCAL
 
 
 def config(workspace: Workspace, training: TrainingConfig, **more: Any) -> TrainConfig:
-    return TrainConfig(workspace=workspace.url, archive="made", training=training, **more)
+    settings = {"workspace": workspace.url, "archive": "made", "training": training, "ray": LOCAL}
+    return TrainConfig(**{**settings, **more})
 
 
 def ten_steps(settings: dict[str, Any]) -> None:
@@ -58,6 +58,7 @@ def ten_steps(settings: dict[str, Any]) -> None:
             Path(settings["out"], f"{trainer.workers}.json").write_text(json.dumps(found))
 
 
+@pytest.mark.usefixtures("ray_session")
 def test_two_workers_and_one_give_the_same_losses_and_scores(workspace: Workspace, tmp_path: Path) -> None:
     made.archive(workspace, conversations=48, missing=0.3)
     plan = plan_training(workspace, config(workspace, made_conversations.training()))
@@ -90,11 +91,12 @@ def dies_once(context: TrainingContext, plan: TrainPlan) -> None:
     train_worker(context, plan)
 
 
+@pytest.mark.usefixtures("ray_session")
 def test_it_goes_on_from_the_last_checkpoint_after_a_worker_dies(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made.archive(workspace)
-    settings = config(workspace, made_conversations.training(epochs=4, patience=4, seed=os.getpid()))
+    settings = config(workspace, made_conversations.training(epochs=4, patience=4, seed=os.getpid()), ray=RayConfig())
     monkeypatch.setattr(worker_module, "train_worker", dies_once)
     report = train(settings)
     assert report.epochs == 4
@@ -107,22 +109,26 @@ def test_it_goes_on_from_the_last_checkpoint_after_a_worker_dies(
     assert workspace.read_bytes(weights) == undisturbed.read_bytes(weights)
 
 
+@pytest.mark.usefixtures("ray_session")
 def test_without_ray_it_is_the_same_model(workspace: Workspace) -> None:
     made.archive(workspace)
     alone = Workspace(f"{workspace.url}-alone")
     made.archive(alone)
     training = made_conversations.training(epochs=2, dropout=0.1)
-    settings = config(workspace, training, resources=Resources(cpus=1))
+    settings = config(workspace, training, resources=Resources(cpus=1), ray=RayConfig())
     report = train(settings)
-    assert train(settings.model_copy(update={"workspace": alone.url, "ray": RayConfig(address="local")})) == report
+    assert train(settings.model_copy(update={"workspace": alone.url, "ray": LOCAL})) == report
     for name in ("model.safetensors", "bundle.json", "metrics.json"):
         assert workspace.read_bytes(f"{report.path}/{name}") == alone.read_bytes(f"{report.path}/{name}"), name
     assert alone.files("models/.runs") == []
 
 
+@pytest.mark.usefixtures("ray_session")
 def test_it_makes_a_bundle_once_and_promotes_it(workspace: Workspace, caplog: pytest.LogCaptureFixture) -> None:
     made.archive(workspace)
-    settings = config(workspace, made_conversations.training(epochs=12, patience=3, dropout=0.1), workers=2)
+    settings = config(
+        workspace, made_conversations.training(epochs=12, patience=3, dropout=0.1), workers=2, ray=RayConfig()
+    )
     with caplog.at_level(logging.INFO, "sdt.train"):
         report = train(settings)
     for worker in (1, 2):
