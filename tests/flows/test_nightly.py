@@ -12,7 +12,7 @@ import polars as pl
 import polars.testing
 import pytest
 
-from tasks.config.stages import ExtractConfig, IngestConfig, LabelConfig
+from tasks.config.stages import ExtractConfig, ExtractorNames, IngestConfig, LabelConfig
 from tasks.extract.stage import extract
 from tasks.ingest.stage import ingest
 from tasks.label.stage import label
@@ -20,15 +20,18 @@ from tasks.query import scan_labels
 from tasks.registry.models import promote
 from tasks.storage.manifest import MANIFEST
 from tasks.storage.workspace import Workspace
+from tests.fixtures import letters
 from tests.fixtures.command import environment
+from tests.fixtures.executor.local import LOCAL
 from tests.fixtures.models import promoted_model
-from tests.fixtures.nights import KILLED_AFTER, LOCAL, Night, run_night
+from tests.fixtures.nights import KILLED_AFTER, Night, run_night
 
 pytestmark = pytest.mark.process
 
 CHECKOUT = Path(__file__).parents[2]
 DAYS = [f"2026-03-0{day}" for day in range(1, 8)]
 EMPTY = DAYS[4]
+EXTRACTORS = ExtractorNames(text=letters.NAME)  # which takes no time to load: no night tries the real one
 SAID = ("what a day", "I cannot stand it", "so be it", "never again", "come here", "that is great")
 
 
@@ -76,7 +79,7 @@ def clean_runs(workspace: Workspace, source: Path) -> dict[str, pl.DataFrame]:
     """The rows that each model gives for everything at once."""
     where = {"workspace": workspace.url, "archive": "made", "ray": LOCAL}
     ingest(IngestConfig(**where, kind="table", path=str(source), shards=8))
-    extract(ExtractConfig(**where), "text")
+    extract(ExtractConfig(**where, extractors=EXTRACTORS), "text")
     labels = {}
     for name in ("sdt-old", "sdt-new"):
         label(LabelConfig(**where, model=name))
@@ -86,10 +89,11 @@ def clean_runs(workspace: Workspace, source: Path) -> dict[str, pl.DataFrame]:
 
 def test_seven_nights_give_the_labels_of_a_clean_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFECT_API_URL", "")
+    letters.install()
     arrived = arrivals(tmp_path / "arrivals")
     workspace, clean = Workspace(str(tmp_path / "workspace")), Workspace(str(tmp_path / "clean"))
     for name in ("sdt-old", "sdt-new"):
-        promoted_model(workspace, name, ("text",))
+        promoted_model(workspace, name, ("text",), EXTRACTORS)
     promote(workspace, "sdt-old")
     shutil.copytree(workspace.url, clean.url)
     source = tmp_path / "source"
