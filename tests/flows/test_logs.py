@@ -1,20 +1,20 @@
-"""Lines for a collector, from a command as it is run."""
+"""Lines for a collector, from a command in a process of its own: they are chosen when the flows are imported."""
 
 import json
 import logging
-from ipaddress import ip_address
 from pathlib import Path
 
 from flows.logs import JsonLines
-from tests.fixtures.command import sdt, with_database
+from tasks.executor.local import NODE
+from tests.fixtures.command import sdt
 
 SECRET = "nobody may read this"
 
 
 def test_every_line_of_a_run_is_json_with_one_for_every_shard_and_nothing_that_was_said(tmp_path: Path) -> None:
     (tmp_path / "calls.csv").write_text(f"conversation_id,turn,text\na,0,{SECRET}\nb,0,{SECRET}\n")
-    with_database(tmp_path / ".sdt" / "prefect")
-    done = sdt("ingest", "table", "calls.csv", "--archive", "calls", cwd=tmp_path, SDT_LOG="json")
+    local = ["--set", "ray.address=local"]
+    done = sdt("ingest", "table", "calls.csv", "--archive", "calls", *local, cwd=tmp_path, SDT_LOG="json")
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in done.stderr.splitlines()]
     assert SECRET not in done.stderr
@@ -22,7 +22,7 @@ def test_every_line_of_a_run_is_json_with_one_for_every_shard_and_nothing_that_w
     shards = [line for line in lines if line["logger"] == "sdt.shards" and line["stage"] == "ingest"]
     assert sorted(line["shard"] for line in shards) == [0, 1, 2, 3]
     assert sum(line["rows"] for line in shards) == 2 and all(line["attempt"] == 1 for line in shards)
-    assert all(ip_address(line["node"]) for line in shards)
+    assert all(line["node"] == NODE for line in shards)
     progress = [line for line in lines if line.get("stage") == "ingest" and "done" in line]
     assert (progress[-1]["done"], progress[-1]["shards"]) == (4, 4)
 
