@@ -19,8 +19,6 @@ import pyarrow as pa
 import torch
 from rich.console import Console
 from rich.table import Table
-from sentence_transformers import SentenceTransformer
-from transformers import AutoConfig, AutoTokenizer
 
 from benchmarks.speed import gemm_gflops
 from tasks.demo.script import write_conversation
@@ -57,6 +55,8 @@ class Row:
 
 def measured(texts: list[str], parts: int) -> tuple[list[Row], float]:
     """Every runtime over every part of the texts, and the GEMM rate in GFLOP/s."""
+    from sentence_transformers import SentenceTransformer
+
     baseline = SentenceTransformer(str(minilm_folder()), device="cpu")
     runs: dict[str, Encode] = {BASELINE: lambda part: baseline.encode(part, show_progress_bar=False)}
     runs |= {name: _extractor(name) for name in EXTRACTORS}
@@ -96,6 +96,8 @@ def measured(texts: list[str], parts: int) -> tuple[list[Row], float]:
 
 def gigaflops(texts: list[str]) -> float:
     """What the mathematics of the encoder needs for these texts, without padding; a multiply and an add are two."""
+    from transformers import AutoConfig, AutoTokenizer
+
     folder = minilm_folder()
     config = AutoConfig.from_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)

@@ -5,8 +5,6 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, AutoTokenizer
-from transformers.utils import logging as library_logging
 
 from sdt_model.ops.dropout import Dropout
 from sdt_model.text_encoder.inputs import TokenBatch
@@ -15,9 +13,6 @@ from sdt_model.text_encoder.windows import SpecialTokens
 HEAD = "head.safetensors"
 # What checkpoints of other tasks leave out, and nothing here reads: the pooler, and the mask that training draws.
 _UNREAD = ("pooler", "masked_spec_embed")
-
-library_logging.disable_progress_bar()  # a bar for every file would stand between the stage's own lines
-library_logging.set_verbosity_error()  # as would its reports of weights, which are checked here
 
 
 class TextEncoder(nn.Module):
@@ -67,6 +62,14 @@ class TextEncoder(nn.Module):
         save_file(head, folder / HEAD)
 
 
+def _quiet() -> None:
+    """Keep the library's bars for every file, and its reports of weights, from between the stage's own lines."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()  # the weights are checked here
+
+
 def load_body(folder: Path, dtype: str = "float32") -> nn.Module:
     """A pretrained encoder from a folder, safetensors alone.
 
@@ -74,6 +77,9 @@ def load_body(folder: Path, dtype: str = "float32") -> nn.Module:
         OSError: there is none.
         ValueError: some of its weights are not there; the library would fill them in by chance.
     """
+    from transformers import AutoModel
+
+    _quiet()
     body: nn.Module
     body, info = AutoModel.from_pretrained(
         folder, local_files_only=True, use_safetensors=True, trust_remote_code=False, dtype=dtype,
@@ -97,6 +103,8 @@ def blank_body(folder: Path) -> nn.Module:
     Raises:
         OSError, ValueError: the library knows no model by this config.json.
     """
+    from transformers import AutoConfig, AutoModel
+
     config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     with torch.device("meta"):
         body: nn.Module = AutoModel.from_config(config, trust_remote_code=False)
@@ -124,6 +132,8 @@ class Tokenizer:
     """The encoder's tokenizer, as far as windows need it."""
 
     def __init__(self, folder: Path) -> None:
+        from transformers import AutoTokenizer
+
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         if not any((folder / name).is_file() for name in tokenizer.vocab_files_names.values()):
             raise ValueError(f"{folder} has no tokenizer, such as tokenizer.json")  # the library makes an empty one up

@@ -1,12 +1,12 @@
 """What fine-tuned encoders say by themselves, one by one and together."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import accuracy_score, f1_score
 
 from benchmarks import encoders
 from sdt_model.text_encoder.encoder import Tokenizer, load_encoder
@@ -15,11 +15,13 @@ from tasks.storage.workspace import Workspace
 from tests.fixtures.encoders.finetuned import WORDS, spoken_archive, tiny_encoder, written_encoders
 
 EMOTIONS = tuple(sorted(WORDS))
-METRICS = {
-    "weighted_f1": partial(f1_score, average="weighted"),
-    "macro_f1": partial(f1_score, average="macro"),
-    "accuracy": accuracy_score,
-}
+
+
+def metrics() -> dict[str, Callable[..., float]]:
+    from sklearn.metrics import accuracy_score, f1_score
+
+    by_average = {f"{average}_f1": partial(f1_score, average=average) for average in ("weighted", "macro")}
+    return {**by_average, "accuracy": accuracy_score}
 
 
 def test_scores_are_those_of_what_has_a_text(
@@ -45,7 +47,7 @@ def test_scores_are_those_of_what_has_a_text(
             ]
         alone, together = [by.argmax(dim=-1) for by in said], torch.stack(said).mean(dim=0).argmax(dim=-1)
         assert not torch.equal(*alone)
-        for name, score in METRICS.items():
+        for name, score in metrics().items():
             each, both = np.mean([score(truth, by) for by in alone]), score(truth, together)
             expected.append(f"{split} {name}: each alone {each:.4f} on average, all together {both:.4f}")
     assert shown == expected

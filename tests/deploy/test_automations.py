@@ -3,9 +3,6 @@
 import re
 
 import yaml
-from prefect.client.schemas.objects import TERMINAL_STATES
-from prefect.events.schemas.automations import AutomationCore, EventTrigger
-from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY
 
 from flows.run_state import WITH_FAULTS, WITH_WARNING
 from tests.fixtures.deploy.files import DEPLOY
@@ -14,6 +11,10 @@ FILE = yaml.safe_load((DEPLOY / "automations.yaml").read_text())["automations"]
 
 
 def test_a_run_that_is_silent_for_three_heartbeats_is_crashed_and_one_that_ended_is_not() -> None:
+    from prefect.client.schemas.objects import TERMINAL_STATES
+    from prefect.events.schemas.automations import AutomationCore, EventTrigger
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY
+
     (automation,) = (AutomationCore.model_validate(each) for each in FILE)
     trigger = automation.trigger
     assert isinstance(trigger, EventTrigger) and trigger.after == {"prefect.flow-run.heartbeat"} <= trigger.expect

@@ -13,9 +13,6 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from sklearn.feature_extraction.text import CountVectorizer
-from sklearn.naive_bayes import MultinomialNB
-from sklearn.pipeline import make_pipeline
 
 from tasks.archive.schema import UTTERANCES
 from tasks.demo import make_demo_archive
@@ -226,6 +223,10 @@ def sentences_of(emotion: str, strength: float, number: int) -> list[str]:
 
 
 def test_text_tells_the_emotion_when_it_is_shown_and_nothing_when_it_is_not() -> None:
+    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.naive_bayes import MultinomialNB
+    from sklearn.pipeline import make_pipeline
+
     def drawn(number: int, strength: float) -> tuple[list[str], list[str]]:
         pairs = [(said, emotion) for emotion in EMOTIONS for said in sentences_of(emotion, strength, number)]
         return [said for said, _ in pairs], [emotion for _, emotion in pairs]

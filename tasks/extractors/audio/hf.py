@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from torch import Tensor
-from transformers import AutoFeatureExtractor
 
 from sdt_model.text_encoder.inputs import batches_by_length
 from tasks.extractors.base import Extracted, Extractor
@@ -36,6 +35,8 @@ class HfAudio:
     """Mean and deviation over time (N, 2C) of an encoder's states; it reads a long utterance in equal pieces."""
 
     def __init__(self, folder: Path, options: AudioOptions, dtype: str | None = None) -> None:
+        from transformers import AutoFeatureExtractor
+
         self._options, self._running = options, Running(folder, dtype)
         self._features = AutoFeatureExtractor.from_pretrained(folder, local_files_only=True)
         self._rate = int(self._features.sampling_rate)

@@ -9,7 +9,6 @@ import math
 import pyarrow as pa
 import torch
 from torch import Tensor
-from transformers.audio_utils import mel_filter_bank
 
 from tasks.extractors.base import Extracted, Extractor
 from tasks.extractors.loop import SOUND, describe_each
@@ -38,6 +37,8 @@ class LogMel:
     """One vector (231,) over the whole utterance, from its mono mix at 16 kHz."""
 
     def __init__(self) -> None:
+        from transformers.audio_utils import mel_filter_bank
+
         self._hann, self._pitch_hann = torch.hann_window(_WINDOW), torch.hann_window(_PITCH_WINDOW)
         bank = mel_filter_bank(_FFT // 2 + 1, _BANDS, 50.0, _RATE / 2, _RATE, norm="slaney", mel_scale="slaney")
         self._bank = torch.from_numpy(bank).float()  # (frequencies, bands)

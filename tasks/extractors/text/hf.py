@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from transformers import AutoTokenizer
 
 from sdt_model.text_encoder.inputs import batches_by_length
 from tasks.extractors.base import Extracted, Extractor
@@ -28,6 +27,8 @@ class HfText:
     """Pooled token states (N, C) of each text by itself; a text that is too long loses its end."""
 
     def __init__(self, folder: Path, options: TextOptions, dtype: str | None = None) -> None:
+        from transformers import AutoTokenizer
+
         self._options, self._running = options, Running(folder, dtype)
         self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         self._tokenizer.padding_side = "right"

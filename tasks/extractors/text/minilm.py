@@ -8,7 +8,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import torch
 from torch import Tensor, nn
-from transformers import AutoTokenizer
 
 from sdt_model.text_encoder.encoder import load_body
 from sdt_model.text_encoder.inputs import batches_of_one_length
@@ -32,6 +31,8 @@ class MiniLM:
     """Mean-pooled token states (N, 384), scaled to length one."""
 
     def __init__(self, folder: Path, int8: bool = False) -> None:
+        from transformers import AutoTokenizer
+
         self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         encoder = _Sentence(folder)
         self._dim = int(encoder.body.config.hidden_size)

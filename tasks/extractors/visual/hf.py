@@ -9,7 +9,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import torch
 from torch import Tensor
-from transformers import AutoImageProcessor
 
 from tasks.extractors.base import Extracted, Extractor
 from tasks.extractors.hf.options import VisualOptions
@@ -34,6 +33,8 @@ class HfVisual:
     """Mean and deviation over frames (N, 2C) of an encoder's states."""
 
     def __init__(self, folder: Path, options: VisualOptions, dtype: str | None = None) -> None:
+        from transformers import AutoImageProcessor
+
         self._options, self._running = options, Running(folder, dtype)
         # One backend, so that what else is installed does not change the pictures.
         self._prepare = AutoImageProcessor.from_pretrained(folder, local_files_only=True, backend="pil")

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from prefect.settings import Settings, sources
 
 from flows.orchestration.api_url import api_url
 from tasks.errors import WorkflowError
@@ -40,6 +39,8 @@ PLACES = {
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty home, in which the test runs, and none of Prefect's variables."""
+    from prefect.settings import sources
+
     for name in [name for name in os.environ if name.upper().startswith("PREFECT")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -50,6 +51,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
 def test_it_is_found_where_prefect_finds_it(place: Place, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from prefect.settings import Settings
+
     for name, content in place.files.items():
         (home / name).parent.mkdir(exist_ok=True)
         (home / name).write_text(content)

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 import torch
-from torchmetrics.classification import MulticlassCalibrationError
 
 from sdt_model.metrics.calibration import (
     HIGHEST,
@@ -73,6 +72,8 @@ def test_extremes_stay_within_bounds_and_finite() -> None:
 
 
 def test_the_error_is_torchmetrics() -> None:
+    from torchmetrics.classification import MulticlassCalibrationError
+
     scores, label = drawn(1000, 2.0)
     theirs = MulticlassCalibrationError(num_classes=4, n_bins=15, norm="l1")
     expected = float(theirs(torch.from_numpy(scores), torch.from_numpy(label)))

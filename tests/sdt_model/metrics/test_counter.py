@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import accuracy_score, f1_score
 
 from sdt_model.metrics.counter import ConfusionCount
 
 
 def test_scores_are_scikit_learns_over_batches_and_without_the_unlabelled() -> None:
+    from sklearn.metrics import accuracy_score, f1_score
+
     chance = np.random.default_rng(0)
     label, guess = chance.integers(0, 5, 300), chance.integers(0, 5, 300)
     label[::7] = -1

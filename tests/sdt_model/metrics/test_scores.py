@@ -2,7 +2,6 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
 from sdt_model.metrics.scores import (
     SCORES,
@@ -24,6 +23,8 @@ def guesses(right: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_scores_are_scikit_learns_and_the_unlabelled_do_not_count() -> None:
+    from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
+
     label, guess = guesses(0.4)
     label[::7] = -1
     valid = label >= 0

@@ -6,16 +6,6 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import (
-    AutoModel,
-    BertConfig,
-    BertForSequenceClassification,
-    BertModel,
-    DistilBertConfig,
-    ModernBertConfig,
-    RobertaConfig,
-    RobertaModel,
-)
 
 from sdt_model.text_encoder.encoder import TextEncoder, blank_body, load_body, positions
 from sdt_model.text_encoder.inputs import pack_windows
@@ -26,22 +16,31 @@ NARROW: dict[str, Any] = {
 }  # fmt: skip
 
 
+DISTIL = {"vocab_size": 20, "dim": 16, "n_layers": 1, "n_heads": 2, "hidden_dim": 32}
+
+
 @pytest.mark.parametrize(
-    ("config", "limit"),
+    ("kind", "settings", "limit"),
     [
-        (BertConfig(**NARROW, max_position_embeddings=40), 40),
-        (RobertaConfig(**NARROW, max_position_embeddings=42, pad_token_id=1), 40),
-        (DistilBertConfig(vocab_size=20, dim=16, n_layers=1, n_heads=2, hidden_dim=32, max_position_embeddings=24), 24),
-        (ModernBertConfig(**NARROW, max_position_embeddings=96, pad_token_id=0), 96),
+        ("Bert", {**NARROW, "max_position_embeddings": 40}, 40),
+        ("Roberta", {**NARROW, "max_position_embeddings": 42, "pad_token_id": 1}, 40),
+        ("DistilBert", {**DISTIL, "max_position_embeddings": 24}, 24),
+        ("ModernBert", {**NARROW, "max_position_embeddings": 96, "pad_token_id": 0}, 96),
     ],
-    ids=lambda value: getattr(value, "model_type", str(value)),
+    ids=["bert", "roberta", "distilbert", "modernbert"],
 )
-def test_positions_are_those_that_tokens_can_take(config: Any, limit: int, tmp_path: Path) -> None:
-    config.save_pretrained(tmp_path)
+def test_positions_are_those_that_tokens_can_take(
+    kind: str, settings: dict[str, Any], limit: int, tmp_path: Path
+) -> None:
+    import transformers
+
+    getattr(transformers, f"{kind}Config")(**settings).save_pretrained(tmp_path)
     assert positions(blank_body(tmp_path)) == limit
 
 
 def test_roberta_reads_as_many_tokens_and_not_one_more(tmp_path: Path) -> None:
+    from transformers import RobertaConfig, RobertaModel
+
     RobertaModel(RobertaConfig(**NARROW, max_position_embeddings=42, pad_token_id=1)).save_pretrained(tmp_path)
     body = load_body(tmp_path)
     limit = positions(body)
@@ -52,6 +51,8 @@ def test_roberta_reads_as_many_tokens_and_not_one_more(tmp_path: Path) -> None:
 
 
 def test_weights_that_are_not_there_are_not_made_up(tmp_path: Path) -> None:
+    from transformers import BertConfig, BertModel
+
     torch.manual_seed(0)
     BertModel(BertConfig(**NARROW)).save_pretrained(tmp_path)
     weights = load_file(tmp_path / "model.safetensors")
@@ -62,6 +63,8 @@ def test_weights_that_are_not_there_are_not_made_up(tmp_path: Path) -> None:
 
 
 def test_a_classifier_s_encoder_is_read_without_its_head(tmp_path: Path) -> None:
+    from transformers import BertConfig, BertForSequenceClassification
+
     torch.manual_seed(0)
     classifier = BertForSequenceClassification(BertConfig(**NARROW))
     classifier.save_pretrained(tmp_path)
@@ -72,6 +75,8 @@ def test_a_classifier_s_encoder_is_read_without_its_head(tmp_path: Path) -> None
 
 
 def test_prepared_for_training_it_computes_the_same() -> None:
+    from transformers import AutoModel, BertConfig
+
     config = BertConfig(
         vocab_size=30, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
         hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,

@@ -5,7 +5,6 @@ import logging
 
 import polars as pl
 import pytest
-import ray
 
 from tasks.archive.layout import timing_path
 from tasks.config.stages import IngestConfig
@@ -110,6 +109,8 @@ def test_what_was_set_aside_is_passed_over_in_an_archive_that_has_grown(
 
 
 def test_with_several_files_in_hand_no_one_is_blamed() -> None:
+    import ray
+
     quarantine = Quarantine(Watch(60), retries=2)
     watchdog = quarantine.link(0, one_at_a_time=False).watchdog
     for _ in range(3):

@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-import mlflow
 import pytest
-from mlflow.tracking import MlflowClient
 
 from tasks.errors import WorkflowError
 from tasks.training import tracking
@@ -17,6 +15,8 @@ PROMOTION = Promotion(promoted=True, why="it is better")
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    import mlflow
+
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"file://{tmp_path / 'mlflow'}")
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")  # in maintenance mode, and the one store without a server
     mlflow.set_tracking_uri(None)
@@ -24,6 +24,8 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_model_is_a_run_with_its_settings_scores_and_card(store: Path) -> None:
+    from mlflow.tracking import MlflowClient
+
     made = bundle().model_copy(update={"metrics": {"dev_weighted_f1": 0.5}, "made_with": {"torch": "2.13.0"}})
     assert tracked()
     track(made, PROMOTION, "s3://bucket/models/x")
@@ -45,6 +47,8 @@ def test_a_model_is_a_run_with_its_settings_scores_and_card(store: Path) -> None
 def test_a_server_that_does_not_answer_costs_the_record_alone(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    import mlflow
+
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     mlflow.set_tracking_uri(None)

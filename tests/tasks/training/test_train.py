@@ -10,10 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import ray
 import torch
-from ray.train import RunConfig, ScalingConfig
-from ray.train.torch import TorchTrainer, get_device, prepare_model
 
 from sdt_model.bundle import Bundle
 from sdt_model.config import TrainingConfig
@@ -42,6 +39,8 @@ def config(workspace: Workspace, training: TrainingConfig, **more: Any) -> Train
 
 
 def ten_steps(settings: dict[str, Any]) -> None:
+    from ray.train.torch import get_device, prepare_model
+
     plan = TrainPlan.model_validate(settings["plan"])
     with tempfile.TemporaryDirectory() as scratch:
         trainer = build_trainer(plan, Path(scratch), get_device(), prepare_model)
@@ -60,6 +59,9 @@ def ten_steps(settings: dict[str, Any]) -> None:
 
 @pytest.mark.usefixtures("ray_session")
 def test_two_workers_and_one_give_the_same_losses_and_scores(workspace: Workspace, tmp_path: Path) -> None:
+    from ray.train import RunConfig, ScalingConfig
+    from ray.train.torch import TorchTrainer
+
     made.archive(workspace, conversations=48, missing=0.3)
     plan = plan_training(workspace, config(workspace, made_conversations.training()))
     found = []
@@ -125,6 +127,8 @@ def test_without_ray_it_is_the_same_model(workspace: Workspace) -> None:
 
 @pytest.mark.usefixtures("ray_session")
 def test_it_makes_a_bundle_once_and_promotes_it(workspace: Workspace, caplog: pytest.LogCaptureFixture) -> None:
+    import ray
+
     made.archive(workspace)
     settings = config(
         workspace, made_conversations.training(epochs=12, patience=3, dropout=0.1), workers=2, ray=RayConfig()

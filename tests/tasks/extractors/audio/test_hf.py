@@ -7,7 +7,6 @@ import pytest
 import soxr
 import torch
 from numpy.typing import NDArray
-from transformers import AutoFeatureExtractor, AutoModel
 
 from tasks.extractors.audio import hf as hf_audio
 from tasks.extractors.audio.hf import HfAudio
@@ -43,6 +42,8 @@ def hear(folder: Path, media: MediaRoot, *rows: dict[str, object], layers: int =
 
 
 def by_hand(folder: Path, samples: NDArray[np.float32], layers: int) -> NDArray[np.float32]:
+    from transformers import AutoFeatureExtractor, AutoModel
+
     features, model = AutoFeatureExtractor.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
     with torch.inference_mode():
         out = model(**features(samples, sampling_rate=16_000, return_tensors="pt"), output_hidden_states=True)

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import opensmile
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -35,6 +34,8 @@ def reason(found: Extracted, row: int = 0) -> str:
 
 
 def test_the_vector_is_what_opensmile_makes_of_the_samples(tmp_path: Path, smile: OpenSmile) -> None:
+    import opensmile
+
     engine = opensmile.Smile(opensmile.FeatureSet.eGeMAPSv02, opensmile.FeatureLevel.Functionals)
     samples = sound(3, 44_100, 2)
     write_sound(tmp_path / "x.wav", samples, 44_100, "FLOAT")

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from transformers import AutoModel, AutoTokenizer
 
 from tasks.extractors.base import Extracted
 from tasks.extractors.hf.options import TextOptions
@@ -30,6 +29,8 @@ def embed(tiny: Path, options: str, *texts: str | None) -> Extracted:
 
 
 def by_hand(tiny: Path, text: str, pooling: str, layers: int) -> NDArray[np.float32]:
+    from transformers import AutoModel, AutoTokenizer
+
     tokenizer, model = AutoTokenizer.from_pretrained(tiny), AutoModel.from_pretrained(tiny).eval()
     with torch.inference_mode():
         inputs = tokenizer(text, return_tensors="pt", truncation=True, max_length=62)

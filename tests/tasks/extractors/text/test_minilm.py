@@ -14,7 +14,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from transformers import AutoModel, AutoTokenizer
 
 from tasks.extractors.base import Extracted, Extractor
 from tasks.extractors.media.files import MediaRoot
@@ -44,6 +43,8 @@ def int8(minilm: Extractor) -> Extractor:  # noqa: ARG001
 @pytest.fixture(scope="module")
 def reference() -> tuple[object, object]:
     """The tokenizer and the model, from the library itself."""
+    from transformers import AutoModel, AutoTokenizer
+
     return AutoTokenizer.from_pretrained(FOLDER), AutoModel.from_pretrained(FOLDER).eval()
 
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from transformers import AutoImageProcessor, AutoModel
 
 from tasks.extractors.base import Extracted
 from tasks.extractors.hf.options import VisualOptions
@@ -47,6 +46,8 @@ def see(
 
 def by_hand(folder: Path, path: Path, numbers: list[int], pooling: str = "mean") -> NDArray[np.float32]:
     """Mean and deviation of these frames' states, counted while the whole file is decoded."""
+    from transformers import AutoImageProcessor, AutoModel
+
     processor, model = (
         AutoImageProcessor.from_pretrained(folder, backend="pil"),
         AutoModel.from_pretrained(folder).eval(),
