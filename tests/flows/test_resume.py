@@ -20,11 +20,11 @@ from tasks.storage.workspace import Workspace
 from tasks.training.train import train
 from tests.fixtures import archives as made
 from tests.fixtures import conversations as made_conversations
-from tests.fixtures.command import SDT, environment, kill_once, with_database
+from tests.fixtures.command import SDT, environment, kill_once
 from tests.fixtures.executor.local import LOCAL
 from tests.fixtures.models import promoted_model
 
-pytestmark = [pytest.mark.process, pytest.mark.usefixtures("ray_session")]
+pytestmark = pytest.mark.process
 
 SHARDS = 16
 STAGES: dict[str, tuple[str, Callable[[Workspace], object]]] = {
@@ -59,8 +59,6 @@ def killed(command: str, workspace: Workspace, below: str, cwd: Path) -> dict[st
 def started(command: str, settings: list[str], cwd: Path) -> tuple["subprocess.Popen[bytes]", Path]:
     """A command under way over the archive in ``cwd``'s workspace, and where its lines go."""
     log = cwd / f"{command}.log"
-    if not (cwd / ".sdt").exists():
-        with_database(cwd / ".sdt" / "prefect")
     driver = subprocess.Popen(
         [SDT, command, "made", "--set", "ray.cpus=1", *SETTINGS.get(command, []), *settings],
         cwd=cwd, env=environment(cwd), stdout=log.open("w"), stderr=subprocess.STDOUT, start_new_session=True,
@@ -96,6 +94,7 @@ def test_killed_in_extract_and_in_label_it_goes_on_and_ends_with_the_same_labels
             assert workspace.read_bytes(name) == undisturbed.read_bytes(name), name
 
 
+@pytest.mark.usefixtures("ray_session")  # its checkpoints are Ray Train's
 def test_killed_in_training_it_goes_on_from_its_last_checkpoint_to_the_same_model(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -110,13 +109,9 @@ def test_killed_in_training_it_goes_on_from_its_last_checkpoint_to_the_same_mode
     kill_once(lambda: list(checkpoints.rglob("best.safetensors")), 2, driver, log, seconds=120)
 
     with caplog.at_level(logging.INFO, "sdt.train"):
-        report = train(
-            TrainConfig(workspace=workspace.url, ray=LOCAL, archive="made", training=training, resources=one_core)
-        )
+        report = train(TrainConfig(workspace=workspace.url, archive="made", training=training, resources=one_core))
     lines = [record.message for record in caplog.records if record.message.startswith("train: epoch")]
     assert report.epochs == epochs and 0 < len(lines) < epochs, "it did not go on from where it was killed"
-    whole = train(
-        TrainConfig(workspace=undisturbed.url, ray=LOCAL, archive="made", training=training, resources=one_core)
-    )
+    whole = train(TrainConfig(workspace=undisturbed.url, archive="made", training=training, resources=one_core))
     weights = f"models/{report.model_id}/model.safetensors"
     assert whole == report and workspace.read_bytes(weights) == undisturbed.read_bytes(weights)
