@@ -17,8 +17,8 @@ PORT ?= 4200
 serve: .venv/base
 	@$(BIN)/python -m flows.serve --port $(PORT)
 
-# Two at a time: most of the tests' time is waiting for Ray and Prefect to start. Files are in the order of conftest.py,
-# the slow ones first; left to itself, xdist begins with those of many tests, and ends with one worker at the slow ones.
+# Two files at a time, in the order of tests/conftest.py; left to itself, xdist begins with those of many tests, and ends
+# with one worker at the long ones.
 test: .venv/dev
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 

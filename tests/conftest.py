@@ -27,13 +27,23 @@ SERVICES = {"ray_session": "ray", "server": "prefect"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a service by the fixture that starts it."""
+    """Mark what needs a service by the fixture that starts it, and put the files with services first."""
     for item in items:
         assert isinstance(item, pytest.Function)
         chosen = item.callspec.params.values() if hasattr(item, "callspec") else ()
         for fixture, marker in SERVICES.items():
             if fixture in item.fixturenames or any(isinstance(value, str) and value == marker for value in chosen):
                 item.add_marker(marker)
+    files: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    items[:] = [item for members in sorted(files.values(), key=_rank) for item in members]
+
+
+def _rank(members: list[pytest.Item]) -> int:
+    """The longest files first: the quick ones then fill what is left, and no worker waits for the other."""
+    marks = {mark.name for item in members for mark in item.iter_markers()}
+    return next((rank for rank, name in enumerate(("cluster", "prefect", "process", "ray")) if name in marks), 4)
 
 
 @pytest.fixture(autouse=True)

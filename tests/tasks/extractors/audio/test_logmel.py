@@ -117,6 +117,7 @@ def test_any_sound_gives_numbers(size: int, seed: int, gain: float) -> None:
     assert vector.shape == (LOGMEL_DIM,) and np.isfinite(vector).all()
 
 
+@pytest.mark.process
 def test_opensmile_is_not_loaded() -> None:
     code = "import sys; from tasks.extractors.registry import extractor_spec as spec; spec('audio', 'logmel').load(); "
     found = subprocess.run(

@@ -144,6 +144,7 @@ def test_in_8_bit_integers_a_vector_is_another_one_and_close(minilm: Extractor, 
     assert len(prints) == 2
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("offline", ["0", "1"])
 def test_no_network_is_asked_for(offline: str, tmp_path: Path) -> None:
     """With the hub's own switch, and also without it: then a connection would be tried, and end the process.
