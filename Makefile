@@ -17,13 +17,12 @@ PORT ?= 4200
 serve: .venv/base
 	@$(BIN)/python -m flows.serve --port $(PORT)
 
-# Two files at a time, in the order of tests/conftest.py; left to itself, xdist begins with those of many tests, and ends
-# with one worker at the long ones.
+# Two at a time, as tests/conftest.py shares them out: the files with services first, each whole.
 test: .venv/dev
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n 2 --no-loadscope-reorder
 
 quick: .venv/dev
-	$(BIN)/pytest -m "not (ray or prefect or process or cluster)"
+	$(BIN)/pytest -n 2 -m "not (ray or prefect or process or cluster)"
 
 cluster-test: .venv/dev
 	$(BIN)/pytest tests/cluster -s

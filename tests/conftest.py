@@ -4,9 +4,11 @@ import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadFileScheduling
 
 from tasks.config.stages import RayConfig
 from tasks.executor.cluster import connected
@@ -44,6 +46,22 @@ def _rank(members: list[pytest.Item]) -> int:
     """The longest files first: the quick ones then fill what is left, and no worker waits for the other."""
     marks = {mark.name for item in members for mark in item.iter_markers()}
     return next((rank for rank, name in enumerate(("cluster", "prefect", "process", "ray")) if name in marks), 4)
+
+
+class FoldersAndFiles(LoadFileScheduling):  # type: ignore[misc]
+    """Gives a worker whole files; a folder whose tests share a service that starts slowly is one worker's as a whole.
+
+    Two workers would start two Prefect servers, and wait for each other's machines of network namespaces.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        whole = next((folder for folder in ("tests/cluster/", "tests/flows/") if nodeid.startswith(folder)), None)
+        return whole or str(super()._split_scope(nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FoldersAndFiles:
+    return FoldersAndFiles(config, log)
 
 
 @pytest.fixture(autouse=True)
