@@ -8,6 +8,8 @@ BIN := .venv/bin
 
 .PHONY: demo serve test quick cluster-test lint bench clean
 .DELETE_ON_ERROR:
+# The installation leaves byte-code to the first import. Where that may not write it, every process compiles anew.
+unexport PYTHONDONTWRITEBYTECODE
 .NOTPARALLEL: # the stamps share .venv, and the tests want both cores
 
 demo: .venv/base
