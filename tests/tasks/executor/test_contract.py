@@ -48,6 +48,7 @@ def test_every_shard_is_done_once_and_the_manifest_says_what_was_made(
 
 def test_running_again_does_nothing(counting: CountingStage, caplog: pytest.LogCaptureFixture) -> None:
     first = counting.run()
+    caplog.clear()
     with caplog.at_level(logging.INFO, "sdt.stage"):
         assert counting.run() == first
     assert counting.called == FIVE and counting.prepared == 1
