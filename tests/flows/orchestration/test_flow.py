@@ -37,7 +37,10 @@ def run(folder: Path, url: str, monkeypatch: pytest.MonkeyPatch, *arguments: str
     files = [path for path in workspace.files("") if not path.startswith("runs/") and "/timing/" not in path]
     (record,) = history.records
     assert (record.orchestrator is not None) == bool(url)
-    text = (done.stdout if done.exit_code != 1 else done.stderr).replace(str(folder), "FOLDER")
+    _, error, block = done.stderr.partition("error: ")  # after lines of the log, which have a time
+    # Of a worker that crashes Ray writes a line of its own, with its process.
+    page = "\n".join(line for line in done.stdout.splitlines() if "(raylet)" not in line)
+    text = (page if done.exit_code != 1 else error + block).replace(str(folder), "FOLDER")
     return Shown(done.exit_code, text, files, (record.state, record.reason))
 
 
