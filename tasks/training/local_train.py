@@ -6,7 +6,6 @@ The configuration has seen to it that no more than one worker is asked for.
 import logging
 import shutil
 import tempfile
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -40,7 +39,7 @@ def fit_locally(run: TrainingRun) -> SavedCheckpoint | None:
                 if is_lasting(error):
                     raise lasting(str(error)) from error
                 if not retries_left:
-                    raise given_up(f"  worker 0: {traceback.format_exc()}") from error
+                    raise given_up({0: error}, error) from error
                 log.warning("%s: failed (%s: %s), trying again", run.stage, type(error).__name__, error)
     finally:
         torch.set_num_threads(threads)

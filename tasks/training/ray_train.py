@@ -140,10 +140,7 @@ def _fit(trainer: TorchTrainer) -> Result:
     try:
         return trainer.fit()
     except ray.train.TrainingFailedError as error:
-        reasons = "\n".join(
-            f"  worker {rank}: {cause}" for rank, cause in getattr(error, "worker_failures", {}).items()
-        )
-        raise given_up(reasons or str(error)) from error
+        raise given_up(getattr(error, "worker_failures", {}), error) from error
 
 
 @contextmanager

@@ -4,7 +4,7 @@ A worker is a plain function over a context and a plan. The context is Ray Train
 of the command's own process (`tasks.training.local_train`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,6 +116,8 @@ def lasting(message: str) -> WorkflowError:
     return WorkflowError(f"training failed, and would again from its last checkpoint\n  {message}")
 
 
-def given_up(reasons: str) -> WorkflowError:
-    """The error of a training that was tried often enough."""
+def given_up(failures: Mapping[int, Exception], error: Exception) -> WorkflowError:
+    """The error of a training that was tried often enough; ``failures``: each worker's, by its rank, where known."""
+    reasons = "\n".join(f"  worker {rank}: {type(cause).__name__}: {cause}" for rank, cause in failures.items())
+    reasons = reasons or f"  {type(error).__name__}: {error}"
     return WorkflowError(f"training failed and was not retried any more\n{reasons}")
