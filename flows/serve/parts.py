@@ -69,10 +69,8 @@ class Served:
 
     def stop(self) -> None:
         """Stop the worker with its runs, then the server; what does not end by itself is killed."""
-        worker = self._parts.get("worker")
-        end(
-            children_by_parent().get(worker.pid, set()) if worker else set()
-        )  # the runs: they stop their Ray, and say so
+        if (worker := self._parts.get("worker")) is not None:
+            end(children_by_parent().get(worker.pid, set()))  # the runs: they stop their Ray, and say so
         for name in ("register", "worker", "server"):
             if (part := self._parts.get(name)) is not None:
                 end({part.pid})
@@ -92,7 +90,9 @@ class Served:
             time.sleep(_POLL_S)
 
     def _check(self, name: str) -> None:
-        if self._parts[name].poll() not in (None, 0) or (name != "register" and self._parts[name].poll() == 0):
+        code = self._parts[name].poll()
+        registered = name == "register" and code == 0
+        if code is not None and not registered:
             log = self.home / f"{name}.log"
             lines = log.read_text(errors="replace").splitlines()[-_LAST_LINES:]
             raise WorkflowError(f"the {name} ended by itself; the end of {log}:\n  " + "\n  ".join(lines))
