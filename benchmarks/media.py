@@ -30,7 +30,6 @@ from tasks.archive.schema import UTTERANCES
 from tasks.config.stages import RayConfig, StageConfig
 from tasks.demo.script import stream, write_conversation
 from tasks.demo.sound import RATE, draw_voice, speak
-from tasks.executor.cluster import connected
 from tasks.executor.fan_out import fan_out
 from tasks.executor.shard import Shard, run_shard
 from tasks.extract.cache import Earlier
@@ -38,6 +37,7 @@ from tasks.extract.stage import ExtractPlan, prepare
 from tasks.extractors.media.files import MediaRoot
 from tasks.extractors.registry import extractor_spec
 from tasks.storage.workspace import Workspace
+from tests.fixtures.services.embedded_ray import embedded_ray
 
 RECORDING_S, UTTERANCE_S = 60, 5
 ENDINGS = (".wav", ".mp3", ".m4a")
@@ -153,7 +153,7 @@ def main() -> None:
     rates: dict[int, list[float]] = {1: [], 2: []}
     with tempfile.TemporaryDirectory() as scratch:
         media = Media.make(Path(scratch), options.scaling)
-        with connected(RayConfig(cpus=2)):
+        with embedded_ray(RayConfig(cpus=2)):
             for number in range(options.rounds):
                 for workers, values in rates.items():
                     values.append(rate(media, f"run-{number}-{workers}", workers))

@@ -35,13 +35,13 @@ from tasks.config.stages import (
     VerifyConfig,
 )
 from tasks.errors import WorkflowError
-from tasks.executor.cluster import connected
 from tasks.extract.stage import extract
 from tasks.ingest.stage import ingest
 from tasks.label.stage import label
 from tasks.maintenance.verify import verify
 from tasks.query import run_query
 from tasks.storage.workspace import Workspace
+from tests.fixtures.services.embedded_ray import embedded_ray
 
 DIM, MODEL = 16, ModelConfig(hidden=16, heads=2)
 ASKED = "SELECT emotion, COUNT(*) AS n FROM labels WHERE date = '{}' GROUP BY emotion ORDER BY n DESC"
@@ -118,7 +118,7 @@ STAGES: dict[str, tuple[Callable[[Run], int], bool]] = {  # and whether it needs
 def stage(name: str, run: Run) -> None:
     """Run one stage in this process; the last line says its rows, and its seconds without the start of Ray."""
     work, over_ray = STAGES[name]
-    with connected(run.config.ray) if over_ray else nullcontext():
+    with embedded_ray(run.config.ray) if over_ray else nullcontext():
         began, computed = time.perf_counter(), time.process_time()
         rows = work(run)
         seconds, computed = time.perf_counter() - began, time.process_time() - computed

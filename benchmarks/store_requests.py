@@ -22,7 +22,7 @@ from rich.table import Table
 from benchmarks.scale import DIM, MODEL, STAGES, Run
 from benchmarks.synthetic import write_model, write_sources
 from tasks.config.stages import RayConfig
-from tasks.executor.cluster import connected
+from tests.fixtures.services.embedded_ray import embedded_ray
 from tests.fixtures.services.gateway import Gateway
 from tests.fixtures.services.wire import Wire
 
@@ -84,7 +84,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="req-") as scratch:
         sources = Path(scratch) / "sources"
         write_sources(sources, options.utterances, options.days)
-        with counted(Path(scratch) / "store") as wire, connected(RayConfig(cpus=2)):
+        with counted(Path(scratch) / "store") as wire, embedded_ray(RayConfig(cpus=2)):
             for shards in (FEWER, MORE):
                 run = Run(str(sources), f"s3://{BUCKET}/{shards}", shards=shards, days=options.days)
                 requests[shards] = count(wire, run)

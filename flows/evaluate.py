@@ -5,14 +5,12 @@ from flows.reports.evaluation import evaluate_page
 from flows.run_state import Outcome
 from tasks.config.training import EvaluateConfig
 from tasks.evaluation.evaluate import EvaluationReport, evaluate
-from tasks.executor.cluster import connected
 
 
 @flow("sdt-evaluate")
 def evaluate_flow(config: EvaluateConfig) -> EvaluationReport:
     """Train models of several seeds on an archive, and score them on its test split."""
-    with connected(config.ray):
-        report = run_task("evaluate", evaluate, config, current_run().name)
+    report = run_task("evaluate", evaluate, config, current_run().name)
     counts = {"models": len(report.models), "conversations": report.conversations, "utterances": report.utterances}
     conclude(Outcome(evaluate_page(config, report), counts=counts, outputs=(report.path,)))
     return report

@@ -1,24 +1,17 @@
 """Flow `sdt-extract`: an archive to features, one task for each modality."""
 
-from contextlib import nullcontext
-
 from flows.orchestration import conclude, flow, run_task
 from flows.reports.pages import Features, extract_page
 from flows.run_state import Outcome, aside_files
 from tasks.archive.layout import archive_features_folder
 from tasks.config.stages import ExtractConfig
-from tasks.executor.cluster import connected
-from tasks.extract.stage import extract, nothing_to_do
+from tasks.extract.stage import extract
 
 
 @flow("sdt-extract")
 def extract_flow(config: ExtractConfig) -> Features:
-    """Make the features of every utterance of an archive; Ray starts where some are missing."""
-    complete = all(nothing_to_do(config, modality) for modality in config.modalities)
-    with nullcontext() if complete else connected(config.ray):
-        features = {
-            modality: run_task(f"extract-{modality}", extract, config, modality) for modality in config.modalities
-        }
+    """Make the features of every utterance of an archive."""
+    features = {modality: run_task(f"extract-{modality}", extract, config, modality) for modality in config.modalities}
     conclude(
         Outcome(
             extract_page(config, features),

@@ -5,7 +5,6 @@ from flows.reports.pages import ingest_page
 from flows.run_state import Outcome
 from tasks.archive.layout import archive_folder
 from tasks.config.stages import IngestConfig
-from tasks.executor.cluster import connected
 from tasks.ingest.stage import ingest
 from tasks.storage.manifest import Manifest
 
@@ -13,8 +12,7 @@ from tasks.storage.manifest import Manifest
 @flow("sdt-ingest")
 def ingest_flow(config: IngestConfig) -> Manifest:
     """Bring source files in as an archive of utterances."""
-    with connected(config.ray):
-        manifest = run_task("ingest", ingest, config)
+    manifest = run_task("ingest", ingest, config)
     rows, page = manifest.counts["rows_in"], ingest_page(config, manifest)
     conclude(Outcome(page, rows, manifest.counts, outputs=(archive_folder(config.archive),)))
     return manifest

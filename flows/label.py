@@ -4,25 +4,15 @@ from flows.orchestration import conclude, current_run, flow, run_task
 from flows.reports.pages import label_page
 from flows.run_state import Outcome, drift_warnings
 from tasks.config.stages import LabelConfig
-from tasks.executor.cluster import connected
 from tasks.label.report import LabelReport
-from tasks.label.stage import existing_labels, label
+from tasks.label.stage import label
 
 
 @flow("sdt-label")
 def label_flow(config: LabelConfig) -> LabelReport:
     """Label the utterances of an archive, all or those of some days."""
-    report = run_task("label", label_missing, config, current_run().name)
+    report = run_task("label", label, config, current_run().name)
     conclude(label_outcome(config, report))
-    return report
-
-
-def label_missing(config: LabelConfig, run: str) -> LabelReport:
-    """Label what has no labels; where all of it has, neither Ray nor the model's libraries are loaded."""
-    report = existing_labels(config)
-    if report is None:
-        with connected(config.ray):
-            report = label(config, run)
     return report
 
 

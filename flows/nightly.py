@@ -7,14 +7,14 @@ past midnight, utterances that arrived late, nights that failed.
 
 from flows.extract import extract_flow
 from flows.ingest import ingest_flow
-from flows.label import label_missing, label_outcome
+from flows.label import label_outcome
 from flows.orchestration import conclude, current_run, flow, run_task
 from flows.run_state import aside_files
 from tasks.archive.manifests import read_archive
 from tasks.config.flows import NightlyConfig
-from tasks.executor.cluster import connected
 from tasks.label.days import check_dated
 from tasks.label.report import LabelReport
+from tasks.label.stage import label
 from tasks.registry.models import extractor_names, find_bundle
 from tasks.storage.workspace import Workspace
 
@@ -24,13 +24,12 @@ def nightly_flow(config: NightlyConfig) -> LabelReport:
     """Label one day of an archive, and what changed in the days before it."""
     day = config.date or current_run().scheduled.date()  # in UTC, however late the run began
     workspace = Workspace(config.workspace)
-    with connected(config.ray):
-        if config.source is not None:
-            ingest_flow(config.ingest(config.source))
-        check_dated(read_archive(workspace, config.archive), config.archive)
-        bundle = find_bundle(workspace, config.model)  # once: another may go into production meanwhile
-        features = extract_flow(config.extract(extractor_names(bundle), tuple(bundle.features)))
-        labelling = config.label(bundle.model_id, day)
-        report = run_task("label", label_missing, labelling, current_run().name)
+    if config.source is not None:
+        ingest_flow(config.ingest(config.source))
+    check_dated(read_archive(workspace, config.archive), config.archive)
+    bundle = find_bundle(workspace, config.model)  # once: another may go into production meanwhile
+    features = extract_flow(config.extract(extractor_names(bundle), tuple(bundle.features)))
+    labelling = config.label(bundle.model_id, day)
+    report = run_task("label", label, labelling, current_run().name)
     conclude(label_outcome(labelling, report, aside_files(features.values())))
     return report

@@ -8,18 +8,16 @@ from flows.reports.pages import PipelineReport, pipeline_page
 from flows.run_state import Outcome, aside_files
 from flows.train import train_flow
 from tasks.config.flows import PipelineConfig
-from tasks.executor.cluster import connected
 
 
 @flow("sdt-pipeline")
 def pipeline_flow(config: PipelineConfig) -> PipelineReport:
     """From source files to labels, by a model trained on the annotated ones among them."""
-    with connected(config.ray):
-        archive = ingest_flow(config.ingest())
-        features = extract_flow(config.extract())
-        modalities = tuple(modality for modality, manifest in features.items() if manifest is not None)
-        model = train_flow(config.train(modalities))
-        labels = label_flow(config.label(model.model_id))
+    archive = ingest_flow(config.ingest())
+    features = extract_flow(config.extract())
+    modalities = tuple(modality for modality, manifest in features.items() if manifest is not None)
+    model = train_flow(config.train(modalities))
+    labels = label_flow(config.label(model.model_id))
     report = PipelineReport(archive, features, model, labels)
     conclude(pipeline_outcome(pipeline_page(config, report), report))
     return report

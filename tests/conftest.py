@@ -11,10 +11,10 @@ from hypothesis import settings
 from xdist.scheduler import LoadFileScheduling
 
 from tasks.config.stages import RayConfig
-from tasks.executor.cluster import connected
 from tasks.extractors import registry
 from tasks.storage.filesystem import open_url
 from tasks.storage.workspace import Workspace
+from tests.fixtures.services.embedded_ray import embedded_ray
 from tests.fixtures.services.gateway import Gateway
 from tests.fixtures.services.wire import Wire
 
@@ -100,7 +100,7 @@ def s3_workspace(store: Wire, tmp_path: Path) -> Workspace:
 @pytest.fixture(scope="session")
 def ray_session(store: Wire) -> Iterator[None]:  # noqa: ARG001 - the workers are given its environment
     """A real Ray with two CPUs, started once."""
-    with connected(RayConfig(cpus=2)):
+    with embedded_ray(RayConfig(cpus=2)):
         yield
 
 

@@ -17,6 +17,7 @@ from flows.orchestration.api_url import api_url
 from flows.orchestration.run_history import recorded
 from flows.run_state import Outcome
 from tasks.config.stages import RunSettings
+from tasks.executor.cluster import ray_scope
 
 if TYPE_CHECKING:
     from prefect import Flow as PrefectFlow
@@ -94,7 +95,7 @@ class Flow(Generic[Settings, Result]):
     def run_body(self, config: Settings, run: Run) -> tuple[Result, Run]:
         """Run the body as ``run``, which is then its `current_run`; unless it is part of another, there is a record."""
         record = recorded(run, config) if _CURRENT.get() is None else nullcontext()
-        with record, _set(_CURRENT, run):
+        with record, _set(_CURRENT, run), ray_scope():
             result = self.body(config)
         if (ended := _ENDED.get()) is not None:
             ended.append(run)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tasks.config.stages import RayConfig, Resources
+from tasks.executor.cluster import connect
 
 Amounts = Mapping[str, float]
 """CPU, GPU and memory (bytes) by Ray's names."""
@@ -18,10 +19,12 @@ _CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 def working_nodes(config: RayConfig) -> list[Amounts]:
     """What each living node with cores has, whoever uses it now; without Ray, this machine.
 
-    Where there is none, one core: an autoscaler is to bring nodes.
+    Whoever is about to use Ray asks this first, so here it starts. Where there is no such node, one core: an autoscaler
+    is to bring nodes.
     """
     if config.in_process:
         return [{"CPU": float(config.cpus or _own_cores())}]
+    connect(config)
     import ray  # takes seconds
 
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
@@ -46,7 +49,8 @@ def shard_resources(configured: Resources | None, needed: Resources | None = Non
 
 def training_resources(config: RayConfig, configured: Resources | None, workers: int) -> Resources:
     """What one of so many training workers gets: as configured, or an equal share of all cores, on one node."""
-    return configured or Resources(cpus=cores_each(working_nodes(config), workers))
+    nodes = working_nodes(config)
+    return configured or Resources(cpus=cores_each(nodes, workers))
 
 
 def trainings_at_once(config: RayConfig, needed: Resources, workers: int, configured: int | None) -> int:
@@ -60,7 +64,8 @@ def trainings_at_once(config: RayConfig, needed: Resources, workers: int, config
     """
     if config.in_process:  # they would share one process, and with it one source of chance
         return 1
-    return configured or max(1, worker_slots(working_nodes(config), needed.asked()) // workers)
+    nodes = working_nodes(config)
+    return configured or max(1, worker_slots(nodes, needed.asked()) // workers)
 
 
 def in_words(amounts: Amounts) -> str:

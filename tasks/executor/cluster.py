@@ -1,7 +1,8 @@
 """Ray for the length of a flow: an embedded one on this machine, or a cluster by its address.
 
-What Ray has started ends with the thread that started it, however that ends: the system sees to it. That thread is the
-one that runs the flow, and it stays in `connected` until Ray is let go of.
+A flow runs within `ray_scope`, and the first stage that needs Ray calls `connect`: a run that finds all its work done
+starts none. What Ray has started ends with the thread that started it, however that ends: the system sees to it. That
+thread is the one that runs the flow, and it stays in the scope until Ray is let go of.
 """
 
 import contextlib
@@ -29,29 +30,43 @@ _LOCK = "lock"
 _SLOW_START_S = 10.0  # before a line says what is waited for
 
 
-@contextlib.contextmanager
-def connected(config: RayConfig) -> Iterator[None]:
-    """Connect to Ray unless this process already is, and let go of what was started here.
+_scope: contextlib.ExitStack | None = None  # as Ray's connection is, this is the process's
 
-    Where the work is to be done without Ray, this does nothing.
-    """
-    if config.in_process:
+
+@contextlib.contextmanager
+def ray_scope() -> Iterator[None]:
+    """Let go, at the end, of the Ray that `connect` was asked for within; part of another scope, it does nothing."""
+    global _scope
+    if _scope is not None:
         yield
         return
+    with contextlib.ExitStack() as stack:
+        _scope = stack
+        try:
+            yield
+        finally:
+            _scope = None
+
+
+def connect(config: RayConfig) -> None:
+    """Start Ray, or join it at its address, unless this process already has; `ray_scope` lets go of it.
+
+    Raises:
+        RuntimeError: outside of a `ray_scope`.
+    """
     import ray  # takes seconds
 
     if ray.is_initialized():
-        yield
         return
+    if _scope is None:
+        raise RuntimeError("Ray is needed: call this within tasks.executor.cluster.ray_scope()")
     address = config.address or os.environ.get("RAY_ADDRESS")
-    with contextlib.ExitStack() as stack:
-        if address:
-            with _told_if_slow(f"waiting for Ray at {address}"):
-                ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
-        else:
-            _start_embedded(config, stack)
-        stack.callback(ray.shutdown)
-        yield
+    if address:
+        with _told_if_slow(f"waiting for Ray at {address}"):
+            ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
+    else:
+        _start_embedded(config, _scope)
+    _scope.callback(ray.shutdown)
 
 
 def _start_embedded(config: RayConfig, stack: contextlib.ExitStack) -> None:

@@ -84,7 +84,9 @@ def extract_stage(
     earlier = Earlier.among(workspace.files(folder), counts)
     return Stage(
         name=f"extract-{spec.modality}",
-        fingerprint=_identity(archive, spec),
+        fingerprint=fingerprint(
+            CODE_VERSION, spec.fingerprint, archive.fingerprint, [record.sha256 for record in archive.shards]
+        ),
         manifest_path=manifest_path(folder),
         shards=tuple(Shard(r.index, features_path(folder, r), r.path) for r in archive.shards),
         prepare=partial(prepare, ExtractPlan(workspace, spec, media, earlier)),
@@ -102,37 +104,6 @@ def extract_stage(
     )
 
 
-def _identity(archive: Manifest, spec: ExtractorSpec) -> str:
-    """Fingerprint of all that the features are made from."""
-    return fingerprint(
-        CODE_VERSION, spec.fingerprint, archive.fingerprint, [record.sha256 for record in archive.shards]
-    )
-
-
-def nothing_to_do(config: ExtractConfig, modality: Modality) -> bool:
-    """Whether `extract` would find all that it makes, so that it needs no Ray.
-
-    Raises:
-        WorkflowError: no such archive, or no such extractor.
-    """
-    workspace = Workspace(config.workspace)
-    archive = read_archive(workspace, config.archive)
-    precomputed = chosen_precomputed(archive, config.archive, config.extractors, modality)
-    if precomputed is not None or not has_modality(archive, modality):
-        return True
-    spec = chosen_spec(modality, config.extractors, workspace)
-    manifest = read_manifest(workspace, manifest_path(features_folder(config.archive, modality, spec.fingerprint)))
-    if manifest is None or manifest.fingerprint != _identity(archive, spec):
-        return False
-    return manifest.aside == _unchanged(manifest, MediaRoot(IngestFacts.of(archive).media_root), config.retry_set_aside)
-
-
-def _unchanged(manifest: Manifest | None, media: MediaRoot, retry: bool) -> dict[str, Aside]:
-    """The files that an earlier run set aside and that need not be tried again."""
-    known = manifest.aside if manifest else {}
-    return {name: why for name, why in known.items() if not retry and media.version(name) == why.version}
-
-
 def still_aside(
     workspace: Workspace, manifest_file: str, before: Manifest | None, media: MediaRoot, retry: bool
 ) -> dict[str, str]:
@@ -141,8 +112,9 @@ def still_aside(
     Shards made without one that has changed since, or is to be tried again, get another name: they are to be made
     anew, and what they hold of other files is copied.
     """
-    stay = _unchanged(before, media, retry)
-    if again := (before.aside if before else {}).keys() - stay:
+    known = before.aside if before else {}
+    stay = {name: why for name, why in known.items() if not retry and media.version(name) == why.version}
+    if again := known.keys() - stay:
         workspace.remove(manifest_file)  # first: a manifest says that all its shards are there
         for shard in before.shards if before else ():
             if again & ShardFacts.of(shard).aside.keys():

@@ -43,8 +43,11 @@ def label(config: LabelConfig, run: str = "") -> LabelReport:
         WorkflowError: no such archive or model, no features of the model's extractors, or another run labels the days.
         StageFailed: some shards could not be labelled.
     """
-    plan, days = _plan(config)
-    with lease(plan.workspace, labels_of(config.archive, config.reach), config.lease_s, run) as claim:
+    if (report := _existing(config)) is not None:
+        return report
+    workspace = Workspace(config.workspace)
+    with lease(workspace, labels_of(config.archive, config.reach), config.lease_s, run) as claim:
+        plan, days = _plan(config)  # again: the run that this one has waited for may have labelled, or ingested
         state = _read_state(plan, config, days)
         labelled = state.labelled | _label_days(plan, config, state.missing, claim)
         for name, manifest in _superseded(config, days, state.files, labelled).items():
@@ -56,12 +59,8 @@ def label(config: LabelConfig, run: str = "") -> LabelReport:
     return label_report(config, plan.bundle, state.chosen, labelled, new_days, all_out_of_date(days, labelled))
 
 
-def existing_labels(config: LabelConfig) -> LabelReport | None:
-    """What `label` would report where it would change nothing, so that it needs no Ray; else None.
-
-    Raises:
-        WorkflowError: no such archive or model, or no features of the model's extractors.
-    """
+def _existing(config: LabelConfig) -> LabelReport | None:
+    """The report of labels that are all there, so that nothing is to be changed; else None."""
     plan, days = _plan(config)
     state = _read_state(plan, config, days)
     if state.missing or _superseded(config, days, state.files, state.labelled):

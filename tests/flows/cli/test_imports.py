@@ -30,6 +30,8 @@ print(json.dumps(seen))
 
 def test_commands_with_nothing_to_make_import_nothing_heavy_and_write_nowhere_else(tmp_path: Path) -> None:
     old = OldWorkspace.unpack(tmp_path)
+    training = old.notes["training"]
+    seeded = json.dumps({**training, "optim": {**training["optim"], "seed": 1}})
     commands = [
         ["--help"],
         ["train", "--help"],
@@ -37,7 +39,9 @@ def test_commands_with_nothing_to_make_import_nothing_heavy_and_write_nowhere_el
         ["status"],
         ["models"],
         ["verify", "calls"],
+        ["ingest", "table", str(old.folder / "source"), "--archive=calls", "--set=shards=3"],
         ["extract", "calls"],
+        ["train", "calls", f"--set=training={seeded}"],
         ["label", "calls"],
     ]
     place = f"--workspace={old.workspace.url}"

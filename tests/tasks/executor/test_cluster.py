@@ -18,7 +18,7 @@ pytestmark = pytest.mark.ray
 BEGIN = """
 import json, os, subprocess, sys, tempfile
 from pathlib import Path
-from tasks.executor.cluster import connected
+from tests.fixtures.services.embedded_ray import embedded_ray
 from tasks.config.stages import RayConfig
 import ray
 
@@ -38,7 +38,7 @@ def folder() -> Iterator[Path]:
 def environment(folder: Path, **more: str) -> dict[str, str]:
     """Without what the session's Ray left there."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    return plain | {"TMPDIR": str(folder)} | more
+    return plain | {"TMPDIR": str(folder), "PYTHONPATH": str(Path.cwd())} | more
 
 
 def seen_by(code: str, folder: Path, **more: str) -> dict[str, Any]:
@@ -58,12 +58,12 @@ def test_an_embedded_ray_asks_for_a_token_and_leaves_nothing_behind(folder: Path
     stranger = "import ray, sys; ray.init(address=sys.argv[1], logging_level='ERROR'); print('let in')"
     seen = seen_by(
         f"""
-with connected(RayConfig(cpus=1)):
+with embedded_ray(RayConfig(cpus=1)):
     seen["cpus"], seen["mode"] = ray.cluster_resources()["CPU"], os.environ["RAY_AUTH_MODE"]
     seen["token"], seen["inside"] = os.environ["RAY_AUTH_TOKEN"], folders()
     seen["worked"] = ray.get(ray.remote(lambda: os.getpid()).remote()) != os.getpid()
     address, outer = ray.get_runtime_context().gcs_address, ray.get_runtime_context().get_node_id()
-    with connected(RayConfig(cpus=1)):
+    with embedded_ray(RayConfig(cpus=1)):
         seen["nested"] = ray.get_runtime_context().get_node_id() == outer
     seen["still there"] = ray.is_initialized()
     for who, token in (("friend", os.environ["RAY_AUTH_TOKEN"]), ("stranger", "0" * 64)):
@@ -83,7 +83,7 @@ seen["after"], seen["left"] = ray.is_initialized(), folders()
 
 def test_every_process_has_a_token_of_its_own(folder: Path) -> None:
     code = """
-with connected(RayConfig(cpus=1)):
+with embedded_ray(RayConfig(cpus=1)):
     seen["token"] = os.environ["RAY_AUTH_TOKEN"]
 """
     assert seen_by(code, folder)["token"] != seen_by(code, folder)["token"]
@@ -93,7 +93,7 @@ def test_a_given_token_is_kept_and_an_error_inside_takes_ray_down_as_well(folder
     seen = seen_by(
         """
 try:
-    with connected(RayConfig(cpus=1)):
+    with embedded_ray(RayConfig(cpus=1)):
         seen["token"], seen["inside"] = os.environ["RAY_AUTH_TOKEN"], len(folders())
         raise ValueError("x")
 except ValueError:
@@ -110,12 +110,12 @@ def test_a_ray_by_its_address_is_joined_and_outlives_the_one_who_joined(folder: 
         """
 join = '''
 import ray
-from tasks.executor.cluster import connected
+from tests.fixtures.services.embedded_ray import embedded_ray
 from tasks.config.stages import RayConfig
-with connected(RayConfig(%s)):
+with embedded_ray(RayConfig(%s)):
     print(ray.get_runtime_context().get_node_id())
 '''
-with connected(RayConfig(cpus=1)):
+with embedded_ray(RayConfig(cpus=1)):
     address, seen["node"] = ray.get_runtime_context().gcs_address, ray.get_runtime_context().get_node_id()
     for how, argument, more in (("config", f"address={address!r}", {}), ("variable", "", {"RAY_ADDRESS": address})):
         done = subprocess.run([sys.executable, "-c", join % argument], capture_output=True, text=True,
@@ -131,7 +131,7 @@ with connected(RayConfig(cpus=1)):
 
 
 def test_a_killed_run_s_folder_goes_with_the_next_and_a_living_one_s_stays(folder: Path) -> None:
-    code = f"{BEGIN}\nwith connected(RayConfig(cpus=1)):\n    print('up', flush=True)\n    sys.stdin.read()"
+    code = f"{BEGIN}\nwith embedded_ray(RayConfig(cpus=1)):\n    print('up', flush=True)\n    sys.stdin.read()"
     runs = [
         subprocess.Popen(
             [sys.executable, "-c", code], cwd=folder / "here", env=environment(folder), text=True,
@@ -144,7 +144,7 @@ def test_a_killed_run_s_folder_goes_with_the_next_and_a_living_one_s_stays(folde
         both = in_use(folder)
         runs[0].kill()
         runs[0].wait()
-        seen = seen_by("with connected(RayConfig(cpus=1)):\n    seen['folders'] = folders()", folder)
+        seen = seen_by("with embedded_ray(RayConfig(cpus=1)):\n    seen['folders'] = folders()", folder)
         left = in_use(folder)
         runs[1].communicate("", timeout=60)
     finally:
@@ -161,7 +161,7 @@ def in_use(folder: Path) -> set[str]:
 
 def test_a_killed_run_leaves_no_process(folder: Path) -> None:
     code = f"""{BEGIN}
-with connected(RayConfig(cpus=1)):
+with embedded_ray(RayConfig(cpus=1)):
     ray.get(ray.remote(lambda: 7).remote())
     busy = ray.remote(lambda: [0 for _ in iter(int, 1)]).remote()
     print('up', flush=True)
@@ -204,7 +204,7 @@ class Kept(logging.Handler):
 logging.getLogger("sdt.ray").addHandler(Kept())
 logging.getLogger("sdt.ray").setLevel(logging.INFO)
 tasks.executor.cluster._SLOW_START_S = 0.0
-with connected(RayConfig(cpus=1)):
+with embedded_ray(RayConfig(cpus=1)):
     seen["lines"] = lines
     names = ("worker_register_timeout_seconds", "agent_register_timeout_ms")
     seen["patience"] = [os.environ["RAY_" + name] for name in names]
@@ -216,12 +216,34 @@ with connected(RayConfig(cpus=1)):
     assert seen["patience"] == ["600", "300000"]
 
 
-def test_without_ray_there_is_nothing_to_connect_to(folder: Path) -> None:
+def test_a_scope_in_which_nothing_needs_ray_starts_none(folder: Path) -> None:
     code = """
 import sys
-from tasks.executor.cluster import connected
+from tasks.executor.capacity import working_nodes
+from tasks.executor.cluster import ray_scope
 from tasks.config.stages import RayConfig
-with connected(RayConfig(address="local")):
-    assert "ray" not in sys.modules
+with ray_scope():
+    assert working_nodes(RayConfig(address="local", cpus=3)) == [{"CPU": 3.0}]
+assert "ray" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], cwd=folder, check=True)
+
+
+def test_ray_starts_with_the_first_question_what_it_has_and_stays_until_the_outer_scope_ends(folder: Path) -> None:
+    code = """
+from tasks.executor.capacity import working_nodes
+from tasks.executor.cluster import ray_scope
+with ray_scope():
+    seen["before"] = ray.is_initialized()
+    with ray_scope():
+        seen["cores"] = [node["CPU"] for node in working_nodes(RayConfig(cpus=1))]
+    seen["between"] = ray.is_initialized()
+seen["after"], seen["left"] = ray.is_initialized(), folders()
+try:
+    working_nodes(RayConfig(cpus=1))
+except RuntimeError as error:
+    seen["outside"] = str(error)
+"""
+    seen = seen_by(code, folder)
+    assert seen.pop("outside").endswith("within tasks.executor.cluster.ray_scope()")
+    assert seen == {"before": False, "cores": [1.0], "between": True, "after": False, "left": []}

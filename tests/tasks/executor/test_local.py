@@ -85,11 +85,9 @@ def test_libraries_use_as_many_threads_as_in_a_worker_of_ray_s_and_then_as_befor
 NO_RAY = """
 import sys
 from pathlib import Path
-from tasks.executor.cluster import connected
 from tests.fixtures.every_stage import LOCAL, run_every_stage, write_source
 
-with connected(LOCAL):
-    run_every_stage("workspace", write_source(Path.cwd()), LOCAL)
+run_every_stage("workspace", write_source(Path.cwd()), LOCAL)
 print([name for name in sys.modules if name.split(".")[0] == "ray"])
 """
 

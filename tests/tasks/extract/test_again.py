@@ -15,7 +15,7 @@ from tasks.archive.manifests import read_archive
 from tasks.archive.sharding import shard_of
 from tasks.config.stages import ExtractConfig, ExtractorNames, Storage
 from tasks.executor.shard import Shard, ShardOutput, describe_shard, run_shard, shard_columns
-from tasks.extract.stage import extract, extract_stage, nothing_to_do
+from tasks.extract.stage import extract, extract_stage
 from tasks.extractors.base import Extracted, Extractor, ExtractorSpec
 from tasks.extractors.loop import SOUND, describe_each
 from tasks.extractors.media.files import MediaFile, MediaRoot, Span
@@ -151,17 +151,12 @@ def said(conversations: int, **more: object) -> list[Row]:
 
 def test_each_run_makes_what_it_lacks_and_leaves_the_shards_of_the_manifest_before(bench: Bench) -> None:
     bench.lay(said(4))
-    assert not nothing_to_do(bench.config("text", "float32"), "text")
     first = bench.extract_all()
     assert sorted(set(bench.shown())) == sorted({*bench.vectors(first), "loaded"})
     assert bench.extract_all() == first and bench.shown() == []
-    assert nothing_to_do(bench.config("text", "float32"), "text")
-    assert nothing_to_do(bench.config("audio", "float32"), "audio")  # the archive has none
-    assert not nothing_to_do(bench.config("text", "float16"), "text")
     made = [{shard.path for shard in first.shards}]
     for words in (5, 6):
         bench.lay([*said(4), {"conversation_id": "c0", "turn": 9, "text": f"so {words}"}])
-        assert not nothing_to_do(bench.config("text", "float32"), "text")
         made.append({shard.path for shard in bench.extract_all().shards})
         assert bench.shown() == ["loaded", "c0.9"]
     files = [path for path in bench.workspace.files("features") if path.endswith(".parquet")]

@@ -14,7 +14,7 @@ from tasks.config.date_range import UNDATED, DateRange
 from tasks.config.stages import LabelConfig, RayConfig
 from tasks.errors import WorkflowError
 from tasks.label.report import LabelReport
-from tasks.label.stage import existing_labels, label
+from tasks.label.stage import label
 from tasks.registry.models import read_network, write_bundle
 from tasks.storage.lease import lease
 from tasks.storage.workspace import Workspace
@@ -25,10 +25,6 @@ from tests.fixtures.models import promoted_model
 
 def run(workspace: Workspace, **config: object) -> LabelReport:
     return label(LabelConfig(**{"workspace": workspace.url, "archive": "made", "ray": LOCAL, **config}))
-
-
-def existing(workspace: Workspace, **config: object) -> LabelReport | None:
-    return existing_labels(LabelConfig(**{"workspace": workspace.url, "archive": "made", "ray": LOCAL, **config}))
 
 
 def rows(workspace: Workspace) -> pl.DataFrame:
@@ -102,11 +98,10 @@ def test_running_again_changes_nothing_and_a_lost_shard_comes_back_the_same(work
     promoted_model(workspace)
     first = run(workspace)
     before = {path: workspace.read_bytes(path) for path in workspace.files("labels")}
-    assert run(workspace) == existing(workspace) == first.model_copy(update={"new_days": ()})
+    assert run(workspace) == first.model_copy(update={"new_days": ()})
     lost = next(path for path in before if path.endswith(".parquet"))
     workspace.remove(lost)
     workspace.remove(day_manifest(*day_of(lost)))
-    assert existing(workspace) is None
     assert run(workspace) == first.model_copy(update={"new_days": (day_of(lost).day,)})
     assert {path: workspace.read_bytes(path) for path in workspace.files("labels")} == before
 
@@ -198,8 +193,6 @@ def test_a_day_without_conversations_is_no_fault_and_loses_its_labels(workspace:
     run(workspace, since=FIRST, until=SECOND)
     made.archive(workspace, conversations=1)  # of the first day
     elsewhere = run(workspace, since="2026-03-03", until="2026-03-03")
-    assert existing(workspace, since=SECOND, until=SECOND) is None, "a day's labels are to be removed"
-    assert existing(workspace, since="2026-03-03", until="2026-03-03") == elsewhere
     assert (elsewhere.rows, elsewhere.days) == (0, {}) and folders(workspace) == {FIRST, SECOND}
     assert elsewhere.outdated == {
         FIRST: "its conversations changed", SECOND: "it has no conversations any more",
@@ -214,7 +207,6 @@ def test_what_a_killed_run_left_beside_the_current_labels_is_removed(workspace: 
     run(workspace, since=FIRST, until=FIRST)
     before = workspace.files("labels")
     workspace.write_bytes(f"labels/made/date={FIRST}/part-00000-0123456789abcdef.parquet", b"")
-    assert existing(workspace, since=FIRST, until=FIRST) is None, "there is something to remove"
     run(workspace, since=SECOND, until=SECOND, look_back=1)
     assert [path for path in workspace.files("labels") if FIRST in path] == before
 
