@@ -22,7 +22,7 @@ from tasks.ingest.merge import merge_shard
 from tasks.ingest.scan import FileGroup, IngestPlan, plan_ingest, scan_files, scan_groups
 from tasks.sources.base import FeatureSource, SourceFile
 from tasks.sources.registry import source
-from tasks.storage.filesystem import answering, open_url
+from tasks.storage.filesystem import answering, is_folder, open_url
 from tasks.storage.manifest import Manifest, ShardRecord, read_manifest
 from tasks.storage.workspace import Workspace
 
@@ -55,7 +55,7 @@ def ingest(config: IngestConfig) -> Manifest:
 def _media_root(config: IngestConfig) -> str:
     """The folder that media URIs are relative to, as a URL or an absolute path."""
     fs, root = open_url(config.media_root or config.path)
-    folder = root if config.media_root or fs.isdir(root) else root.rsplit("/", 1)[0]
+    folder = root if config.media_root or is_folder(fs, root) else root.rsplit("/", 1)[0]
     return str(folder if isinstance(fs, LocalFileSystem) else fs.unstrip_protocol(folder))
 
 

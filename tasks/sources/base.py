@@ -15,7 +15,7 @@ from fsspec.implementations.local import LocalFileSystem
 from sdt_model.config import Modality
 from tasks.archive.schema import UTTERANCES
 from tasks.errors import WorkflowError
-from tasks.storage.filesystem import open_url
+from tasks.storage.filesystem import answering, is_folder, list_files, open_url, path_exists
 
 BATCH_ROWS = 50_000
 CANONICAL = tuple(UTTERANCES.names)
@@ -117,9 +117,10 @@ def find_files(path: str, endings: tuple[str, ...], expected: str) -> list[Sourc
         WorkflowError: the path does not exist, no file has such an ending, or a file's name is not UTF-8.
     """
     fs, root = open_url(path)
-    if not fs.exists(root):
-        raise WorkflowError(f"{path} is not there\n  expected: {expected}")
-    details = fs.find(root, detail=True) if fs.isdir(root) else {root: fs.info(root)}
+    with answering(path):
+        if not path_exists(fs, root):
+            raise WorkflowError(f"{path} is not there\n  expected: {expected}")
+        details = list_files(fs, root) if is_folder(fs, root) else {root: fs.info(root)}
     files = []
     for name, info in sorted(details.items()):
         hidden = name != root and name.rsplit("/", 1)[-1].startswith(".")

@@ -7,7 +7,7 @@ import polars as pl
 from tasks.errors import WorkflowError
 from tasks.sources.base import CANONICAL, SourceFile, find_files
 from tasks.sources.delimited import csv_batches
-from tasks.storage.filesystem import open_url
+from tasks.storage.filesystem import is_folder, open_url
 
 COLUMNS = ("Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID")
 EXPECTED = "a folder with train_sent_emo.csv, dev_sent_emo.csv or test_sent_emo.csv, as in the MELD release"
@@ -56,6 +56,6 @@ def _clip_folder(media_root: str, split: str) -> str:
     """Find the folder of a split's clips, relative to the media root, with a closing slash; empty if they lie flat."""
     fs, root = open_url(media_root)
     for folder in _CLIPS[split]:
-        if fs.isdir(f"{root}/{folder}"):
+        if is_folder(fs, f"{root}/{folder}"):
             return f"{folder}/"
     return ""

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tasks.errors import WorkflowError
 from tasks.sources.base import SourceFile
-from tasks.storage.filesystem import open_url
+from tasks.storage.filesystem import answering, is_folder, list_files, open_url
 
 # Of several recordings of one name, the one whose ending comes first here.
 AUDIO = ("wav", "flac", "ogg", "opus", "mp3", "m4a", "aac", "wma", "aif", "aiff")
@@ -22,11 +22,12 @@ def media_names(path: str, media_root: str | None) -> set[str]:
     """
     fs, root = open_url(media_root or path)
     depth = None
-    if media_root is None and not fs.isdir(root):
-        root, depth = root.rpartition("/")[0], 1
-    if not fs.isdir(root):
-        raise WorkflowError(f"the media root {media_root} is not there, or is not a folder")
-    return {name.removeprefix(root).strip("/") for name in fs.find(root, maxdepth=depth)}
+    with answering(media_root or path):
+        if media_root is None and not is_folder(fs, root):
+            root, depth = root.rpartition("/")[0], 1
+        if not is_folder(fs, root):
+            raise WorkflowError(f"the media root {media_root} is not there, or is not a folder")
+        return {name.removeprefix(root).strip("/") for name in list_files(fs, root, depth)}
 
 
 def with_recordings(files: list[SourceFile], path: str, media_root: str | None) -> list[SourceFile]:

@@ -16,6 +16,7 @@ from typing import Any
 import fsspec
 import pyarrow as pa
 import pyarrow.fs as pafs
+from fsspec.asyn import AsyncFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
 from tasks.errors import StoreOut, WorkflowError
@@ -59,6 +60,83 @@ def open_url(url: str) -> tuple[Any, str]:
     return fs, path
 
 
+def path_exists(fs: Any, path: str) -> bool:
+    """Whether there is something at a path; fsspec's own says no where it may not look, or where the store is out."""
+    try:
+        fs.info(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def is_folder(fs: Any, path: str) -> bool:
+    """Whether there is a folder at a path; fsspec's own says no where it may not look."""
+    try:
+        return bool(fs.info(path)["type"] == "directory")
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def list_files(fs: Any, path: str, depth: int | None = None) -> dict[str, dict[str, Any]]:
+    """What the store says of every file below a folder, by path, sorted; none where there is no such folder.
+
+    fsspec's own `find` passes over folders that it may not read, and over those that links lead to.
+
+    Args:
+        fs: the filesystem.
+        path: the folder.
+        depth: levels of folders; 1: its own files alone, None: all.
+
+    Raises:
+        OSError: some folder cannot be listed, so that the whole cannot be known.
+    """
+    if depth is None and _lists_at_once(fs):
+        try:
+            return dict(fs.find(path, detail=True))
+        except FileNotFoundError:
+            return {}
+    files: dict[str, dict[str, Any]] = {}
+    _list_below(fs, path, depth, files, above=())
+    return {name: files[name] for name in sorted(files)}
+
+
+def _list_below(
+    fs: Any, path: str, depth: int | None, files: dict[str, dict[str, Any]], above: tuple[tuple[int, int], ...]
+) -> None:
+    local = isinstance(fs, LocalFileSystem)
+    try:
+        if local:
+            state = os.stat(path)  # noqa: PTH116 - it is the filesystem's own path
+            if (state.st_dev, state.st_ino) in above:
+                return  # a link that leads back to where it lies
+            above = (*above, (state.st_dev, state.st_ino))
+        entries = fs.ls(path, detail=True)
+    except (FileNotFoundError, NotADirectoryError):
+        return  # it was removed since its own folder was listed
+    for entry in entries:
+        entry = _followed(fs, entry) if local and entry["islink"] else entry
+        name = entry["name"].rstrip("/")
+        if entry["type"] != "directory":
+            files[name] = entry
+        elif name != path.rstrip("/") and depth != 1:
+            _list_below(fs, name, depth and depth - 1, files, above)
+
+
+def _followed(fs: Any, entry: dict[str, Any]) -> dict[str, Any]:
+    """What a link leads to, under the link's name; the link itself where that is gone."""
+    try:
+        info: dict[str, Any] = fs.info(entry["name"])
+    except FileNotFoundError:
+        return entry
+    return info
+
+
+def _lists_at_once(fs: Any) -> bool:
+    """Whether the filesystem lists a tree by itself, as object stores do; such a listing fails as a whole."""
+    own = getattr(type(fs), "_find", None) if isinstance(fs, AsyncFileSystem) else type(fs).find
+    return own not in (AsyncFileSystem._find, fsspec.AbstractFileSystem.find)
+
+
 class _Handler(pafs.FSSpecHandler):  # type: ignore[misc]
     """Arrow's own takes any failure of a store for a file that is not there, and removes as `remove_tree` must not."""
 
@@ -78,7 +156,7 @@ def remove_tree(fs: Any, path: str) -> None:
         fs.rm(path, recursive=True)
         return
     with ThreadPoolExecutor(_REMOVERS) as pool:
-        list(pool.map(fs.rm_file, fs.find(path)))
+        list(pool.map(fs.rm_file, list_files(fs, path)))
 
 
 def arrow_filesystem(fs: Any) -> pafs.FileSystem:

@@ -8,6 +8,7 @@ import json
 import posixpath
 import re
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,12 +22,13 @@ import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
 from tasks.errors import WorkflowError
-from tasks.storage.filesystem import answering, arrow_filesystem, open_url, remove_tree
+from tasks.storage.filesystem import answering, arrow_filesystem, list_files, open_url, path_exists, remove_tree
 
 if TYPE_CHECKING:
     import pyarrow.dataset as ds
 
 ROW_GROUP = 65_536  # rows
+_TEMPORARY = ".tmp-"  # begins the name of a file that is being written
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -39,6 +41,10 @@ def checked_name(name: str, what: str) -> str:
     if not _NAME.fullmatch(name):
         raise WorkflowError(f"{what} {name!r} is not a usable name: letters, digits, '.', '_' and '-', at most 100")
     return name
+
+
+def _is_temporary(path: str) -> bool:
+    return posixpath.basename(path).startswith(_TEMPORARY)
 
 
 @dataclass(frozen=True)
@@ -77,21 +83,35 @@ class Workspace:
 
     def exists(self, relative: str) -> bool:
         with answering(self.uri(relative)):
-            return bool(self.fs.exists(self.path(relative)))
+            return path_exists(self.fs, self.path(relative))
 
     def files(self, folder: str) -> list[str]:
-        """Every file below ``folder``, relative to the workspace, sorted; temporary files are not seen."""
+        """Every file below ``folder``, relative to the workspace, sorted; temporary files are not seen.
+
+        Raises:
+            WorkflowError: some folder below it cannot be listed: what is hidden is not taken for what is not there.
+        """
         return list(self.sizes(folder))
 
     def sizes(self, folder: str) -> dict[str, int]:
         """The same files, each with its bytes."""
-        if not self.exists(folder):
+        return {path: int(info["size"]) for path, info in self._listed(folder) if not _is_temporary(path)}
+
+    def temporary(self, folder: str = "") -> dict[str, float]:
+        """The temporary files below ``folder`` that are being written, or were when their process was killed.
+
+        Each with the seconds since it was last written to. Only a local workspace has such files.
+        """
+        if not self.is_local:
             return {}
+        now = time.time()
+        return {path: now - info["mtime"] for path, info in self._listed(folder) if _is_temporary(path)}
+
+    def _listed(self, folder: str) -> list[tuple[str, dict[str, Any]]]:
         prefix = len(self.path("")) + 1
         with answering(self.uri(folder)):
-            listed = self.fs.find(self.path(folder), detail=True)
-        sizes = {str(path)[prefix:]: int(info["size"]) for path, info in listed.items()}
-        return {path: sizes[path] for path in sorted(sizes) if not posixpath.basename(path).startswith(".tmp-")}
+            listed = list_files(self.fs, self.path(folder))
+        return sorted((str(path)[prefix:], info) for path, info in listed.items())
 
     @property
     def arrow_fs(self) -> pafs.FileSystem:
@@ -130,7 +150,7 @@ class Workspace:
         if self.is_local:
             final.parent.mkdir(parents=True, exist_ok=True)
         folder = final.parent if self.is_local else None
-        with tempfile.NamedTemporaryFile(prefix=".tmp-", dir=folder, delete=False) as handle:
+        with tempfile.NamedTemporaryFile(prefix=_TEMPORARY, dir=folder, delete=False) as handle:
             temporary = Path(handle.name)
         try:
             yield temporary

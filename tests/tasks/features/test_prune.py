@@ -11,6 +11,7 @@ from tasks.storage.workspace import Workspace
 from tests.fixtures import archives as made
 from tests.fixtures.archives import feature_folders
 from tests.fixtures.models import promoted_model
+from tests.fixtures.permissions import closed, unprivileged_folder
 
 
 def folder_of(workspace: Workspace, modality: str, archive: str = "made") -> str:
@@ -79,3 +80,12 @@ def test_an_archive_alone_may_be_pruned(workspace: Workspace) -> None:
     assert [features_place(removal.folder).archive for removal in plan_prune(workspace, "other", unused=True)] == [
         "other"
     ]
+
+
+def test_an_archive_whose_folder_cannot_be_listed_is_not_gone() -> None:
+    with unprivileged_folder() as folder:
+        workspace = Workspace(str(folder))
+        made.archive(workspace, modalities=("text",))
+        for shut in ("archives/made/utterances", "archives/made", "archives", "features/made/text"):
+            with closed(folder / shut), pytest.raises(WorkflowError, match="access is refused"):
+                plan_prune(workspace)

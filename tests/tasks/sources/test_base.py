@@ -8,6 +8,7 @@ import pytest
 
 from tasks.errors import WorkflowError
 from tasks.sources.base import find_files, is_unicode
+from tests.fixtures.permissions import closed, unprivileged_folder
 
 ENDINGS = (".csv", ".jsonl")
 
@@ -54,3 +55,14 @@ def test_nothing_there_says_what_was_expected(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("text", "expected"), [("Grüße 🙂", True), ("", True), ("\ud83d", False), ("\udcff", False)])
 def test_half_a_surrogate_pair_is_not_unicode(text: str, expected: bool) -> None:
     assert is_unicode(text) is expected
+
+
+def test_a_folder_that_cannot_be_listed_leaves_nothing_out_in_silence() -> None:
+    with unprivileged_folder() as folder:
+        (folder / "b").mkdir()
+        for name in ("a.csv", "b/c.csv"):
+            (folder / name).touch()
+        for shut in (folder / "b", folder):
+            with closed(shut), pytest.raises(WorkflowError, match="access is refused"):
+                names(folder)
+        assert names(folder) == ["a.csv", "b/c.csv"]

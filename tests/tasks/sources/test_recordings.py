@@ -7,6 +7,7 @@ from tasks.errors import WorkflowError
 from tasks.sources.base import SourceFile
 from tasks.sources.recordings import media_names, with_recordings
 from tasks.sources.registry import source
+from tests.fixtures.permissions import closed, unprivileged_folder
 
 
 def found(root: Path, name: str, media: tuple[str, ...], media_root: Path | None = None) -> tuple[str | None, ...]:
@@ -64,3 +65,13 @@ def test_on_an_object_store_as_on_disk() -> None:
 def test_a_media_root_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(WorkflowError, match=r"the media root .*gone is not there"):
         media_names(str(tmp_path), str(tmp_path / "gone"))
+
+
+def test_recordings_in_a_folder_that_cannot_be_listed_are_not_taken_for_none() -> None:
+    with unprivileged_folder() as folder:
+        (folder / "media").mkdir()
+        for shut in (folder / "media", folder):
+            with closed(shut), pytest.raises(WorkflowError, match="access is refused"):
+                media_names(str(folder), None)
+            with closed(shut), pytest.raises(WorkflowError, match="access is refused"):
+                media_names(str(folder / "a.json"), str(folder / "media"))

@@ -1,11 +1,16 @@
 import uuid
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
+from fsspec import AbstractFileSystem
+from fsspec.implementations.memory import MemoryFileSystem
 
 from tasks.errors import WorkflowError
+from tasks.storage.filesystem import list_files
 from tasks.storage.workspace import Workspace, checked_name
+from tests.fixtures.permissions import closed, unprivileged_folder
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -72,3 +77,49 @@ def test_files_have_sizes_and_may_be_given_another_name(tmp_path: Path, url: str
     assert workspace.sizes("a") == {"a/b/y": 0, "a/x": 3} and workspace.sizes("none") == {}
     workspace.rename("a/x", "a/b/y")
     assert workspace.sizes("a") == {"a/b/y": 3} and workspace.read_bytes("a/b/y") == b"123"
+
+
+class _Closed(MemoryFileSystem):  # type: ignore[misc]
+    """A store that lists one folder at a time, and not every one."""
+
+    find = AbstractFileSystem.find
+
+    def ls(self, path: str, detail: bool = True, **more: Any) -> Any:
+        if path.rstrip("/").endswith("hidden"):
+            raise PermissionError("denied")
+        return super().ls(path, detail, **more)
+
+
+def test_a_folder_that_cannot_be_listed_is_an_error() -> None:
+    with unprivileged_folder() as folder:
+        workspace = Workspace(str(folder))
+        for path in ("a/1", "a/hidden/2", "a/hidden/deeper/3"):
+            workspace.write_bytes(path, b"")
+        assert len(workspace.files("a")) == 3
+        for shut in ("a/hidden", "a/hidden/deeper", "a"):
+            with closed(folder / shut), pytest.raises(WorkflowError, match=r"access is refused"):
+                workspace.files("a")
+        with closed(folder / "a"), pytest.raises(WorkflowError, match=r"access is refused"):
+            workspace.exists("a/hidden/2")
+        with closed(folder / "a/hidden"), pytest.raises(WorkflowError, match=r"access is refused"):
+            workspace.sizes("a/hidden/deeper")
+
+
+def test_a_listing_of_a_store_that_is_not_whole_is_an_error() -> None:
+    fs = _Closed(skip_instance_cache=True)
+    for path in ("/part/1", "/part/hidden/2"):
+        fs.pipe_file(path, b"")
+    with pytest.raises(PermissionError):
+        list_files(fs, "/part")
+    assert list(list_files(fs, "/part", depth=1)) == ["/part/1"] and list_files(fs, "/none") == {}
+
+
+def test_links_are_followed_and_a_loop_of_them_ends(tmp_path: Path) -> None:
+    workspace = Workspace(str(tmp_path / "w"))
+    workspace.write_bytes("a/1", b"1")
+    (tmp_path / "disk" / "b").mkdir(parents=True)
+    (tmp_path / "disk" / "b" / "2").write_bytes(b"22")
+    (tmp_path / "w" / "a" / "linked").symlink_to(tmp_path / "disk")
+    (tmp_path / "disk" / "b" / "back").symlink_to(tmp_path / "w" / "a")
+    (tmp_path / "w" / "a" / "nowhere").symlink_to(tmp_path / "none")
+    assert workspace.sizes("a") == {"a/1": 1, "a/linked/b/2": 2, "a/nowhere": 0}
