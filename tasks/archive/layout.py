@@ -20,7 +20,8 @@ from tasks.storage.manifest import MANIFEST, ShardRecord
 from tasks.storage.workspace import checked_name
 
 ARCHIVES, FEATURES, LABELS, MODELS, ENCODERS = "archives", "features", "labels", "models", "encoders"
-RUNS = "runs"
+RUNS, LEASES = "runs", "leases"
+PRUNE_LEASES, PRODUCTION_LEASES = f"{LEASES}/.prune", f"{LEASES}/.production"
 PRODUCTION = f"{MODELS}/production.json"
 MODEL_RUNS, ENCODER_RUNS = f"{MODELS}/.runs", f"{ENCODERS}/.runs"
 """Checkpoints of trainings, until the model or encoder is complete."""
@@ -223,9 +224,19 @@ def run_of_path(path: str) -> str | None:
 
 def label_leases(archive: str) -> str:
     """Leases on days of an archive's labels."""
-    return f"leases/{archive}"
+    return f"{LEASES}/{archive}"
+
+
+def archive_leases(archive: str) -> str:
+    """Leases on an archive's utterances."""
+    return f"{LEASES}/.archives/{archive}"
+
+
+def features_leases(archive: str, modality: Modality, extractor: str) -> str:
+    """Leases on one extractor's features of an archive."""
+    return f"{LEASES}/.features/{archive}/{modality}/{extractor}"
 
 
 def making_leases(kind: str, name: str) -> str:
     """Leases on the making of a model or an encoder."""
-    return f"leases/.{kind}s/{name}"
+    return f"{LEASES}/.{kind}s/{name}"

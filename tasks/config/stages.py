@@ -64,7 +64,15 @@ class RunSettings(Frozen):
     """Where the work runs."""
 
 
-class StageConfig(RunSettings):
+class Leasing(Frozen):
+    """How long a run that may have died keeps others from writing the same."""
+
+    lease_s: float = Field(300.0, ge=1, le=86_400)
+    """Seconds without a sign of life after which a run counts as dead, and another may write the same archive,
+    features, labels, model or encoder."""
+
+
+class StageConfig(Leasing, RunSettings):
     """A stage that works shard by shard."""
 
     workers: int | None = Field(None, ge=1)
@@ -158,14 +166,6 @@ class ExtractConfig(Watching, StageConfig):
     """Which extractor makes each modality's features."""
     modalities: tuple[Modality, ...] = ("text", "audio", "visual")
     """Modalities to make features of; one that the archive has nothing of is skipped."""
-
-
-class Leasing(Frozen):
-    """How long a run that may have died keeps others from writing the same."""
-
-    lease_s: float = Field(300.0, ge=1)
-    """Seconds without a sign of life after which a run counts as dead, and another may write the same labels, model or
-    encoder."""
 
 
 class Labelling(Leasing):

@@ -21,8 +21,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from tasks.archive.layout import RUNS, run_of_path, run_path
 from tasks.errors import WorkflowError
-from tasks.registry.process import Process, this_process
 from tasks.storage.filesystem import CREDENTIALS
+from tasks.storage.process import Process, this_process
 from tasks.storage.workspace import Workspace
 
 log = logging.getLogger("sdt.runs")

@@ -10,7 +10,8 @@ import os
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import datetime
 from typing import Any
 
 import fsspec
@@ -30,6 +31,7 @@ _REMOVERS = 16
 _LIBRARIES = {"botocore", "aiobotocore", "aiohttp", "gcsfs", "google", "adlfs", "azure"}
 # What stores say of a file that changes with its content, the surest first; a file's inode or owner is none of it.
 _VERSIONS = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "Last-Modified", "created")
+_DATES = ("mtime", "LastModified", "last_modified", "updated", "created")
 # These say what there is at a path, and nothing about the store.
 _OF_A_PATH = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ELOOP, errno.ENAMETOOLONG}
 CREDENTIALS = r"://(?!arn:)[^/@\s]*:(?!\d+/)[^@\s]*@"
@@ -168,6 +170,16 @@ def file_version(fs: Any, path: str, info: dict[str, Any]) -> str:
     """A text that changes with a file's content, without reading it; ``info`` is what the store says of the file."""
     known = next((info[name] for name in _VERSIONS if info.get(name)), None)  # some gateways say ""
     return str(fs.ukey(path)) if known is None else f"{info.get('size')} bytes, {known}"
+
+
+def file_date(info: dict[str, Any]) -> float | None:
+    """When a file was last written, in seconds by the store's clock; None where ``info`` does not say."""
+    date = next((info[name] for name in _DATES if info.get(name)), None)
+    with suppress(ValueError):
+        date = datetime.fromisoformat(date) if isinstance(date, str) else date
+    if isinstance(date, datetime):
+        return date.timestamp()
+    return float(date) if isinstance(date, int | float) else None
 
 
 @contextmanager

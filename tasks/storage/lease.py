@@ -3,11 +3,13 @@
 A run writes its lease beside the others' and then reads them all. One that sees another's on the same gives way;
 of two that see each other both do, and each asks again after a while of its own. So no store has to know how to create
 a file only if it is absent. What is needed: that a listing shows every file whose writing has ended (local disk, S3,
-GCS and Azure keep that), and clocks that agree to within a small part of the lease's length.
+GCS and Azure keep that).
 
-The lease is renewed while its run lives. Once it has run out, whoever takes over removes its file. Its run, should it
-wake up, holds it again where that is still there; else it makes nothing more current: before it does, it asks
-`Lease.check`. Checkpoints of a training are not guarded: two runs that both go on write them from the same state.
+The lease is renewed while its run lives. How long ago that was is asked of the store, which dates all of them by one
+clock, or watched from here: what a lease says of the time, and what another machine takes for it, is for people alone.
+Once it has run out, whoever takes over removes its file. Its run, should it wake up, holds it again where that is still
+there; else it makes nothing more current: before it does, it asks `Lease.check`. Checkpoints of a training are not
+guarded: two runs that both go on write them from the same state.
 """
 
 import contextlib
@@ -17,68 +19,21 @@ import random
 import secrets
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextvars import copy_context
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ValidationError
 
 from tasks.config.date_range import DateRange
 from tasks.errors import WorkflowError
+from tasks.storage.lease_note import Clock, LeaseTarget, Note, Rival
+from tasks.storage.process import this_process
 from tasks.storage.workspace import Workspace
 
 log = logging.getLogger("sdt.lease")
 
 _RENEWALS = 4  # in a lease's length
-
-
-@dataclass(frozen=True)
-class LeaseTarget:
-    """What a lease is on.
-
-    Attributes:
-        stage: that makes it, for the log.
-        what: it is called in a sentence.
-        folder: where the leases on it lie while runs hold them.
-        period: the days of it; None: all of it, as it has no days.
-    """
-
-    stage: str
-    what: str
-    folder: str
-    period: DateRange | None = None
-
-    def of(self, period: DateRange) -> str:
-        """These days of it, in a sentence."""
-        return self.what if self.period is None else f"{self.what}, {period}"
-
-
-class Note(BaseModel):
-    """What a lease's file says."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    holder: str
-    period: DateRange
-    taken: datetime | None
-    """None while it is only asked for."""
-    expires: datetime
-
-
-class Clock:
-    """The time by which leases run out; whoever has another, such as a test that moves it on, hands it in."""
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
-
-    def wait(self, event: threading.Event, seconds: float) -> bool:
-        """Whether the event came within so many seconds."""
-        return event.wait(seconds)
 
 
 @contextlib.contextmanager
@@ -113,9 +68,10 @@ class Lease:
         self._period = target.period or DateRange()
         machine, process = socket.gethostname(), os.getpid()
         self._holder = f"{machine}, process {process}" + (f", run {run}" if run else "")
+        self._process = this_process()
         self._path = f"{target.folder}/{machine}-{process}-{secrets.token_hex(4)}.json"
         self._taken: datetime | None = None
-        self._expires = clock.now()
+        self._expires, self._renewed = clock.now(), clock.elapsed()
         self._lost = False
         self._alone = threading.RLock()  # the thread that renews, and the one that checks
         self._given_back = threading.Event()
@@ -126,15 +82,15 @@ class Lease:
 
     def take(self) -> None:
         """Ask until it is free, or until its holder shows that it lives."""
-        seen: dict[str, Note] = {}
+        seen: dict[str, Rival] = {}
         try:
-            while others := self._ask():
-                self._workspace.remove(self._path)
-                for path, note in others.items():
-                    self._refuse_if_alive(path, seen.get(path), note)
-                    seen[path] = note
+            while rivals := self._ask(seen):
+                self._remove(self._path)
+                for path, rival in rivals.items():
+                    self._refuse_if_alive(path, seen.get(path), rival)
+                seen = rivals
                 self._clock.sleep(min(1.0, self._seconds / 10) * random.uniform(0.5, 1.5))
-            self._taken = self._clock.now()
+            self._taken, self._renewed = self._clock.now(), self._clock.elapsed()
             self._expires = self._write()
         except BaseException:
             self._remove(self._path)
@@ -158,11 +114,12 @@ class Lease:
     def renew(self) -> bool:
         """Hold it for longer; False: another run has taken over, and there is nothing more to renew."""
         with self._alone:
+            began = self._clock.elapsed()
             if not self._holds():
                 return False
-            until, expires = self._expires, self._write()
-            if self._clock.now() < until:  # else it ran out meanwhile, and is looked at again
-                self._expires = expires
+            expires = self._write()
+            if self._clock.elapsed() - began < self._seconds:  # else it ran out meanwhile, and is looked at again
+                self._expires, self._renewed = expires, began
             return True
 
     def _keep_renewed(self) -> None:
@@ -176,52 +133,57 @@ class Lease:
     def _holds(self) -> bool:
         """Whether it is still held; one that has run out is taken again where nobody else has taken it."""
         with self._alone:
-            if not self._lost and self._expires <= self._clock.now():
-                paths = self._workspace.files(self._target.folder)
-                if self._path not in paths or self._in_the_way(paths) or self._ask():
-                    self._lost = True
-                    self._remove(self._path)
-                    log.warning("%s: %s: the lease was not renewed in time, and another run has taken over",
-                                self._target.stage, self._target.of(self._period))  # fmt: skip
-                else:
-                    self._expires = self._write()
+            if self._lost:
+                return False
+            began = self._clock.elapsed()
+            late = began - self._renewed > self._seconds
+            if not self._workspace.exists(self._path) or (late and (self._rivals({}) or self._ask({}))):
+                self._lost = True
+                self._remove(self._path)
+                log.warning("%s: %s: the lease was not renewed in time, and another run has taken over",
+                            self._target.stage, self._target.of(self._period))  # fmt: skip
+            elif late:
+                self._expires, self._renewed = self._write(), began
             return not self._lost
 
-    def _ask(self) -> dict[str, Note]:
-        """Write that it is wanted; the leases of others that are in the way."""
-        return self._in_the_way(self._all())
-
-    def _in_the_way(self, paths: list[str]) -> dict[str, Note]:
-        notes = {}
-        for path in paths:
-            note = None if path == self._path else self._read(path)
-            if note is not None and note.expires <= self._clock.now():
-                ended = note.holder, _time(note.expires)
-                log.warning("%s: the lease of %s ran out at %s and is removed", self._target.stage, *ended)
-                self._remove(path)
-            elif note is not None and note.period.overlaps(self._period):
-                notes[path] = note
-        return notes
-
-    def _all(self) -> list[str]:
-        """Every lease in the folder, after writing this one; a listing without it is not whole."""
-        while True:
+    def _ask(self, seen: dict[str, Rival]) -> dict[str, Rival]:
+        """Write that it is wanted; the leases of others that are in the way, of which some were ``seen`` before."""
+        self._write()
+        while self._path not in (dates := self._workspace.dates(self._target.root)):
+            self._clock.sleep(0.1)  # a listing without this one is not whole
             self._write()
-            paths = self._workspace.files(self._target.folder)
-            if self._path in paths:
-                return paths
-            self._clock.sleep(0.1)
+        return self._rivals(seen, dates)
 
-    def _refuse_if_alive(self, path: str, before: Note | None, now: Note) -> None:
+    def _rivals(self, seen: dict[str, Rival], dates: dict[str, float | None] | None = None) -> dict[str, Rival]:
+        """The leases in the way; those that have ended are removed. ``dates``: when each was written."""
+        dates = self._workspace.dates(self._target.root) if dates is None else dates
+        now = dates.get(self._path)
+        rivals = {}
+        for path, date in dates.items():
+            if path == self._path or not self._target.concerns(path):
+                continue
+            age = None if now is None or date is None else now - date
+            rival = self._read(path, age, seen.get(path))
+            if rival is not None and rival.has_ended(self._seconds, self._clock.elapsed()):
+                log.warning("%s: the lease of %s ran out and is removed", self._target.stage, rival.holder)
+                self._remove(path)
+            elif rival is not None and (rival.note is None or rival.note.period.overlaps(self._period)):
+                rivals[path] = rival
+        return rivals
+
+    def _refuse_if_alive(self, path: str, before: Rival | None, now: Rival) -> None:
+        note = now.note
+        what = (note.what if note else "") or self._target.of(note.period if note else self._period)
         if before is None:
+            until = f" until {_time(note.expires)}" if note else ""
             log.warning(
-                "%s: %s: held by %s until %s, waiting for its end or a sign of life",
-                self._target.stage, self._target.of(now.period), now.holder, _time(now.expires),
+                "%s: %s: held by %s%s, waiting for its end or a sign of life",
+                self._target.stage, what, now.holder, until,
             )  # fmt: skip
-        elif now.taken and before.taken == now.taken and before.expires < now.expires:
+        elif note and note.taken and before.note and before.note.taken == note.taken and before.content != now.content:
             raise WorkflowError(
-                f"another run is writing {self._target.of(now.period)}\n"
-                f"  {now.holder}, since {_time(now.taken)}\n"
+                f"another run is writing {what}\n"
+                f"  {note.holder}, since {_time(note.taken)}\n"
                 f"  let it end, or stop it, and run this again; its lease is {self._workspace.uri(path)}, "
                 f"and one of a run that died runs out by itself"
             )
@@ -229,18 +191,27 @@ class Lease:
     def _write(self) -> datetime:
         """Write the lease anew; until when that holds."""
         expires = self._clock.now() + timedelta(seconds=self._seconds)
-        note = Note(holder=self._holder, period=self._period, taken=self._taken, expires=expires)
+        note = Note(
+            holder=self._holder, what=self._target.of(self._period), period=self._period, taken=self._taken,
+            expires=expires, seconds=self._seconds, process=self._process,
+        )  # fmt: skip
         self._workspace.write_json(self._path, note.model_dump(mode="json"))
         return expires
 
-    def _read(self, path: str) -> Note | None:
-        """None where it was given back since it was listed."""
+    def _read(self, path: str, age: float | None, before: Rival | None) -> Rival | None:
+        """Another's lease; None where it was given back since it was listed."""
         try:
-            return Note.model_validate(self._workspace.read_json(path))
+            content = self._workspace.read_bytes(path)
         except WorkflowError as error:
             if isinstance(error.__cause__, FileNotFoundError):
                 return None
             raise  # a store that does not answer says nothing of who holds it
+        try:
+            note = Note.model_validate_json(content)
+        except ValidationError:
+            note = None  # of a machine that died while it was written, or damaged
+        unchanged = before is not None and before.content == content
+        return Rival(content, note, age, before.since if before and unchanged else self._clock.elapsed())
 
     def _remove(self, path: str) -> None:
         with contextlib.suppress(FileNotFoundError):

@@ -22,7 +22,15 @@ import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
 from tasks.errors import WorkflowError
-from tasks.storage.filesystem import answering, arrow_filesystem, list_files, open_url, path_exists, remove_tree
+from tasks.storage.filesystem import (
+    answering,
+    arrow_filesystem,
+    file_date,
+    list_files,
+    open_url,
+    path_exists,
+    remove_tree,
+)
 
 if TYPE_CHECKING:
     import pyarrow.dataset as ds
@@ -96,6 +104,10 @@ class Workspace:
     def sizes(self, folder: str) -> dict[str, int]:
         """The same files, each with its bytes."""
         return {path: int(info["size"]) for path, info in self._listed(folder) if not _is_temporary(path)}
+
+    def dates(self, folder: str) -> dict[str, float | None]:
+        """When each file below ``folder`` was last written, in seconds by the store's clock; None: it does not tell."""
+        return {path: file_date(info) for path, info in self._listed(folder) if not _is_temporary(path)}
 
     def temporary(self, folder: str = "") -> dict[str, float]:
         """The temporary files below ``folder`` that are being written, or were when their process was killed.

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tasks.registry import runs
-from tasks.registry.process import Process
 from tasks.registry.runs import Recording, RunRecord, ended_records, new_record, read_history, without_secrets
+from tasks.storage.process import Process
 from tasks.storage.workspace import Workspace
 
 ELSEWHERE = Process(pid=1, started=1, boot="another machine", namespace="pid:[1]")

@@ -1,75 +1,38 @@
 """Leases on disk and on an object store, between threads and processes that live, hang and die."""
 
+import contextlib
 import json
 import logging
 import os
 import random
-import subprocess
-import sys
+import re
 import threading
 import time
-from collections.abc import Callable
 from contextvars import ContextVar
-from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from tasks.archive.leases import labels_of, making_of
+from tasks.archive.leases import (
+    archive_of_ingest,
+    features_of,
+    labels_of,
+    making_of,
+    production_pointer,
+    whole_workspace,
+)
 from tasks.config.date_range import DateRange
 from tasks.errors import StoreOut, WorkflowError
-from tasks.storage.lease import Clock, lease
+from tasks.storage.lease import lease
+from tasks.storage.lease_note import Clock
 from tasks.storage.workspace import Workspace
-
-FIRST_DAY = DateRange(since=date(2026, 3, 1), until=date(2026, 3, 1))
-SECOND_DAY = DateRange(since=date(2026, 3, 2), until=date(2026, 3, 2))
-FIRST, SECOND = labels_of("made", FIRST_DAY), labels_of("made", SECOND_DAY)
-SECONDS = 6.0
-HOUR = timedelta(hours=1)
-
-HOLDER = """
-import sys, threading
-from tasks.archive.leases import labels_of
-from tasks.config.date_range import DateRange
-from tasks.storage.lease import Clock, lease
-from tasks.storage.workspace import Workspace
-first = labels_of("made", DateRange(since="2026-03-01", until="2026-03-01"))
-with lease(Workspace(sys.argv[1]), first, 3600, "night-owl"):
-    print("held", flush=True)
-    threading.Event().wait()
-"""
-
-
-class ManualClock(Clock):
-    """Stands still, but while somebody sleeps; nothing is renewed by itself.
-
-    Attributes:
-        time: which a test may set.
-        meanwhile: what happens during a sleep.
-    """
-
-    def __init__(self, meanwhile: Callable[[], object] = lambda: None) -> None:
-        self.time, self.meanwhile = datetime.now(UTC), meanwhile
-
-    def now(self) -> datetime:
-        return self.time
-
-    def sleep(self, seconds: float) -> None:
-        self.time += timedelta(seconds=seconds)
-        self.meanwhile()
-
-    def wait(self, event: threading.Event, seconds: float) -> bool:  # noqa: ARG002
-        return event.wait()
+from tests.fixtures.leases import FIRST, FIRST_DAY, HOUR, SECOND, SECONDS, ManualClock, leases
 
 
 @pytest.fixture(params=["disk", "store"])
 def workspace(request: pytest.FixtureRequest, tmp_path: Path) -> Workspace:
     on_store: Workspace = request.getfixturevalue("s3_workspace")
     return on_store if request.param == "store" else Workspace(str(tmp_path))
-
-
-def leases(workspace: Workspace) -> list[str]:
-    return workspace.files(FIRST.folder)
 
 
 def test_other_days_and_other_archives_are_free_and_nothing_is_left(workspace: Workspace) -> None:
@@ -115,23 +78,29 @@ def test_a_model_is_held_whole_and_others_are_free(workspace: Workspace) -> None
     assert workspace.files("leases") == []
 
 
-def test_a_run_that_was_killed_holds_its_days_until_its_lease_runs_out(
-    workspace: Workspace, caplog: pytest.LogCaptureFixture
-) -> None:
-    with subprocess.Popen([sys.executable, "-c", HOLDER, workspace.url], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None and process.stdout.readline() == "held\n"
-        process.kill()
-    waited: list[datetime] = []
+def test_who_removes_leftovers_waits_for_all_and_all_for_it(workspace: Workspace) -> None:
+    held = (labels_of("made", FIRST_DAY), making_of("train", "model", "m"), archive_of_ingest("a"),
+            features_of("a", "text", "f"), production_pointer())  # fmt: skip
+    for target in held[:4]:
+        for first, second in ((target, whole_workspace()), (whole_workspace(), target)):
+            clock = ManualClock()
+            with lease(workspace, first, SECONDS, "first", clock) as living:
+                clock.meanwhile = living.renew
+                refused = pytest.raises(WorkflowError, match=rf"another run is writing {re.escape(first.what)}")
+                with refused, lease(workspace, second, SECONDS, clock=clock):
+                    pass
+    with contextlib.ExitStack() as stack:
+        for target in held:
+            stack.enter_context(lease(workspace, target, SECONDS))
+    assert workspace.files("leases") == []
 
-    def meanwhile() -> None:
-        assert len(leases(workspace)) == 1, "it is held still"
-        waited.append(clock.time)
-        clock.time += HOUR / 4
 
-    clock = ManualClock(meanwhile)
-    with caplog.at_level(logging.WARNING, "sdt.lease"), lease(workspace, FIRST, SECONDS, clock=clock):
-        assert len(leases(workspace)) == 1 and len(waited) == 4
-    assert "night-owl ran out" in caplog.text and leases(workspace) == []
+def test_a_lease_whose_file_was_taken_away_is_lost(workspace: Workspace) -> None:
+    with lease(workspace, FIRST, 3600.0) as robbed:
+        workspace.remove(*leases(workspace))
+        assert not robbed.renew() and leases(workspace) == []
+        with pytest.raises(WorkflowError, match="another took over"):
+            robbed.check()
 
 
 def test_a_run_that_was_held_up_for_too_long_writes_no_more(workspace: Workspace) -> None:
@@ -180,7 +149,7 @@ def test_it_is_renewed_while_its_run_lives(workspace: Workspace) -> None:
 
 def test_a_store_that_is_out_does_not_free_what_another_run_holds(tmp_path: Path) -> None:
     class OutWhenRead(Workspace):
-        def read_json(self, relative: str) -> object:
+        def read_bytes(self, relative: str) -> bytes:
             raise StoreOut(f"{relative}: the store does not answer")
 
     with lease(Workspace(str(tmp_path)), FIRST, 60.0):

@@ -4,13 +4,13 @@ import os
 import subprocess
 import sys
 
-from tasks.registry.process import Process, this_process
+from tasks.storage.process import Process, this_process
 
 
 def started() -> tuple["subprocess.Popen[str]", Process]:
     """A process under way, and what it says of itself."""
     code = (
-        "from tasks.registry.process import this_process; print(this_process().model_dump_json(), flush=True); input()"
+        "from tasks.storage.process import this_process; print(this_process().model_dump_json(), flush=True); input()"
     )
     child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
