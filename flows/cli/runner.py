@@ -98,7 +98,7 @@ def run(
     log.info("starting")
     if command.needs_archive:
         _check_archive(settings)
-    with _interrupted_by_sigterm():
+    with _ended_in_order():
         result, ended = command.flow().run(settings)
     outcome = ended.outcome
     if outcome is not None:
@@ -121,8 +121,12 @@ def end(finished: Finished[Settings, Result], next_command: str | None = None) -
 
 
 @contextmanager
-def _interrupted_by_sigterm() -> Iterator[None]:
-    """End the body on SIGTERM as on Ctrl-C, so that what is under way is cancelled and the run's record says so."""
+def _ended_in_order() -> Iterator[None]:
+    """Cancel what is under way on SIGTERM as on Ctrl-C, and say that the same command goes on from there.
+
+    Raises:
+        typer.Exit: with the exit code of the signal.
+    """
 
     def interrupt(number: int, _: object) -> None:
         raise SystemExit(128 + number)
@@ -130,6 +134,10 @@ def _interrupted_by_sigterm() -> Iterator[None]:
     before = signal.signal(signal.SIGTERM, interrupt)
     try:
         yield
+    except (KeyboardInterrupt, SystemExit) as ending:
+        by, number = ("Ctrl-C", signal.SIGINT) if isinstance(ending, KeyboardInterrupt) else ("SIGTERM", signal.SIGTERM)
+        print(f"interrupted by {by}: what is finished is kept, the same command goes on from there", file=sys.stderr)
+        raise typer.Exit(128 + number) from None
     finally:
         signal.signal(signal.SIGTERM, before)
 

@@ -47,21 +47,28 @@ def _pyproject_toml() -> str | None:
 def _profile() -> str | None:
     if any(os.environ.get(name) for name in _TEST_MODES):
         return None
-    content = _toml(_profiles_path())
+    path = _profiles_path()
+    content = _toml(path) if path else {}
     active = os.environ.get("PREFECT_PROFILE") or _text(content, "active")
     return _text(content, "profiles", active, API_URL) if active else None
 
 
-def _profiles_path() -> Path:
-    """Prefect's own profiles, which stand in where this file is missing, name no server."""
+def _profiles_path() -> Path | None:
+    """Prefect's own profiles, which stand in where this file is missing, name no server; None: there is no home."""
     named = (
         os.environ.get("PREFECT_PROFILES_PATH")
         or _dotenv_values().get("PREFECT_PROFILES_PATH")
         or _text(_toml(Path("prefect.toml")), "profiles_path")
         or _text(_toml(Path("pyproject.toml")), "tool", "prefect", "profiles_path")
     )
-    home = os.environ.get("PREFECT_HOME") or Path.home() / ".prefect"
-    return Path(named) if named else Path(home) / "profiles.toml"
+    if named:
+        return Path(named)
+    if home := os.environ.get("PREFECT_HOME"):
+        return Path(home) / "profiles.toml"
+    try:
+        return Path.home() / ".prefect" / "profiles.toml"
+    except RuntimeError:  # a user that the system does not know, and no HOME, as in some containers
+        return None
 
 
 def _dotenv_values() -> Mapping[str, str | None]:

@@ -11,7 +11,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.logging.configuration import setup_logging
 from prefect.runtime import deployment, flow_run
-from prefect.settings import PREFECT_API_URL
+from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.states import Completed
 from prefect.utilities.hashing import file_hash
 from prefect.utilities.urls import url_for
@@ -20,6 +20,7 @@ from flows.reports.markdown import together
 from flows.reports.pages import throughput
 from flows.run_state import COMPLETED, Outcome
 from tasks.errors import WorkflowError
+from tasks.executor.progress import told_if_slow
 from tasks.registry.runs import without_secrets
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
+
+_CONNECT_S, _ANSWER_S = 6.0, 60.0
+_ONE_RETRY = {PREFECT_CLIENT_MAX_RETRIES: 1}
 
 
 def as_prefect_flow(flow: "OurFlow[Any, Result]") -> "Flow[Any, Result]":
@@ -71,7 +75,13 @@ def use_server(url: str) -> None:
     if PREFECT_API_URL.value() != url:
         context.refresh_global_settings_context()
         setup_logging(incremental=False)
-    with get_client(sync_client=True) as client:
+    # A server that is not there is told from a slow one: it does not even take the connection.
+    patience = {"timeout": (_CONNECT_S, _ANSWER_S, _ANSWER_S, _ANSWER_S)}  # to connect, read, write, get a connection
+    with (
+        told_if_slow(f"waiting for the Prefect server at {without_secrets(url)}"),
+        temporary_settings(_ONE_RETRY),
+        get_client(httpx_settings=patience, sync_client=True) as client,
+    ):
         fault = client.api_healthcheck()
     if fault is not None:
         raise WorkflowError(

@@ -25,6 +25,8 @@ _STATES: dict[str, State] = {
     WITH_WARNING: "completed with warning",
 }
 
+_SIGNALS: dict[type[BaseException], str] = {KeyboardInterrupt: "Ctrl-C", SystemExit: "SIGTERM"}
+
 
 @contextmanager
 def recorded(run: "Run", config: RunSettings) -> Iterator[None]:
@@ -36,7 +38,7 @@ def recorded(run: "Run", config: RunSettings) -> Iterator[None]:
         _end(recording, "failed", _reason(error))
         raise
     except BaseException as signal:  # Ctrl-C, SIGTERM, a run that Prefect cancels
-        _end(recording, "interrupted", type(signal).__name__)
+        _end(recording, "interrupted", _SIGNALS.get(type(signal), type(signal).__name__))
         raise
     outcome = run.outcome or Outcome("")
     _end(recording, _STATES[outcome.state], outcome.message, outcome)

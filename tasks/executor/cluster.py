@@ -11,24 +11,25 @@ import logging
 import os
 import secrets
 import shutil
+import signal
+import socket
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
-from contextvars import copy_context
 from pathlib import Path
 
 from tasks.config.stages import RayConfig
+from tasks.errors import WorkflowError
 from tasks.executor.patient_start import patient_start
-
-log = logging.getLogger("sdt.ray")
+from tasks.executor.progress import told_if_slow
 
 # Shards travel as files in the workspace; the object store carries little more than their records.
 _OBJECT_STORE_BYTES = 256 * 2**20
 # A Unix socket's path holds 107 bytes, of which Ray's own part takes about 65.
 _LONGEST_TEMP = 40
 _LOCK = "lock"
-_SLOW_START_S = 10.0  # before a line says what is waited for
-
+_ANSWER_S, _TRY_S = 12.0, 3.0  # that a cluster's head may take to answer, and one try of asking it
 
 _scope: contextlib.ExitStack | None = None  # as Ray's connection is, this is the process's
 
@@ -52,6 +53,7 @@ def connect(config: RayConfig) -> None:
     """Start Ray, or join it at its address, unless this process already has; `ray_scope` lets go of it.
 
     Raises:
+        WorkflowError: there is no Ray at that address, or it does not let us in.
         RuntimeError: outside of a `ray_scope`.
     """
     import ray  # takes seconds
@@ -61,12 +63,41 @@ def connect(config: RayConfig) -> None:
     if _scope is None:
         raise RuntimeError("Ray is needed: call this within tasks.executor.cluster.ray_scope()")
     address = config.address or os.environ.get("RAY_ADDRESS")
-    if address:
-        with _told_if_slow(f"waiting for Ray at {address}"):
-            ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
-    else:
-        _start_embedded(config, _scope)
+    with _own_sigterm():
+        if address:
+            _join(address, "ray.address" if config.address else "RAY_ADDRESS")
+        else:
+            _start_embedded(config, _scope)
     _scope.callback(ray.shutdown)
+
+
+def _join(address: str, named_by: str) -> None:
+    import ray
+
+    with told_if_slow(f"waiting for Ray at {address}"):
+        try:
+            _wait_for_answer(address)  # of itself Ray tries for minutes, and hears no signal meanwhile
+            ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
+        except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+            raise WorkflowError(
+                f"Ray at {address} cannot be joined: {error}\n"
+                f"  {named_by} names it: see that the cluster is up and RAY_AUTH_TOKEN is its token,\n"
+                "  or work without it: RAY_ADDRESS= sdt ... starts Ray on this machine"
+            ) from error
+
+
+def _wait_for_answer(address: str) -> None:
+    """Return when a connection to the address succeeds. Raises: OSError: none did in time."""
+    host, _, port = address.rpartition("//")[2].rpartition(":")
+    until = time.monotonic() + _ANSWER_S
+    while port.isdigit():  # it is not in `auto`
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=_TRY_S).close()
+            return
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.5)
 
 
 def _start_embedded(config: RayConfig, stack: contextlib.ExitStack) -> None:
@@ -75,7 +106,7 @@ def _start_embedded(config: RayConfig, stack: contextlib.ExitStack) -> None:
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     folder = stack.enter_context(_scratch_folder())
-    with _told_if_slow("waiting for Ray to start, the machine is busy"), patient_start():
+    with told_if_slow("waiting for Ray to start, the machine is busy"), patient_start():
         ray.init(
             address="local",
             num_cpus=config.cpus,
@@ -88,16 +119,16 @@ def _start_embedded(config: RayConfig, stack: contextlib.ExitStack) -> None:
 
 
 @contextlib.contextmanager
-def _told_if_slow(line: str) -> Iterator[None]:
-    """Log the line once if this takes long."""
-    # In the caller's context: a log handler may ask it which run a line belongs to.
-    timer = threading.Timer(_SLOW_START_S, copy_context().run, (log.info, line))
-    timer.daemon = True
-    timer.start()
+def _own_sigterm() -> Iterator[None]:
+    """Let SIGTERM mean after this what it meant before: Ray makes it print a stack of its C++ and end the process."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler = signal.getsignal(signal.SIGTERM)
     try:
         yield
     finally:
-        timer.cancel()
+        signal.signal(signal.SIGTERM, handler)
 
 
 @contextlib.contextmanager

@@ -1,12 +1,30 @@
-"""How far a stage has come, in a log line every few seconds."""
+"""How far a stage has come, in a log line every few seconds, and what it waits for before it begins."""
 
 import logging
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import copy_context
 
 log = logging.getLogger("sdt.stage")
 
 EVERY_S = 5.0
 _STILL_EVERY_S = 30.0  # where nothing has been finished since the last line
+_SLOW_S = 10.0  # before a line says what is waited for
+
+
+@contextmanager
+def told_if_slow(line: str) -> Iterator[None]:
+    """Log the line once if this takes long."""
+    # In the caller's context: a log handler may ask it which run a line belongs to.
+    timer = threading.Timer(_SLOW_S, copy_context().run, (log.info, line))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 class ProgressLines:

@@ -92,7 +92,7 @@ class Recording:
 
     def __init__(self, workspace: Workspace, record: RunRecord) -> None:
         self._workspace, self._record = workspace, record
-        self._writing, self._over = threading.Lock(), threading.Event()
+        self._writing, self._over, self._unwritable = threading.Lock(), threading.Event(), False
         # In the caller's context: a log handler may ask it which run a line belongs to.
         self._thread = threading.Thread(target=copy_context().run, args=(self._renew,), name="run-record", daemon=True)
 
@@ -130,8 +130,11 @@ class Recording:
     def _write(self, record: RunRecord) -> None:
         try:
             self._workspace.write_json(run_path(record.run_id), record.model_dump(mode="json"))
+            self._unwritable = False
         except Exception as error:  # the run's own work comes first
-            log.warning("the record of this run cannot be written: %s", one_line(str(error)))
+            if not self._unwritable:  # said once, not every half a minute
+                log.warning("the record of this run cannot be written: %s", one_line(str(error)))
+            self._unwritable = True
 
 
 def new_record(name: str, flow: str, command: str, archive: str, config: Mapping[str, Any]) -> RunRecord:

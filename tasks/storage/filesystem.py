@@ -201,7 +201,8 @@ def answering(url: str) -> Iterator[None]:
 def store_fault(url: str, error: Exception) -> WorkflowError | None:
     """What an error says of the store; None where it says nothing of it."""
     kind = type(error)
-    if isinstance(error, PermissionError) or "Credentials" in kind.__name__:
+    read_only = isinstance(error, OSError) and error.errno == errno.EROFS
+    if isinstance(error, PermissionError) or read_only or "Credentials" in kind.__name__:
         return WorkflowError(f"{url}: access is refused: {error}\n  {_allowing(url)}")
     of_the_system = isinstance(error, OSError) and error.errno is not None and error.errno not in _OF_A_PATH
     if not (of_the_system or isinstance(error, TimeoutError) or kind.__module__.partition(".")[0] in _LIBRARIES):

@@ -159,11 +159,12 @@ class Workspace:
     def publish(self, relative: str) -> Iterator[Path]:
         """Yield a local path to write to; on leaving without an error the file appears at ``relative`` in one step."""
         final = Path(self.path(relative))
-        if self.is_local:
-            final.parent.mkdir(parents=True, exist_ok=True)
-        folder = final.parent if self.is_local else None
-        with tempfile.NamedTemporaryFile(prefix=_TEMPORARY, dir=folder, delete=False) as handle:
-            temporary = Path(handle.name)
+        with answering(self.uri(relative)):
+            if self.is_local:
+                final.parent.mkdir(parents=True, exist_ok=True)
+            folder = final.parent if self.is_local else None
+            with tempfile.NamedTemporaryFile(prefix=_TEMPORARY, dir=folder, delete=False) as handle:
+                temporary = Path(handle.name)
         try:
             yield temporary
             if self.is_local:

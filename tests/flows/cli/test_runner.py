@@ -47,16 +47,24 @@ def test_a_run_with_files_set_aside_names_the_next_command_and_ends_with_3(capsy
     assert ending.value.exit_code == 3 and capsys.readouterr().out == "\nNext: sdt train calls\n"
 
 
-def test_sigterm_ends_a_run_as_ctrl_c_does(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("number", "by"), [(signal.SIGTERM, "SIGTERM"), (signal.SIGINT, "Ctrl-C")])
+def test_a_signal_ends_a_run_in_order_and_says_how_to_go_on(
+    workspace: Workspace,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    number: signal.Signals,
+    by: str,
+) -> None:
     def body(_: RunSettings) -> None:
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)
         threading.Event().wait(60)
 
     monkeypatch.setenv("PREFECT_API_URL", "")
     before = signal.getsignal(signal.SIGTERM)
     command = Command(RunSettings, lambda: Flow("sdt-test", body), needs_archive=False)
-    with pytest.raises(SystemExit) as ending:
+    with pytest.raises(typer.Exit) as ending:
         run(command, CommonOptions(workspace.url, None, None), {"archive": "calls"})
     (record,) = read_history(workspace, 10).records
-    assert ending.value.code == 143 and record.state == "interrupted"
+    assert (ending.value.exit_code, record.state, record.reason) == (128 + number, "interrupted", by)
+    assert f"interrupted by {by}: what is finished is kept" in capsys.readouterr().err
     assert signal.getsignal(signal.SIGTERM) is before

@@ -1,6 +1,7 @@
 """The server's URL is found where Prefect finds it: every case is held against Prefect itself."""
 
 import os
+import pwd
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,3 +69,10 @@ def test_a_settings_file_that_cannot_be_read_is_named(home: Path, monkeypatch: p
         api_url()
     monkeypatch.setenv("PREFECT_API_URL", URL)
     assert api_url() == URL, "what is said first need not be looked for further"
+
+
+def test_a_user_without_a_home_has_no_profile(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    del home
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)  # the system does not know the user, as in some containers
+    assert api_url() is None

@@ -59,8 +59,8 @@ def test_a_run_says_what_it_did_and_its_sub_flows_are_part_of_it(workspace: Work
     [
         (WorkflowError("the store is gone\n  see that it is up"), "failed", "the store is gone"),
         (ValueError("cannot read 'I hate you'"), "failed", "ValueError; see the run's own output"),
-        (KeyboardInterrupt(), "interrupted", "KeyboardInterrupt"),
-        (SystemExit(143), "interrupted", "SystemExit"),
+        (KeyboardInterrupt(), "interrupted", "Ctrl-C"),
+        (SystemExit(143), "interrupted", "SIGTERM"),
     ],
 )
 def test_a_run_that_fails_says_why_without_quoting_anyone(

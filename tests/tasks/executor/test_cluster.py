@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -13,10 +14,12 @@ from typing import Any
 
 import pytest
 
+from tests.fixtures.services.gateway import free_port
+
 pytestmark = pytest.mark.ray
 
 BEGIN = """
-import json, os, subprocess, sys, tempfile
+import json, os, signal, subprocess, sys, tempfile
 from pathlib import Path
 from tests.fixtures.services.embedded_ray import embedded_ray
 from tasks.config.stages import RayConfig
@@ -201,9 +204,9 @@ lines = []
 class Kept(logging.Handler):
     def emit(self, record):
         lines.append(record.getMessage())
-logging.getLogger("sdt.ray").addHandler(Kept())
-logging.getLogger("sdt.ray").setLevel(logging.INFO)
-tasks.executor.cluster._SLOW_START_S = 0.0
+logging.getLogger("sdt.stage").addHandler(Kept())
+logging.getLogger("sdt.stage").setLevel(logging.INFO)
+tasks.executor.progress._SLOW_S = 0.0
 with embedded_ray(RayConfig(cpus=1)):
     seen["lines"] = lines
     names = ("worker_register_timeout_seconds", "agent_register_timeout_ms")
@@ -247,3 +250,34 @@ except RuntimeError as error:
     seen = seen_by(code, folder)
     assert seen.pop("outside").endswith("within tasks.executor.cluster.ray_scope()")
     assert seen == {"before": False, "cores": [1.0], "between": True, "after": False, "left": []}
+
+
+def test_sigterm_is_the_caller_s_to_handle_and_prints_no_stack(folder: Path) -> None:
+    code = f"""{BEGIN}
+caught = []
+signal.signal(signal.SIGTERM, lambda number, _: caught.append(number))
+with embedded_ray(RayConfig(cpus=1)):
+    os.kill(os.getpid(), signal.SIGTERM)
+print(caught)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, env=environment(folder), capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"[{signal.SIGTERM.value}]\n", "")
+
+
+@pytest.mark.parametrize(("named_by", "more"), [("ray.address", {}), ("RAY_ADDRESS", {"RAY_ADDRESS": ""})])
+def test_a_ray_that_is_not_there_is_named_with_what_names_it(folder: Path, named_by: str, more: dict[str, str]) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    code = f"""
+import tasks.executor.cluster
+tasks.executor.cluster._ANSWER_S = 0.5
+try:
+    with embedded_ray(RayConfig({"" if more else f"address={address!r}"})):
+        pass
+except Exception as error:
+    seen["error"] = [type(error).__name__, *str(error).splitlines()]
+"""
+    kind, what, whose, way_out = seen_by(code, folder, **dict.fromkeys(more, address))["error"]
+    assert (kind, what) == ("WorkflowError", f"Ray at {address} cannot be joined: [Errno 111] Connection refused")
+    assert whose.startswith(f"  {named_by} names it") and "RAY_ADDRESS= sdt" in way_out
