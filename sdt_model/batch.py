@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sdt_model.config import Modality
 from sdt_model.conversations import Conversations, Ints
 
 
@@ -33,7 +34,8 @@ class Batch:
     """N utterances of whole conversations, shorter conversations first.
 
     Attributes:
-        features: for each of M modalities (N, C), zeros where absent.
+        modalities: the names of the M modalities, in the order of ``features``.
+        features: for each of them (N, C).
         present: (M, N) bool.
         position: (N,) place in the conversation, from 0.
         speaker: (N,) order of appearance, -1 where unknown.
@@ -43,6 +45,7 @@ class Batch:
         rows: (N,) which utterances of the `Conversations` these are; stays on the host.
     """
 
+    modalities: tuple[Modality, ...]
     features: tuple[Tensor, ...]
     present: Tensor
     position: Tensor
@@ -85,6 +88,7 @@ def pack_stretches(conversations: Conversations, begin: Ints, end: Ints) -> Batc
     present = conversations.present[:, rows]
     distinct, first, counts = np.unique(lengths, return_index=True, return_counts=True)
     return Batch(
+        modalities=tuple(conversations.features),
         features=tuple(torch.from_numpy(values[rows]) for values in conversations.features.values()),
         present=torch.from_numpy(present),
         position=torch.from_numpy(position),

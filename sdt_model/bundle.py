@@ -4,13 +4,16 @@ It carries what labelling needs to be right: the emotions' names, and which extr
 `sdt_model.weights` makes the network of it.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from sdt_model.config import Frozen, Modality, TrainingConfig
+from sdt_model.config import MODALITIES, Frozen, Modality, TrainingConfig
 
 WEIGHTS, DESCRIPTION, METRICS, CARD = "model.safetensors", "bundle.json", "metrics.json", "README.md"
+
+
+Temperature = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class FeatureSource(Frozen):
@@ -50,10 +53,17 @@ class Bundle(Frozen):
     """How many of those utterances are annotated with each emotion."""
     made_with: dict[str, str] = Field(default_factory=dict)
     """Versions of the code and libraries that trained it."""
-    calibration_temperature: float = Field(1.0, gt=0)
+    calibration_temperature: Temperature = 1.0
     """Divides the fused head's logits, so that confidence is right as often as it says; fitted on dev."""
+    student_temperatures: dict[Modality, Temperature] = Field(default_factory=dict, exclude_if=lambda value: not value)
+    """What divides a modality's logits where an utterance has that one alone; missing: `calibration_temperature`."""
     metrics: dict[str, float]
     """Scores of the selected epoch; `paper_protocol_*` ones are selected on the test split."""
+
+    @field_validator("features")
+    @classmethod
+    def _in_the_network_s_order(cls, features: dict[Modality, FeatureSource]) -> dict[Modality, FeatureSource]:
+        return {name: features[name] for name in MODALITIES if name in features}
 
     @property
     def code(self) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sdt_model.config import Modality
+from sdt_model.config import MODALITIES, Modality
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -17,8 +17,10 @@ Bools = npt.NDArray[np.bool_]
 class Conversations:
     """Conversations laid end to end; the arrays may be memory-mapped.
 
+    Modalities may be given in any order, and stand in that of `MODALITIES` afterwards: a model reads them by name.
+
     Attributes:
-        features: for each modality (N, C), zeros where absent.
+        features: for each modality (N, C); what stands where it is absent is not read.
         present: (M, N), in the order of ``features``.
         speaker: (N,) order of appearance in the conversation; -1 where unknown.
         label: (N,) class, -1 where not annotated.
@@ -30,6 +32,15 @@ class Conversations:
     speaker: Ints
     label: Ints
     offset: Ints
+
+    def __post_init__(self) -> None:
+        if len(self.present) != len(self.features):
+            raise ValueError(f"present has {len(self.present)} rows, and the modalities are {', '.join(self.features)}")
+        names = list(self.features)
+        ordered = [name for name in MODALITIES if name in self.features]
+        if names != ordered:
+            object.__setattr__(self, "features", {name: self.features[name] for name in ordered})
+            object.__setattr__(self, "present", self.present[[names.index(name) for name in ordered]])
 
     @property
     def lengths(self) -> Ints:

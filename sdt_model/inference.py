@@ -64,9 +64,7 @@ class InferenceSDT(nn.Module):
     def forward(self, batch: Batch) -> Output:
         network = self.network
         speaker = F.one_hot(network.speaker_row(batch), network.config.speakers + 1).float()
-        present = batch.present.unsqueeze(-1)
-        standard = [x * mask for x, mask in zip(network.standardised(batch), present, strict=True)]
-        known = [torch.cat([x, speaker], dim=1) for x in standard]
+        known = [torch.cat([x, speaker], dim=1) for x in network.standardised(batch)]
         position = network.position(batch.position)
         placed = position.repeat(len(known), 1, 1)
         for place, x, rows in zip(placed, known, self._inputs, strict=True):

@@ -138,7 +138,7 @@ class SDT(nn.Module):
     def forward(self, batch: Batch) -> Output:
         place = self.position(batch.position) + cast(Tensor, self.speaker(self.speaker_row(batch)))  # (N, H)
         columns = [project(x) for project, x in zip(self.project, self.standardised(batch), strict=True)]
-        placed = torch.stack(columns) * batch.present.unsqueeze(-1) + place  # (M, N, H)
+        placed = torch.stack(columns) + place  # (M, N, H)
         target_of, source_of = cast(Tensor, self.target_of), cast(Tensor, self.source_of)
         # Every transformer draws its own dropout for its source and for its target.
         source, target = (self._drop(placed.index_select(0, of)) for of in (source_of, target_of))
@@ -176,14 +176,23 @@ class SDT(nn.Module):
             setattr(owner, name, torch.compile(getattr(owner, name), backend=backend, dynamic=True, fullgraph=True))
 
     def standardised(self, batch: Batch) -> Iterator[Tensor]:
-        """For each modality (N, C)."""
-        for name, x in zip(self.modalities, batch.features, strict=True):
+        """For each modality (N, C), zeros where it is absent, whatever stands there.
+
+        Raises:
+            ValueError: the batch has other modalities than the network takes.
+        """
+        if batch.modalities != self.modalities:
+            raise ValueError(
+                f"the network takes {', '.join(self.modalities)}, and the batch has {', '.join(batch.modalities)}"
+            )
+        for name, x, present in zip(self.modalities, batch.features, batch.present, strict=True):
             standard = (x - self.get_buffer(f"mean_{name}")) * self.get_buffer(f"scale_{name}")
             if self.config.clip is not None:  # a dimension that hardly varied in training may be thousands off later
                 standard = standard.clamp(-self.config.clip, self.config.clip)
             if self.training and self.config.noise:
                 standard = standard + self.config.noise * torch.randn_like(standard)
-            yield standard
+            # Not a product: what is absent may be no number, and 0 times that is none either.
+            yield standard if batch.complete else standard.masked_fill(~present.unsqueeze(-1), 0.0)
 
     def position(self, place: Tensor) -> Tensor:
         """(N,) -> (N, H): sinusoids of the place in the conversation."""

@@ -30,7 +30,11 @@ def load_network(bundle: Bundle, weights: bytes) -> SDT:
 
     Raises:
         RuntimeError: the weights are not those of the description.
+        ValueError: some of them are no numbers.
     """
     network = new_network(bundle)
-    network.load_state_dict(load(weights))
+    state = load(weights)
+    if spoilt := [name for name, value in state.items() if not value.isfinite().all()]:
+        raise ValueError(f"values that are no numbers in {', '.join(sorted(spoilt)[:3])} ({len(spoilt)} tensors)")
+    network.load_state_dict(state)
     return network.eval()

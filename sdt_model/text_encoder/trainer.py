@@ -19,7 +19,7 @@ from sdt_model.text_encoder.encoder import TextEncoder
 from sdt_model.text_encoder.inputs import batches_by_tokens, pack_windows
 from sdt_model.text_encoder.windows import Window
 from sdt_model.training.state import OPTIMIZER, optimizer_tensors, pack_state, restore_optimizer, unpack_state
-from sdt_model.training.trainer import NonFiniteLoss
+from sdt_model.training.trainer import NonFiniteLoss, check_weights
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,7 @@ class Finetuner:
             self._step(batch, (number + (i + 0.5) / len(batches)) / self.optim.epochs, f"epoch {number}, step {i}")
             for i, batch in enumerate(batches)
         ]
+        check_weights(self.encoder, f"epoch {number}")
         return {"loss": sum(losses) / len(losses)}
 
     @torch.inference_mode()
@@ -100,7 +101,8 @@ class Finetuner:
         for chosen in batches[self.rank :: self.workers]:
             batch = pack_windows(chosen, self._padding).to(self._device)
             _, scores = self.encoder(batch)
-            confusion.update(scores.argmax(dim=-1), self._labels(texts, batch.rows))
+            labels = torch.where(scores.isfinite().all(dim=-1), self._labels(texts, batch.rows), -1)
+            confusion.update(scores.argmax(dim=-1), labels)
         return confusion.scores(split)
 
     def state(self) -> dict[str, Tensor]:

@@ -72,13 +72,18 @@ class Trainer:
         return self.plain if self._average is None else cast(SDT, self._average.module)
 
     def epoch(self, number: int) -> dict[str, float]:
-        """Train over the training split once; return the mean of each loss term over the steps."""
+        """Train over the training split once; return the mean of each loss term over the steps.
+
+        Raises:
+            NonFiniteLoss: a loss is no number, or a weight is none after the last step.
+        """
         optim = self.config.optim
         torch.manual_seed(hash((optim.seed, number, self.rank)) % 2**63)
         self._chance = np.random.default_rng([optim.seed, number])
         batches = training_batches(self.data.train.lengths, optim, self.workers, number)
         self.network.train()
         history = torch.stack([self.step(batch, f"epoch {number}, step {i}") for i, batch in enumerate(batches)])
+        check_weights(self.plain, f"epoch {number}")
         mean = self._summed(history).mean(dim=0).tolist()
         return dict(zip(("loss", *self._term_names), mean, strict=True))
 
@@ -118,6 +123,7 @@ class Trainer:
             batch = host.to(self.device)
             output: Output = scored(batch)
             counts = batch.present.any(dim=0) & torch.from_numpy(inside).to(self.device)
+            counts &= output.teacher.isfinite().all(dim=-1)  # what is no number says no emotion, least of all the first
             confusion.update(output.teacher.argmax(dim=-1), torch.where(counts, batch.label, -1))
         return confusion.scores(prefix)
 
@@ -154,6 +160,13 @@ class Trainer:
         norms = {name: float(p.grad.norm()) for name, p in self.plain.named_parameters() if p.grad is not None}
         name = max(norms, key=lambda key: math.inf if math.isnan(norms[key]) else norms[key])
         return f"largest gradient: {name}, norm {norms[name]}"
+
+
+def check_weights(network: nn.Module, where: str) -> None:
+    """Raises: NonFiniteLoss: a weight is no number; names it and ``where``."""
+    for name, value in network.named_parameters():
+        if not value.isfinite().all():
+            raise NonFiniteLoss(f"weights of {name} are no numbers after {where}")
 
 
 def _running_mean(decay: float, mean: Tensor, now: Tensor, count: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from tasks.archive.layout import features_folder, features_path, features_place,
 from tasks.archive.manifests import has_modality
 from tasks.archive.schema import KEY
 from tasks.errors import WorkflowError
-from tasks.features.table import vectors_of
+from tasks.features.table import NOT_FINITE, vectors_of
 from tasks.storage.manifest import Manifest, ShardRecord, read_manifest
 from tasks.storage.workspace import Workspace
 
@@ -149,7 +149,11 @@ def _vectors(
             f"{path}: holds other utterances than {shard.path}\n  remove it and run `sdt extract` again to make it anew"
         )
     table = table if len(rows) == len(places) else table.take(np.searchsorted(places, rows))
-    return *vectors_of(table["vector"]), _frame(table.select(["reason"]))["reason"]
+    vectors, valid = vectors_of(table["vector"])
+    reasons = _frame(table.select(["reason"]))["reason"]
+    if (dropped := np.asarray(table["vector"].is_valid()) & ~valid).any():
+        reasons = reasons.set(pl.Series(dropped), NOT_FINITE)
+    return vectors, valid, reasons
 
 
 def _row_groups(file: pq.ParquetFile, rows: Ints) -> tuple[pa.Table, Ints]:

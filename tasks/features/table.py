@@ -1,5 +1,7 @@
 """The rows of a feature shard, whoever made the vectors, and the vectors of such rows."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -13,6 +15,7 @@ Floats = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
 
 ROWS_A_GROUP = 2048  # who wants some conversations reads the groups that they lie in
+NOT_FINITE = "a value that is not finite"
 TOO_LARGE = "a value beyond what float16 holds; store float32"
 
 
@@ -24,17 +27,20 @@ def feature_rows(
     keys: Keys | None = None,
     storage: Storage = "float32",
 ) -> tuple[pa.Table, dict[str, int]]:
-    """One row for every utterance (schema `features_schema`), in their order, and how many have a vector."""
+    """One row for every utterance (schema `features_schema`), in their order, and how many have a vector.
+
+    A vector with a value that is no number is none, and says why.
+    """
     schema = features_schema(dim, storage)
-    values = np.where(extracted.valid[:, None], extracted.vectors, np.float32(0))
+    values = np.where(extracted.valid[:, None], extracted.vectors, np.float32(0)).astype(np.float32, copy=False)
+    valid, reasons = extracted.valid, list(extracted.reasons)
+    numbers, valid = _dropped(values, valid, reasons, NOT_FINITE)
     if storage == "float16":
-        numbers, valid, reasons = _halved(values, extracted)
-    else:
-        numbers = pa.array(values.astype(np.float32, copy=False).ravel())
-        valid, reasons = extracted.valid, extracted.reasons
+        with np.errstate(over="ignore"):
+            numbers, valid = _dropped(numbers.astype(np.float16), valid, reasons, TOO_LARGE)
     columns = {
         **{name: utterances.column(name) for name in KEY},
-        "vector": pa.FixedSizeListArray.from_arrays(numbers, dim, mask=pa.array(~valid)),
+        "vector": pa.FixedSizeListArray.from_arrays(pa.array(numbers.ravel()), dim, mask=pa.array(~valid)),
         "reason": reasons,
         "made_from": pa.nulls(utterances.num_rows, pa.binary()) if keys is None else keys,
     }
@@ -45,20 +51,34 @@ def feature_rows(
     return conform(table, schema, where), counts
 
 
-def _halved(values: Floats, extracted: Extracted) -> tuple[pa.Array, Bools, list[str | None]]:
-    """Half as many bytes a value; a vector with one that would become infinite is none, and says why."""
-    with np.errstate(over="ignore"):
-        halved = values.astype(np.float16)
-    finite: Bools = np.logical_and.reduce(np.isfinite(halved), axis=1)
-    reasons = [reason if fine else TOO_LARGE for reason, fine in zip(extracted.reasons, finite, strict=True)]
-    return pa.array(np.where(finite[:, None], halved, np.float16(0)).ravel()), extracted.valid & finite, reasons
+def _dropped(
+    values: npt.NDArray[Any], valid: Bools, reasons: list[str | None], why: str
+) -> tuple[npt.NDArray[Any], Bools]:
+    """Zeros for the rows that are not finite, which are valid no more; their reasons say why."""
+    finite = finite_rows(values)
+    for row in np.flatnonzero(~finite):
+        reasons[row] = why
+    return (values if finite.all() else np.where(finite[:, None], values, values.dtype.type(0))), valid & finite
+
+
+def finite_rows(values: npt.NDArray[Any]) -> Bools:
+    """(N,) whether all values of a vector are numbers."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(values.sum(dtype=np.float32)):  # one pass, and as good as always enough
+            return np.ones(len(values), bool)
+    return np.logical_and.reduce(np.isfinite(values), axis=1)
 
 
 def vectors_of(column: pa.ChunkedArray) -> tuple[Floats, Bools]:
-    """The vectors (N, C) of a shard's column, zeros where there is none, and (N,) where there is one."""
+    """The vectors (N, C) of a shard's column, zeros where there is none, and (N,) where there is one.
+
+    One with a value that is no number is none: it would cost its conversation, and in training the model.
+    """
     rows = column.combine_chunks()
     rows = rows.chunk(0) if isinstance(rows, pa.ChunkedArray) else rows
     dim = rows.type.list_size
     valid: Bools = np.asarray(rows.is_valid())
     values = rows.values.slice(rows.offset * dim, len(rows) * dim).to_numpy(zero_copy_only=False).reshape(-1, dim)
-    return np.where(valid[:, None], values, values.dtype.type(0)).astype(np.float32, copy=False), valid
+    vectors = np.where(valid[:, None], values, values.dtype.type(0)).astype(np.float32, copy=False)
+    finite = finite_rows(vectors)
+    return (vectors, valid) if finite.all() else (np.where(finite[:, None], vectors, np.float32(0)), valid & finite)

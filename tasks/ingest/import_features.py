@@ -32,7 +32,6 @@ from tasks.storage.manifest import Manifest, ShardFacts, ShardRecord, fingerprin
 from tasks.storage.workspace import Workspace
 
 CODE_VERSION = 1
-NOT_FINITE = "a value that is not finite"
 Payload = TypeVar("Payload")
 
 
@@ -173,8 +172,7 @@ def import_shard(plan: ImportPlan, shard: Shard[ImportTask]) -> ShardOutput:
     record, features = shard.payload.utterances, shard.payload.features
     utterances = plan.workspace.read_table(record.path, list(KEY))
     values = _values(plan, features, record.index, utterances)
-    finite = np.logical_and.reduce(np.isfinite(values), axis=1)
-    vectors = Extracted(values, finite, [None if fine else NOT_FINITE for fine in finite])
+    vectors = Extracted(values, np.ones(len(values), bool), [None] * len(values))
     table, counts = feature_rows(utterances, vectors, features.dim, shard.path)
     return ShardOutput(table, counts, row_group_size=ROWS_A_GROUP)
 

@@ -45,7 +45,10 @@ class LabelPlan:
     def run_id(self, day: Day) -> str:
         """In every row of the day: the fingerprint of all that its labels depend on."""
         made_by = [source.fingerprint for source in self.bundle.features.values()]
-        return fingerprint(CODE_VERSION, day.content, made_by, self.bundle.model_id, self.batch_utterances)
+        # A model that was calibrated before its students were has labels from then, which stay current.
+        alone = self.bundle.student_temperatures
+        calibrated = [self.bundle.calibration_temperature, alone] if alone else []
+        return fingerprint(CODE_VERSION, day.content, made_by, self.bundle.model_id, self.batch_utterances, *calibrated)
 
     def is_current(self, day: Day, manifest: Manifest | None) -> bool:
         """Whether a day's labels are those that this plan makes."""

@@ -5,34 +5,34 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from sdt_model.bundle import Bundle
 from sdt_model.config import MODALITIES, Modality
-from sdt_model.conversations import Bools
+from sdt_model.conversations import Bools, Ints
 from tasks.archive.schema import KEY, labels_schema
 from tasks.features.reader import ShardFeatures
 
 if TYPE_CHECKING:  # it brings torch along, and a driver counts emotions without it
     from sdt_model.predict import Predictions
 
+UNUSABLE = "the model makes no number of its vector"
 _EMOTION = "emotion."  # before an emotion among a shard's counts
 
 
 def label_rows(features: ShardFeatures, predictions: "Predictions", bundle: Bundle, run_id: str) -> pa.Table:
     """The label rows of a shard (`tasks.archive.schema.labels_schema`), in the order of its utterances."""
     schema = labels_schema(bundle.emotions)
-    names, present = list(features.conversations.features), features.conversations.present
-    some: Bools = np.any(present, axis=0)
+    names, present = list(features.conversations.features), predictions.present
+    some = predictions.labelled
     status = np.where(present.all(axis=0), "ok", np.where(some, "degraded", "failed"))
     rows, scores = len(status), predictions.probabilities
 
-    def emotion(probabilities: npt.NDArray[np.float32], valid: Bools) -> pa.Array:
+    def emotion(number: Ints, valid: Bools) -> pa.Array:
         return pa.DictionaryArray.from_arrays(
-            pa.array(probabilities.argmax(axis=-1), pa.int32(), mask=~valid), pa.array(bundle.emotions)
+            pa.array(number, pa.int32(), mask=~valid), pa.array(bundle.emotions)
         ).cast(pa.string())
 
     def by_modality(column: str, values: dict[Modality, pa.Array]) -> pa.Array:
@@ -42,20 +42,20 @@ def label_rows(features: ShardFeatures, predictions: "Predictions", bundle: Bund
 
     columns = {
         **{name: features.utterances[name].to_arrow() for name in KEY},
-        "emotion": emotion(scores, some),
+        "emotion": emotion(predictions.emotion, some),
         "confidence": pa.array(scores.max(axis=-1), mask=~some),
         "probabilities": pa.StructArray.from_arrays(
             [pa.array(column, mask=~some) for column in scores.T], fields=list(schema.field("probabilities").type)
         ),
         "students": by_modality(
-            "students", {n: emotion(predictions.students[m], present[m]) for m, n in enumerate(names)}
+            "students", {n: emotion(predictions.students[m].argmax(axis=-1), present[m]) for m, n in enumerate(names)}
         ),
         "weights": by_modality(
             "weights", {n: pa.array(predictions.weights[m], mask=~present[m]) for m, n in enumerate(names)}
         ),
         "modalities": _present_names(names, present),
         "status": pa.array(status),
-        "reason": _reasons(features, names, status != "ok"),
+        "reason": _reasons(features, names, present),
         "model_id": pa.repeat(bundle.model_id, rows),
         "run_id": pa.repeat(run_id, rows),
     }
@@ -67,14 +67,15 @@ def _present_names(names: list[Modality], present: Bools) -> pa.Array:
     return pl.select(pl.concat_list(columns).list.drop_nulls()).to_series().to_arrow()
 
 
-def _reasons(features: ShardFeatures, names: list[Modality], wanted: npt.NDArray[np.bool_]) -> pa.Array:
+def _reasons(features: ShardFeatures, names: list[Modality], present: Bools) -> pa.Array:
     """What is missing from an utterance that is not ok: each modality with why, or that none was given."""
     columns = []
     for m, name in enumerate(names):
-        why = pl.lit(f"{name}: ") + features.reasons[name].fill_null("none given")
-        columns.append(pl.when(pl.Series(~features.conversations.present[m])).then(why))
+        unused = pl.when(pl.Series(features.conversations.present[m])).then(pl.lit(UNUSABLE))
+        why = pl.lit(f"{name}: ") + unused.otherwise(features.reasons[name].fill_null("none given"))
+        columns.append(pl.when(pl.Series(~present[m])).then(why))
     joined = pl.concat_str(columns, separator="; ", ignore_nulls=True)
-    return pl.select(pl.when(pl.Series(wanted)).then(joined)).to_series().to_arrow()
+    return pl.select(pl.when(pl.Series(~present.all(axis=0))).then(joined)).to_series().to_arrow()
 
 
 def label_counts(table: pa.Table) -> dict[str, int]:

@@ -32,6 +32,12 @@ def label_shard(plan: LabelPlan, network: InferenceSDT, reader: DayReader, shard
     """Label the conversations of one day in one utterance shard."""
     task = shard.payload
     features = reader.read(task.utterances, task.day, task.days)
-    predictions = predict(network, features.conversations, plan.batch_utterances, plan.bundle.calibration_temperature)
+    predictions = predict(
+        network,
+        features.conversations,
+        plan.batch_utterances,
+        plan.bundle.calibration_temperature,
+        plan.bundle.student_temperatures,
+    )
     rows = label_rows(features, predictions, plan.bundle, task.run_id)
     return ShardOutput(conform(rows, labels_schema(plan.bundle.emotions), shard.path), label_counts(rows))

@@ -90,10 +90,21 @@ def extractor_names(bundle: Bundle) -> ExtractorNames:
 
 
 def read_network(workspace: Workspace, bundle: Bundle) -> "SDT":
-    """Load the trained network of a bundle."""
+    """Load the trained network of a bundle.
+
+    Raises:
+        WorkflowError: its weights are no numbers.
+    """
     from sdt_model.weights import load_network  # torch takes seconds to import, and descriptions need none of it
 
-    return load_network(bundle, workspace.read_bytes(f"{model_folder(bundle.model_id)}/{WEIGHTS}"))
+    path = f"{model_folder(bundle.model_id)}/{WEIGHTS}"
+    try:
+        return load_network(bundle, workspace.read_bytes(path))
+    except ValueError as error:
+        raise WorkflowError(
+            f"{workspace.uri(path)}: {error}\n"
+            f"  it says nothing of any utterance; remove the model's folder and train it again, or use another model"
+        ) from error
 
 
 def read_production(workspace: Workspace) -> Production | None:

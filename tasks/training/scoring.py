@@ -154,16 +154,17 @@ def _scored(network: InferenceSDT, held_out: Conversations, subset: Subset) -> p
         held_out, present=held_out.present & taken[:, None]
     )  # absent vectors cannot be seen, whatever they hold
     predictions = predict(network, masked, EVALUATION_UTTERANCES)
-    heads = {"fused": (predictions.probabilities, masked.present.any(axis=0))}
-    heads |= {n: (predictions.students[m], masked.present[m]) for m, n in enumerate(network.modalities)}
+    present = predictions.present  # a vector that is no use to the model is missed
+    heads = {"fused": (predictions.emotion, predictions.labelled)}
+    heads |= {n: (predictions.students[m].argmax(axis=-1), present[m]) for m, n in enumerate(network.modalities)}
     columns: dict[str, Any] = {"subset": pa.repeat("+".join(subset), len(held_out.lengths))}
 
     def counts(guess: Ints, has: npt.ArrayLike) -> Ints:
         return conversation_confusions(np.where(has, held_out.label, -1), guess, held_out.offset, network.classes)
 
-    for name, (scores, has) in heads.items():
-        columns[name] = _lists(counts(scores.argmax(axis=-1), has), network.classes**2)
-    nothing = counts(np.zeros_like(held_out.label), ~masked.present.any(axis=0)).sum(axis=-1)
+    for name, (guess, has) in heads.items():
+        columns[name] = _lists(counts(guess, has), network.classes**2)
+    nothing = counts(np.zeros_like(held_out.label), ~predictions.labelled).sum(axis=-1)
     columns[MISSED] = _lists(nothing, network.classes)
     return pa.table(columns)
 

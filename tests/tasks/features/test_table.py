@@ -1,9 +1,11 @@
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from tasks.archive.schema import features_schema
+from tasks.config.stages import Storage
 from tasks.extractors.base import Extracted
-from tasks.features.table import TOO_LARGE, feature_rows, vectors_of
+from tasks.features.table import NOT_FINITE, TOO_LARGE, feature_rows, vectors_of
 from tests.fixtures.media import utterances
 
 
@@ -41,3 +43,20 @@ def test_vectors_come_back_from_a_part_of_a_table_and_from_pieces() -> None:
         expected = part.to_pylist()
         assert valid.tolist() == [vector is not None for vector in expected]
         assert vectors.tolist() == [vector or [0, 0, 0] for vector in expected]
+
+
+@pytest.mark.parametrize("storage", ["float32", "float16"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_vector_that_is_no_number_is_none_and_says_why(storage: Storage, value: float) -> None:
+    made = Extracted(np.array([[1, 2], [3, value], [value, -value]], np.float32), np.ones(3, bool), [None] * 3)
+    table, counts = feature_rows(utterances({}, {}, {}), made, 2, "x.parquet", storage=storage)
+    assert table["vector"].to_pylist() == [[1, 2], None, None]
+    assert table["reason"].to_pylist() == [None, NOT_FINITE, NOT_FINITE] and counts["failed"] == 2
+
+
+def test_a_stored_one_is_read_as_none_and_large_numbers_are_numbers() -> None:
+    large = float(np.finfo(np.float32).max)
+    column = pa.chunked_array([[[1.0, np.nan], [large, large], None, [np.inf, 0.0]]], pa.list_(pa.float32(), 2))
+    vectors, valid = vectors_of(column)
+    assert valid.tolist() == [False, True, False, False] and vectors.tolist()[1] == [large, large]
+    assert np.isfinite(vectors).all()

@@ -16,7 +16,7 @@ from tasks.config.stages import ExtractConfig, ExtractorNames, IngestConfig, Lab
 from tasks.config.training import TrainConfig
 from tasks.errors import StageFailed, WorkflowError
 from tasks.extract.stage import extract
-from tasks.ingest.import_features import NOT_FINITE
+from tasks.features.table import NOT_FINITE
 from tasks.ingest.stage import ingest
 from tasks.label.stage import label
 from tasks.storage.manifest import Manifest

@@ -5,18 +5,23 @@ from datetime import date
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import torch
 
 from sdt_model.weights import new_network, to_files
-from tasks.archive.layout import day_manifest, day_of
+from tasks.archive.layout import day_manifest, day_of, features_path
 from tasks.archive.leases import labels_of
 from tasks.config.date_range import UNDATED, DateRange
 from tasks.config.stages import LabelConfig, RayConfig
-from tasks.errors import WorkflowError
+from tasks.errors import StageFailed, WorkflowError
 from tasks.label.report import LabelReport
+from tasks.label.rows import UNUSABLE
 from tasks.label.stage import label
 from tasks.registry.models import read_network, write_bundle
 from tasks.storage.lease import lease
+from tasks.storage.manifest import Manifest
 from tasks.storage.workspace import Workspace
 from tests.fixtures import archives as made
 from tests.fixtures.executor.local import LOCAL
@@ -221,3 +226,85 @@ def test_days_that_another_run_labels_are_left_to_it(workspace: Workspace) -> No
     ):
         run(workspace, since=SECOND)
     assert workspace.files("labels") == []
+
+
+def spoil(workspace: Workspace, manifest: Manifest, shards: dict[int, float]) -> list[tuple[str, int]]:
+    """Write a value into the first vector of some text shards, by index; the keys of their utterances."""
+    (folder,) = (folder for folder in made.feature_folders() if folder.modality == "text")
+    keys = []
+    for index, value in shards.items():
+        path = workspace.path(features_path(folder.folder, manifest.shards[index]))
+        table = pq.read_table(path)
+        vectors = table["vector"].to_pylist()
+        row = next(i for i, vector in enumerate(vectors) if vector is not None)
+        vectors[row][0] = value
+        place = table.schema.get_field_index("vector")
+        column = pa.array(vectors, table.schema.field("vector").type)
+        pq.write_table(table.set_column(place, table.schema.field("vector"), column), path)
+        keys.append((table["conversation_id"][row].as_py(), table["turn"][row].as_py()))
+    return keys
+
+
+def test_a_vector_that_is_no_number_costs_its_utterance_and_the_row_says_why(workspace: Workspace) -> None:
+    archive = made.archive(workspace, modalities=("text",), missing=0)
+    promoted_model(workspace, modalities=("text",))
+    spoilt = spoil(workspace, archive, {0: float("nan"), 1: float("-inf")})
+    report, found = run(workspace), rows(workspace)
+    assert (report.failed, report.ok) == (2, archive.rows - 2)
+    failed = found.filter(pl.col("status") == "failed")
+    assert sorted(failed.select("conversation_id", "turn").iter_rows()) == sorted(spoilt)
+    assert failed["reason"].to_list() == ["text: a value that is not finite"] * 2
+    assert failed.select(pl.all_horizontal(pl.col("emotion", "confidence").is_null()).all()).item()
+    assert found["confidence"].drop_nulls().is_finite().all() and found["confidence"].null_count() == 2
+
+
+def test_one_too_large_for_the_model_costs_its_utterance_and_the_row_says_why(workspace: Workspace) -> None:
+    archive = made.archive(workspace, modalities=("text",), missing=0)
+    bundle = promoted_model(workspace, modalities=("text",))
+    free = bundle.training.model_copy(update={"model": bundle.training.model.model_copy(update={"clip": None})})
+    open_ended = bundle.model_copy(update={"model_id": "sdt-free", "training": free})
+    write_bundle(workspace, "sdt-free", to_files(open_ended, read_network(workspace, bundle)))
+    spoilt = spoil(workspace, archive, {2: 3e38})
+    report, found = run(workspace, model="sdt-free"), rows(workspace)
+    assert report.failed == 1
+    (failed,) = found.filter(pl.col("status") == "failed").iter_rows(named=True)
+    assert (failed["conversation_id"], failed["turn"]) == spoilt[0]
+    assert failed["reason"] == f"text: {UNUSABLE}" and failed["emotion"] is None
+    assert found["confidence"].drop_nulls().is_finite().all()
+
+
+def test_a_model_whose_weights_are_no_numbers_is_refused(workspace: Workspace) -> None:
+    made.archive(workspace)
+    bundle = promoted_model(workspace)
+    network = read_network(workspace, bundle)
+    torch.nn.init.constant_(network.teacher.bias, torch.nan)
+    write_bundle(workspace, bundle.model_id, to_files(bundle, network))
+    with pytest.raises(StageFailed, match=r"no numbers in teacher.bias \(1 tensors\)"):
+        run(workspace)
+
+
+def test_the_order_of_modalities_in_a_model_s_description_changes_no_label(workspace: Workspace) -> None:
+    made.archive(workspace)
+    bundle = promoted_model(workspace)
+    run(workspace)
+    before = rows(workspace)
+    path = f"models/{bundle.model_id}/bundle.json"
+    described = workspace.read_json(path)
+    described["features"] = dict(reversed(described["features"].items()))
+    workspace.write_json(path, described)
+    workspace.remove_folder("labels")
+    run(workspace)
+    assert rows(workspace).equals(before), "run_id included"
+
+
+def test_an_utterance_of_one_modality_is_as_sure_as_that_student_is_right(workspace: Workspace) -> None:
+    made.archive(workspace, modalities=("text",), missing=0.2)
+    bundle = promoted_model(workspace)
+    first = run(workspace)
+    before = rows(workspace)
+    cool = bundle.model_copy(update={"student_temperatures": {"text": 4.0}})
+    write_bundle(workspace, bundle.model_id, to_files(cool, read_network(workspace, bundle)))
+    assert run(workspace).new_days == first.new_days, "labels by another calibration are other labels"
+    after = rows(workspace)
+    assert after["emotion"].equals(before["emotion"])
+    assert (after["confidence"].drop_nulls() < before["confidence"].drop_nulls()).all()
