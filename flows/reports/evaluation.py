@@ -4,11 +4,14 @@ from collections.abc import Mapping
 
 from flows.reports.markdown import place, table, together
 from sdt_model.ablations import FULL
-from sdt_model.metrics.scores import PRIMARY, SCORES, SPLITS, Interval
+from sdt_model.metrics.intervals import FEWEST, Interval
+from sdt_model.metrics.scores import PRIMARY, SCORES, SPLITS
 from tasks.config.stages import RunSettings
 from tasks.evaluation.ablate import AblationReport
 from tasks.evaluation.evaluate import EvaluationReport
 from tasks.evaluation.seeds import Spread
+
+TOO_FEW = "too few conversations"
 
 
 def evaluate_page(config: RunSettings, report: EvaluationReport) -> str:
@@ -17,9 +20,10 @@ def evaluate_page(config: RunSettings, report: EvaluationReport) -> str:
     return together(
         [
             f"## Evaluate: archive {report.archive}, seeds {seeds}",
-            "The epoch was chosen on dev. Mean ± deviation over the seeds; the interval holds 95% of "
-            f"{report.draws:,} bootstrap draws of the {report.conversations:,} test conversations "
-            f"({report.utterances:,} utterances).",
+            "The epoch was chosen on dev. Mean ± deviation over the seeds; the interval holds the mean in 95% of "
+            f"cases, by {report.draws:,} bootstrap draws of the {report.conversations:,} test conversations "
+            f"({report.utterances:,} utterances) and the seeds' variance. Fewer than {FEWEST} conversations are too "
+            "few to say.",
             _scores(report),
             _by_emotion(report),
             _calibration(report.scores),
@@ -73,7 +77,7 @@ def _scores(report: EvaluationReport) -> str:
             where,
             score.label,
             _spread(spread, score.form),
-            _interval(report.intervals.get(f"{split}_{name}"), score.form),
+            _score_interval(report, f"{split}_{name}", score.form),
         )
         for split, where in SPLITS.items()
         for name, score in SCORES.items()
@@ -111,14 +115,14 @@ def _comparison(report: EvaluationReport) -> list[str]:
             score.text(comparison.score),
             f"{comparison.difference:+{score.form}}",
             _interval(comparison.interval, f"+{score.form}"),
-            f"{comparison.p:.3f}",
+            TOO_FEW if comparison.p is None else f"{comparison.p:.3f}",
         )
         for name, score in SCORES.items()
         if (comparison := report.against.get(f"test_{name}"))
     ]
     other = next(iter(report.against.values())).model_id
     header = ("test", "mean of the seeds", "the other", "difference", "95% interval", "p")
-    return [f"Beside {other}, on the same draws:", table(header, rows)]
+    return [f"Beside {other}, on the same conversations:", table(header, rows)]
 
 
 def _by_seed(report: EvaluationReport) -> str:
@@ -140,5 +144,11 @@ def _spread(spread: Spread, form: str = ".4f") -> str:
     return f"{spread.mean:{form}} ± {spread.deviation:{form}}"
 
 
+def _score_interval(report: EvaluationReport, name: str, form: str) -> str:
+    """Nothing of a score that has none, as by a version without it."""
+    known = name in report.intervals or (name.startswith("test_") and not report.intervals)
+    return _interval(report.intervals.get(name), form) if known else ""
+
+
 def _interval(interval: Interval | None, form: str = ".4f") -> str:
-    return "" if interval is None else f"{interval.low:{form}} to {interval.high:{form}}"
+    return TOO_FEW if interval is None else f"{interval.low:{form}} to {interval.high:{form}}"

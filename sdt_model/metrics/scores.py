@@ -1,4 +1,4 @@
-"""Scores from confusion matrices, and how far they could be off: bootstrap by conversation.
+"""Scores from confusion matrices, and their bootstrap by conversation.
 
 Utterances of a conversation are alike, so whole conversations are drawn (Efron and Tibshirani 1993, chapter 8). A
 conversation is its confusion matrix; a draw is a weighted sum of matrices, and costs no new prediction. A matrix may
@@ -11,20 +11,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from sdt_model.config import Frozen
 from sdt_model.conversations import Ints
 
 Scores = npt.NDArray[np.float64]
 _DRAWS_AT_ONCE = 64
-
-
-class Interval(Frozen):
-    """The middle 95% of the draws."""
-
-    low: float
-    """2.5% of the draws are lower."""
-    high: float
-    """2.5% of the draws are higher."""
 
 
 def conversation_confusions(label: Ints, guess: Ints, offset: Ints, classes: int) -> Ints:
@@ -114,21 +104,6 @@ def bootstrap(models: Sequence[Ints], draws: int, seed: int = 0) -> dict[str, Sc
         for name, score in SCORES.items():
             values[name].append(score.compute(drawn).mean(axis=1))
     return {name: np.concatenate(parts) for name, parts in values.items()}
-
-
-def interval(draws: Scores) -> Interval:
-    """The middle 95% of scores (draws,)."""
-    low, high = np.quantile(draws, [0.025, 0.975])
-    return Interval(low=float(low), high=float(high))
-
-
-def two_sided_p(differences: Scores) -> float:
-    """Two-sided p value of a difference: twice the share of its draws (draws,) on the rarer side of 0.
-
-    It is never below 2 / (draws + 1).
-    """
-    rarer = min((differences <= 0).sum(), (differences >= 0).sum())
-    return min(1.0, float(2 * (rarer + 1) / (len(differences) + 1)))
 
 
 def _true_and_predicted(confusion: npt.NDArray[np.generic]) -> Scores:

@@ -36,12 +36,14 @@ class Promoting(Frozen):
     """What becomes of a model once it is trained."""
 
     promote: Literal["if-not-worse", "always", "never"] = "if-not-worse"
-    """Whether the new model goes into production. `if-not-worse`: unless it scores worse than the one in production on
-    the same dev conversations; `always`; `never`: not until `sdt promote`."""
+    """Whether the new model goes into production. `if-not-worse`: where it is shown to score no worse than the one in
+    production, and than the best that was there before, on the same dev conversations; `always`; `never`: not until
+    `sdt promote`."""
     promote_margin: float = Field(0.02, ge=0)
     """How much less weighted F1 on dev the new model may have and still count as not worse."""
     promote_confidence: float = Field(0.9, gt=0.5, lt=1)
-    """Share of bootstrap draws in which the new model must lose no more than `promote_margin`."""
+    """How sure it must be that the new model loses no more than `promote_margin`; too few dev conversations make it
+    undecidable, and nothing changes."""
 
 
 Fitted = TypeVar("Fitted", bound=Fitting)
@@ -163,7 +165,8 @@ class RepeatConfig(Training):
     seeds: tuple[NonNegativeInt, ...] = Field((0, 1, 2), min_length=1)
     """Seeds to train with, one model each; `training.optim.seed` is ignored."""
     draws: int = Field(1000, ge=1)
-    """Number of bootstrap draws that intervals come from; each draws as many conversations as the test split has."""
+    """Number of bootstrap draws that intervals' widths come from; each draws as many conversations as the test split
+    has."""
 
     @field_validator("seeds")
     @classmethod

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from sdt_model.ablations import FULL, Subset, Variant, subsets_of, unknown_variants, variants
 from sdt_model.config import Frozen, Modality
 from sdt_model.conversations import Ints
-from sdt_model.metrics.scores import PRIMARY, SCORES, Interval, bootstrap, interval
+from sdt_model.metrics.intervals import Interval, estimates
+from sdt_model.metrics.scores import PRIMARY, SCORES
 from tasks.archive.layout import evaluation_path
 from tasks.config.training import AblateConfig
 from tasks.errors import WorkflowError
@@ -21,7 +22,7 @@ from tasks.training.scoring import Scored, score_models
 
 log = logging.getLogger("sdt.ablate")
 
-CODE_VERSION = 3
+CODE_VERSION = 4
 
 
 class VariantScores(Frozen):
@@ -50,8 +51,8 @@ class SubsetScores(Frozen):
     """Weighted F1 on test: `fused` over these utterances, each student over those that have its modality."""
     best_student: Modality
     """The student with the best score."""
-    over_best: Interval
-    """95% interval of the fused score minus the best student's, over draws of test conversations."""
+    over_best: Interval | None = None
+    """95% interval of the fused score minus the best student's; null: too few test conversations."""
 
 
 class AblationReport(Frozen):
@@ -129,11 +130,11 @@ def _subsets(scored: Scored, draws: int) -> tuple[SubsetScores, ...]:
 def _subset(subset: Subset, counts: dict[str, Ints], draws: int) -> SubsetScores:
     heads = {name: float(SCORES[PRIMARY].compute(counts[name].sum(axis=0))) for name in ("fused", *subset)}
     best = max(subset, key=heads.__getitem__)
-    fused, student = (bootstrap([counts[name]], draws)[PRIMARY] for name in ("fused", best))
+    difference = estimates([counts["fused"]], draws, against=counts[best]).get(PRIMARY)
     return SubsetScores(
         modalities=subset,
         utterances=int(counts["fused"].sum()),
         heads=heads,
         best_student=best,
-        over_best=interval(fused - student),
+        over_best=difference and difference.interval,
     )

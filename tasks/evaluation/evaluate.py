@@ -8,7 +8,8 @@ import logging
 from sdt_model.bundle import Bundle
 from sdt_model.config import Frozen
 from sdt_model.conversations import Ints
-from sdt_model.metrics.scores import SCORES, Interval, Scores, bootstrap, f1_scores, interval, two_sided_p
+from sdt_model.metrics.intervals import Interval, estimates
+from sdt_model.metrics.scores import SCORES, f1_scores
 from tasks.archive.layout import evaluation_path
 from tasks.archive.manifests import read_archive
 from tasks.config.training import EvaluateConfig
@@ -23,7 +24,7 @@ from tasks.training.scoring import Scored, score_models
 
 log = logging.getLogger("sdt.evaluate")
 
-CODE_VERSION = 2
+CODE_VERSION = 3
 _FROM_TRAINING = ("dev_", "test_ece_", "paper_protocol_")
 
 
@@ -52,10 +53,10 @@ class Comparison(Frozen):
     """Its score on test."""
     difference: float
     """The seeds' mean minus it."""
-    interval: Interval
-    """95% interval of the difference."""
-    p: float
-    """Two-sided, by the bootstrap: how likely so large a difference is where there is none."""
+    interval: Interval | None = None
+    """95% interval of the difference; null: too few test conversations."""
+    p: float | None = None
+    """Two-sided: how likely so large a difference is where there is none; null: too few test conversations."""
 
 
 class EvaluationReport(Frozen):
@@ -78,7 +79,8 @@ class EvaluationReport(Frozen):
     scores: dict[str, Spread]
     """The models' scores by name, over the seeds."""
     intervals: dict[str, Interval]
-    """95% interval of a test score's mean over the seeds, had other conversations been drawn."""
+    """95% interval of a test score's mean over the seeds, had other conversations and seeds been drawn; none where
+    there are too few test conversations."""
     confusion: tuple[tuple[int, ...], ...]
     """Test utterances by true emotion (rows) and said emotion, summed over the seeds."""
     against: dict[str, Comparison] | None = None
@@ -144,7 +146,6 @@ def _report(
     count = len(bundles)
     confusions = [score.whole["fused"] for score in scored[:count]]
     models = tuple(map(_model_scores, bundles, confusions))
-    draws = bootstrap(confusions, config.draws)
     # A model of an earlier version may lack a score that the others have: it is not averaged.
     names = [name for name in models[0].scores if all(name in model.scores for model in models)]
     scores = {name: spread([model.scores[name] for model in models]) for name in names}
@@ -160,7 +161,7 @@ def _report(
         draws=config.draws,
         models=models,
         scores=scores,
-        intervals={f"test_{name}": interval(values) for name, values in draws.items()},
+        intervals={f"test_{name}": estimate.interval for name, estimate in estimates(confusions, config.draws).items()},
         confusion=tuple(map(tuple, sum(m.sum(axis=0) for m in confusions).tolist())),
         against=against,
     )
@@ -187,16 +188,16 @@ def _against(other: Bundle, counts: list[Ints], draws: int) -> dict[str, Compari
         counts: of each model (conversations, K, K + 1), as `Scored.compared`; ``other``'s last.
         draws: number of bootstrap draws.
     """
-    ours, theirs = bootstrap(counts[:-1], draws), bootstrap(counts[-1:], draws)
+    estimated = estimates(counts[:-1], draws, against=counts[-1])
     comparisons = {}
     for name, score in SCORES.items():
         *values, value = (float(score.compute(each.sum(axis=0))) for each in counts)
-        differences: Scores = ours[name] - theirs[name]
+        difference = estimated.get(name)
         comparisons[f"test_{name}"] = Comparison(
             model_id=other.model_id,
             score=value,
             difference=sum(values) / len(values) - value,
-            interval=interval(differences),
-            p=two_sided_p(differences),
+            interval=difference and difference.interval,
+            p=difference and difference.p,
         )
     return comparisons

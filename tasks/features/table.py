@@ -66,7 +66,7 @@ def finite_rows(values: npt.NDArray[Any]) -> Bools:
     with np.errstate(over="ignore", invalid="ignore"):
         if np.isfinite(values.sum(dtype=np.float32)):  # one pass, and as good as always enough
             return np.ones(len(values), bool)
-    return np.logical_and.reduce(np.isfinite(values), axis=1)
+    return np.asarray(np.isfinite(values).all(axis=1))
 
 
 def vectors_of(column: pa.ChunkedArray) -> tuple[Floats, Bools]:

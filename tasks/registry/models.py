@@ -39,6 +39,8 @@ class Production(Term):
     """Models in production before it, the latest first."""
     withdrawn: tuple[str, ...] = ()
     """Models that a rollback took out of production; only `promote` by hand puts one back."""
+    best: str | None = Field(None, exclude_if=lambda name: name is None)
+    """A better model that was in production before, where the gate knows one: successors are compared with it, too."""
 
 
 def write_bundle(workspace: Workspace, model_id: str, files: dict[str, bytes]) -> None:
@@ -118,13 +120,14 @@ def production(workspace: Workspace) -> str | None:
     return pointer.model_id if pointer else None
 
 
-def promote(workspace: Workspace, model_id: str, why: str = "by hand") -> Production:
+def promote(workspace: Workspace, model_id: str, why: str = "by hand", best: str | None = None) -> Production:
     """Put a model into production, in one step.
 
     Args:
         workspace: holds the model.
         model_id: a model that is in production already stays as it is.
         why: who or what decided so, in words.
+        best: a better one that was in production before, if it was compared with one.
 
     Raises:
         WorkflowError: there is no such model.
@@ -139,7 +142,10 @@ def promote(workspace: Workspace, model_id: str, why: str = "by hand") -> Produc
         term = Term.model_validate(current.model_dump(include=set(Term.model_fields)))
         before = (term, *current.before)[:_REMEMBERED]
         withdrawn = tuple(name for name in current.withdrawn if name != model_id)
-    return _point(workspace, Production(model_id=model_id, since=_now(), why=why, before=before, withdrawn=withdrawn))
+    return _point(
+        workspace,
+        Production(model_id=model_id, since=_now(), why=why, before=before, withdrawn=withdrawn, best=best),
+    )
 
 
 def rollback(workspace: Workspace) -> Production:

@@ -1,27 +1,32 @@
-"""Whether a new model may replace the one in production: not if it is worse on the same dev conversations.
+"""Whether a new model may replace the one in production: not unless it is not worse on the same dev conversations.
 
-The two are scored on the dev split of the archive that the new one was trained on, where an utterance that one can say
-nothing of counts against it. They are compared by a paired bootstrap of whole conversations: the new one is not worse
-if it loses no more than a margin in most of the draws (a one-sided test of non-inferiority).
+It is compared with the model in production and with the best that was there before: else each successor could lose a
+little, and nobody would see what was lost together. All are scored on the dev split of the archive that the new one was
+trained on, where an utterance that one can say nothing of counts against it. The new one is not worse if it loses no
+more than a margin, as sure as is asked for (a one-sided test of non-inferiority, `sdt_model.metrics.intervals`). Where
+that cannot be told, as the conversations are too few or a model may have seen them, nothing changes.
 """
 
 import logging
-
-import numpy as np
+from collections.abc import Sequence
+from typing import Literal
 
 from sdt_model.bundle import Bundle
 from sdt_model.config import Frozen
-from sdt_model.metrics.scores import PRIMARY, SCORES, Interval, bootstrap, interval
+from sdt_model.conversations import Ints
+from sdt_model.metrics.intervals import FEWEST, Interval, estimates
+from sdt_model.metrics.scores import PRIMARY, SCORES
 from tasks.archive.manifests import read_archive
 from tasks.config.training import TrainConfig
 from tasks.errors import WorkflowError
 from tasks.features.reader import feature_folders
-from tasks.registry.models import promote, read_bundle, read_production
+from tasks.registry.models import Production, promote, read_bundle, read_production
 from tasks.storage.workspace import Workspace
 
 log = logging.getLogger("sdt.train")
 
 _DRAWS = 1000
+Outcome = Literal["better", "not worse", "worse", "undecidable"]
 
 
 class Promotion(Frozen):
@@ -32,11 +37,13 @@ class Promotion(Frozen):
     why: str
     """In words."""
     against: str | None = None
-    """The model that was in production."""
+    """The model that it was compared with: the one in production, or one that was there before and is better."""
+    outcome: Outcome | None = None
+    """Of the comparison; null: there was none."""
     difference: float | None = None
-    """Dev weighted F1 of the new one minus that of the one in production, on the same conversations."""
+    """Dev weighted F1 of the new one minus that of the other, on the same conversations."""
     interval: Interval | None = None
-    """Of the difference."""
+    """Of the difference; null: too few conversations."""
 
 
 def promote_if(workspace: Workspace, candidate: Bundle, config: TrainConfig) -> Promotion:
@@ -47,7 +54,8 @@ def promote_if(workspace: Workspace, candidate: Bundle, config: TrainConfig) -> 
     """
     decision = _decide(workspace, candidate, config)
     if decision.promoted:
-        promote(workspace, candidate.model_id, decision.why)
+        best = decision.against if decision.outcome == "not worse" and (decision.difference or 0) < 0 else None
+        promote(workspace, candidate.model_id, decision.why, best)
     elif config.promote != "never":
         log.warning("train: %s was not put into production: %s", candidate.model_id, decision.why)
     return decision
@@ -71,35 +79,70 @@ def _decide(workspace: Workspace, candidate: Bundle, config: TrainConfig) -> Pro
     if rival is None:
         return Promotion(promoted=True, why=f"{current}, which was in production, is no longer there", against=current)
     if obstacle := _incomparable(workspace, candidate, rival, config):
-        return Promotion(promoted=False, why=obstacle, against=current)
-    return _compared(candidate, rival, config)
+        return Promotion(promoted=False, why=obstacle, against=current, outcome="undecidable")
+    return _compared(candidate, [rival, *_predecessors(workspace, candidate, pointer, config)], config)
 
 
-def _incomparable(workspace: Workspace, candidate: Bundle, current: Bundle, config: TrainConfig) -> str | None:
+def _predecessors(workspace: Workspace, candidate: Bundle, pointer: Production, config: TrainConfig) -> list[Bundle]:
+    """The models that were in production before and can be compared with; one that was rolled back is none of them."""
+    names = dict.fromkeys([*([pointer.best] if pointer.best else []), *(term.model_id for term in pointer.before)])
+    passed_over = {pointer.model_id, candidate.model_id, *pointer.withdrawn}
+    earlier = (read_bundle(workspace, name) for name in names if name not in passed_over)
+    return [b for b in earlier if b is not None and _incomparable(workspace, candidate, b, config) is None]
+
+
+def _incomparable(workspace: Workspace, candidate: Bundle, other: Bundle, config: TrainConfig) -> str | None:
     """Why the two cannot be scored on the same conversations, if they cannot."""
-    if current.emotions != candidate.emotions:
-        return f"it names other emotions than {current.model_id}: {', '.join(current.emotions)}"
+    if other.emotions != candidate.emotions:
+        return f"it names other emotions than {other.model_id}: {', '.join(other.emotions)}"
+    if other.made_with.get("split") != candidate.made_with.get("split"):
+        return (
+            f"it could not be compared: {other.model_id} was trained with other shares of train, dev and test, and may "
+            f"have learned from these dev conversations; to replace it all the same: sdt promote {candidate.model_id}"
+        )
     try:
-        feature_folders(workspace, read_archive(workspace, config.archive), current, config.archive)
+        feature_folders(workspace, read_archive(workspace, config.archive), other, config.archive)
     except WorkflowError as error:
         return f"it could not be compared: {error}"
     return None
 
 
-def _compared(candidate: Bundle, current: Bundle, config: TrainConfig) -> Promotion:
+def _compared(candidate: Bundle, rivals: Sequence[Bundle], config: TrainConfig) -> Promotion:
+    """Compare with the first rival, which is in production, and with the one that is best; the worse outcome counts."""
     from tasks.training.scoring import score_models  # brings torch, and a model in production is scored no more
 
-    ours, theirs = (scored.compared for scored in score_models([candidate, current], config, split="dev"))
+    ours, *theirs = (scored.compared for scored in score_models([candidate, *rivals], config, split="dev"))
     score = SCORES[PRIMARY]
-    draws = [bootstrap([counts], _DRAWS)[PRIMARY] for counts in (ours, theirs)]
-    differences = draws[0] - draws[1]
+    best = max(range(len(theirs)), key=lambda place: float(score.compute(theirs[place].sum(axis=0))))
+    decisions = [_against(rivals[place], ours, theirs[place], config) for place in dict.fromkeys((best, 0))]
+    return next((decision for decision in decisions if not decision.promoted), decisions[0])
+
+
+def _against(other: Bundle, ours: Ints, theirs: Ints, config: TrainConfig) -> Promotion:
+    """The outcome against one model; counts (conversations, K, K + 1) as `Scored.compared`."""
+    score = SCORES[PRIMARY]
     difference = float(score.compute(ours.sum(axis=0)) - score.compute(theirs.sum(axis=0)))
-    floor = float(np.quantile(differences, 1 - config.promote_confidence))
-    fine = floor >= -config.promote_margin
+    estimate = estimates([ours], _DRAWS, against=theirs).get(PRIMARY)
+    shown = f"dev {score.label} {difference:+.4f} against {other.model_id}"
+    if estimate is None:
+        why = f"{shown}, and fewer than {FEWEST} annotated dev conversations, which is too few to tell"
+        return Promotion(promoted=False, why=why, against=other.model_id, outcome="undecidable", difference=difference)
+    floor, ceiling = (estimate.bound(share) for share in (config.promote_confidence, 1 - config.promote_confidence))
+    outcome: Outcome = "worse" if ceiling < 0 else "undecidable"
+    if floor >= -config.promote_margin:
+        outcome = "better" if floor > 0 else "not worse"
+    fine = outcome in ("better", "not worse")
     why = (
-        f"dev {score.label} {difference:+.4f} against {current.model_id}; in {config.promote_confidence:.0%} of the "
-        f"draws above {floor:+.4f}, {'within' if fine else 'and not within'} the margin of {config.promote_margin:g}"
+        f"{outcome}: {shown}; with {config.promote_confidence:.0%} confidence above {floor:+.4f}, "
+        f"{'within' if fine else 'and not within'} the margin of {config.promote_margin:g}"
     )
+    if outcome == "undecidable":
+        why += f" on {estimate.conversations} conversations: more annotated dev conversations would tell"
     return Promotion(
-        promoted=fine, why=why, against=current.model_id, difference=difference, interval=interval(differences)
+        promoted=fine,
+        why=why,
+        against=other.model_id,
+        outcome=outcome,
+        difference=difference,
+        interval=estimate.interval,
     )

@@ -4,7 +4,8 @@ import pytest
 
 from flows.reports.evaluation import ablate_page, evaluate_page
 from sdt_model.ablations import FULL
-from sdt_model.metrics.scores import SCORES, Interval, Score, f1_scores
+from sdt_model.metrics.intervals import Interval
+from sdt_model.metrics.scores import SCORES, Score, f1_scores
 from tasks.evaluation.ablate import AblationReport, SubsetScores, VariantScores
 from tasks.evaluation.evaluate import Comparison, EvaluationReport, ModelScores
 from tasks.evaluation.seeds import spread
@@ -91,3 +92,14 @@ def test_ablate_shows_each_variant_beside_the_full_model_and_each_subset(workspa
     assert ["text", "1,200", "0.4000", "0.4100", "", "-0.0300 to +0.0100"] in rows
     assert ["text+audio", "1,300", "0.6000", "0.5000", "0.3000", "+0.0500 to +0.1500"] in rows
     assert "sdt-1 when it is given only some modalities" in page and workspace.uri(found.path) in page
+
+
+def test_too_few_conversations_are_named_in_place_of_an_interval(workspace: Workspace) -> None:
+    few = Comparison(model_id="sdt-x", score=0.58, difference=0.02)
+    page = evaluate_page(
+        settings(workspace), report(against={"test_weighted_f1": few}).model_copy(update={"intervals": {}})
+    )
+    assert ["test", "weighted F1", "0.6000 ± 0.1414", "too few conversations"] in cells(page)
+    assert ["weighted F1", "0.6000", "0.5800", "+0.0200", "too few conversations", "too few conversations"] in cells(
+        page
+    )

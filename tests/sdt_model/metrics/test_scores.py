@@ -8,8 +8,6 @@ from sdt_model.metrics.scores import (
     bootstrap,
     conversation_confusions,
     f1_scores,
-    interval,
-    two_sided_p,
 )
 
 OFFSET = np.concatenate([[0], np.cumsum(np.random.default_rng(1).integers(1, 9, 60))])
@@ -47,20 +45,3 @@ def test_a_draw_is_the_score_of_the_conversations_drawn() -> None:
     weight = np.concatenate([chance.multinomial(60, np.full(60, 1 / 60), size) for size in (64, 6)])[69]
     drawn = np.repeat(models, weight, axis=1).sum(axis=1)
     assert found.shape == (70,) and found[69] == pytest.approx(SCORES["weighted_f1"].compute(drawn).mean())
-
-
-def test_the_interval_narrows_with_more_conversations_and_holds_the_score() -> None:
-    models = conversation_confusions(*guesses(0.5), OFFSET, 5)[None]
-    few = interval(bootstrap(models, 1000, 0)["accuracy"])
-    many = interval(bootstrap(np.tile(models, (1, 4, 1, 1)), 1000, 0)["accuracy"])
-    assert few.low < SCORES["accuracy"].compute(models[0].sum(0)) < few.high
-    assert (many.high - many.low) / (few.high - few.low) == pytest.approx(0.5, abs=0.08)
-
-
-def test_pairing_tells_models_apart_that_lone_intervals_do_not() -> None:
-    label, worse = guesses(0.5)
-    better = np.where(np.arange(len(label)) % 12 == 0, label, worse)
-    a, b = (bootstrap(conversation_confusions(label, g, OFFSET, 5)[None], 1000, 0)["accuracy"] for g in (better, worse))
-    assert interval(a).low < interval(b).high  # alone they overlap
-    assert two_sided_p(a - b) < 0.05 and interval(a - b).low > 0
-    assert two_sided_p(a - a) == 1.0 and two_sided_p(b - a) == two_sided_p(a - b)

@@ -2,6 +2,8 @@
 
 import shutil
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -10,7 +12,15 @@ from sdt_model.metrics.scores import weighted_f1
 from sdt_model.weights import new_network, to_files
 from tasks.archive.manifests import read_archive
 from tasks.config.training import TrainConfig
-from tasks.registry.models import find_bundle, production, promote, rollback, write_bundle
+from tasks.registry.models import (
+    find_bundle,
+    production,
+    promote,
+    read_network,
+    read_production,
+    rollback,
+    write_bundle,
+)
 from tasks.storage.workspace import Workspace
 from tasks.training.plan import plan_training
 from tasks.training.promotion import Promotion, promote_if
@@ -53,11 +63,16 @@ def decide(workspace: Workspace, candidate: Bundle, **config: object) -> Promoti
 def test_a_better_model_takes_the_place_and_a_worse_one_does_not(workspace: Workspace, trained: Bundle) -> None:
     better = decide(workspace, trained, promote_margin=0.0)
     assert better.promoted and production(workspace) == trained.model_id
-    assert better.against == "sdt-made" and better.difference is not None and better.difference > 0.2
+    assert (
+        better.against == "sdt-made"
+        and better.outcome == "better"
+        and better.difference is not None
+        and better.difference > 0.2
+    )
     assert better.interval is not None and 0 < better.interval.low < better.difference < better.interval.high
     worse = decide(workspace, find_bundle(workspace, "sdt-made"))
     assert not worse.promoted and production(workspace) == trained.model_id
-    assert worse.difference == -better.difference
+    assert worse.difference == -better.difference and worse.outcome == "worse"
     assert f"against {trained.model_id}" in worse.why and "not within the margin of 0.02" in worse.why
     assert decide(workspace, find_bundle(workspace, "sdt-made"), promote_margin=1.0).promoted
 
@@ -147,3 +162,82 @@ def test_the_first_model_goes_into_production(workspace: Workspace, trained: Bun
     workspace.remove("models/production.json")
     assert decide(workspace, trained).why == "there was none in production"
     assert production(workspace) == trained.model_id
+
+
+def copy(workspace: Workspace, bundle: Bundle, model_id: str, spoilt: int = 0) -> Bundle:
+    """The same model under another name, its last layer spoilt more or less."""
+    twin = bundle.model_copy(update={"model_id": model_id})
+    network = read_network(workspace, bundle)
+    with torch.no_grad():
+        noise = torch.randn(network.teacher.weight.shape, generator=torch.Generator().manual_seed(1))
+        network.teacher.weight += 0.05 * spoilt * noise
+    write_bundle(workspace, model_id, to_files(twin, network))
+    return twin
+
+
+def few_dev(workspace: Workspace, most: int) -> None:
+    """All but so many dev conversations become training ones."""
+    archive, seen = read_archive(workspace, "made"), set()
+    for shard in archive.shards:
+        table = workspace.read_table(shard.path)
+        names, splits = table["conversation_id"].to_pylist(), table["split"].to_pylist()
+        for row, (name, split) in enumerate(zip(names, splits, strict=True)):
+            if split == "dev" and (len(seen) < most or name in seen):
+                seen.add(name)
+            elif split == "dev":
+                splits[row] = "train"
+        place = table.schema.get_field_index("split")
+        column = pa.array(splits, table.schema.field("split").type)
+        pq.write_table(table.set_column(place, table.schema.field("split"), column), workspace.path(shard.path))
+
+
+@pytest.mark.parametrize("most", [1, 2, 4])
+def test_too_few_conversations_decide_nothing(workspace: Workspace, trained: Bundle, most: int) -> None:
+    few_dev(workspace, most)
+    found = decide(workspace, trained, promote_margin=0.5)
+    assert not found.promoted and found.outcome == "undecidable" and production(workspace) == "sdt-made"
+    assert "fewer than 5 annotated dev conversations" in found.why and found.interval is None
+
+
+def test_what_cannot_be_told_is_neither_better_nor_worse(workspace: Workspace, trained: Bundle) -> None:
+    promote(workspace, trained.model_id)
+    found = decide(workspace, copy(workspace, trained, "sdt-unlike", spoilt=6), promote_margin=0.02)
+    assert not found.promoted and found.outcome == "undecidable"
+    assert "more annotated dev conversations would tell" in found.why
+    assert found.interval is not None and found.interval.low < 0 < found.interval.high
+
+
+@pytest.mark.parametrize("split", [{"split": "0" * 16}, {}])
+def test_models_of_other_splits_are_not_compared(workspace: Workspace, trained: Bundle, split: dict[str, str]) -> None:
+    """The one in production may have learned from what is dev now."""
+    other = copy(workspace, trained.model_copy(update={"made_with": split}), "sdt-other")
+    promote(workspace, other.model_id)
+    found = decide(workspace, trained)
+    assert not found.promoted and found.outcome == "undecidable" and production(workspace) == "sdt-other"
+    assert "may have learned from these dev conversations" in found.why
+    assert f"sdt promote {trained.model_id}" in found.why
+
+
+def test_small_losses_do_not_add_up_over_successors(workspace: Workspace, trained: Bundle) -> None:
+    """Each successor loses no more than the margin against the one before."""
+    promote(workspace, trained.model_id)
+    margin, chain = 0.12, [trained]
+    for step in range(1, 15):
+        successor = copy(workspace, trained, f"sdt-step-{step}", spoilt=step)
+        found = decide(workspace, successor, promote_margin=margin)
+        if not found.promoted:
+            break
+        chain.append(successor)
+    assert len(chain) > 2 and not found.promoted and found.against != chain[-1].model_id, "it had passed that one"
+    scored = score_models(chain, TrainConfig(workspace=workspace.url, ray=LOCAL, archive="made"), split="dev")
+    scores = [float(weighted_f1(each.compared.sum(axis=0))) for each in scored]
+    assert all(later >= max(scores[:place]) - margin for place, later in enumerate(scores) if place)
+    pointer = read_production(workspace)
+    assert pointer is not None and pointer.best == found.against
+
+
+def test_the_best_is_remembered_beyond_those_that_were_before(workspace: Workspace, trained: Bundle) -> None:
+    pointer = workspace.read_json("models/production.json")
+    workspace.write_json("models/production.json", pointer | {"before": [], "best": trained.model_id})
+    found = decide(workspace, copy(workspace, find_bundle(workspace, "sdt-made"), "sdt-next"))
+    assert not found.promoted and found.against == trained.model_id and found.outcome == "worse"
