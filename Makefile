@@ -24,7 +24,7 @@ test: .venv/dev
 	$(BIN)/pytest -n 2 --no-loadscope-reorder
 
 quick: .venv/dev
-	$(BIN)/pytest -n 2 -m "not (ray or prefect or process or cluster)"
+	$(BIN)/pytest -n 2 -m "not (ray or prefect or process or cluster or long)"
 
 cluster-test: .venv/dev
 	$(BIN)/pytest tests/cluster -s

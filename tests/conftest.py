@@ -25,7 +25,7 @@ settings.load_profile("unhurried")
 
 
 BUCKET = "sdt"
-SERVICES = {"ray_session": "ray", "server": "prefect"}
+SERVICES = {"ray_session": "ray", "server": "prefect", "gateway": "process"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

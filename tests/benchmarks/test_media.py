@@ -1,9 +1,12 @@
 from pathlib import Path
 
+import pytest
+
 from benchmarks.media import ENDINGS, RECORDING_S, UTTERANCE_S, Media
 from tasks.executor.shard import run_shard
 
 
+@pytest.mark.long
 def test_every_utterance_of_a_shard_is_described_and_no_two_alike(tmp_path: Path) -> None:
     media = Media.make(tmp_path, hours=0.05)
     assert media.shards == 1

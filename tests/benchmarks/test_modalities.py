@@ -11,6 +11,7 @@ from tests.fixtures import archives as made
 from tests.fixtures import conversations as made_conversations
 
 
+@pytest.mark.long
 def test_each_alone_and_all_together(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

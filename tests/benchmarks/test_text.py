@@ -3,6 +3,7 @@ import pytest
 from benchmarks.text import BASELINE, gigaflops, measured, texts_of
 
 
+@pytest.mark.long
 def test_ours_are_the_baseline_s_vectors_and_what_is_computed_is_counted() -> None:
     rows = {row.what: row for row in measured(texts_of(None, 40), parts=2)[0]}
     assert rows[BASELINE].ratio == (1, 1, 1) and rows[BASELINE].cosine == pytest.approx((1, 1))

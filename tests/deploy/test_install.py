@@ -13,6 +13,8 @@ import pytest
 
 from tests.fixtures.deploy.files import CHECKOUT, DEPLOY, pinned
 
+pytestmark = pytest.mark.process
+
 SCRIPT = DEPLOY / "install.py"
 INSTALL = runpy.run_path(str(SCRIPT))
 UV = Path(sys.executable).with_name("uv")

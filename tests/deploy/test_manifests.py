@@ -93,6 +93,7 @@ def test_without_gpus_the_patches_take_the_gpu_group_and_no_other() -> None:
     assert not any("cuda" in container["image"] for group in images for container in containers(group["template"]))
 
 
+@pytest.mark.long
 @needs_kubectl
 @pytest.mark.parametrize("folder", ["base", "cpu-only"])
 def test_kustomize_builds_it(folder: str) -> None:

@@ -134,6 +134,7 @@ def test_one_wild_dimension_does_not_decide_alone() -> None:
     torch.testing.assert_close(found["wild"], found["bounded"])
 
 
+@pytest.mark.long
 def test_compiled_parts_give_the_same_scores_for_any_batch() -> None:
     torch.compiler.reset()
     data, model, compiled = made.conversations([4, 7, 1, 7]), network(), network(dropout=0.3)

@@ -110,6 +110,7 @@ def test_it_says_that_it_is_synthetic(archive: Path) -> None:
     assert (archive / "README.txt").read_text().startswith("SYNTHETIC DATA")
 
 
+@pytest.mark.long
 def test_same_seed_same_bytes_and_another_seed_another_archive(archive: Path, tmp_path: Path) -> None:
     make_demo_archive(tmp_path / "same", conversations=6, seed=3)
     assert files_of(tmp_path / "same") == files_of(archive)
@@ -125,6 +126,7 @@ def test_a_second_call_touches_nothing(archive: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in archive.rglob("*")} == before
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("lost", ["demo.json", "utterances.jsonl", "media/conv-001/002.wav"])
 def test_a_half_made_archive_is_made_again(tmp_path: Path, lost: str) -> None:
     make_demo_archive(tmp_path, conversations=3, seed=5)
@@ -212,6 +214,7 @@ def share_recognised(strength: float) -> float:
     return float(np.mean([named == emotion for named, (emotion, _) in zip(nearest, tries, strict=True)]))
 
 
+@pytest.mark.long
 def test_faces_tell_the_emotion_when_it_is_shown_and_not_when_it_is_faint() -> None:
     assert share_recognised(1.0) > 0.6
     assert share_recognised(0.1) < 0.35

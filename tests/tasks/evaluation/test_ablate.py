@@ -14,6 +14,7 @@ from tests.fixtures import conversations as made_conversations
 from tests.fixtures.executor.local import LOCAL
 
 
+@pytest.mark.long
 def test_variants_are_trained_and_stand_beside_the_full_model(
     workspace: Workspace, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -23,6 +23,7 @@ def config(workspace: Workspace, **more: object) -> EvaluateConfig:
     return EvaluateConfig(workspace=workspace.url, ray=LOCAL, archive="made", training=training, draws=200, **more)
 
 
+@pytest.mark.long
 def test_seeds_are_trained_scored_and_compared(workspace: Workspace, caplog: pytest.LogCaptureFixture) -> None:
     made.archive(workspace)
     other = promoted_model(workspace)

@@ -186,6 +186,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Made:
     return Made(workspace, ExtractorNames(audio="logmel", visual=visual), clean, ways)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("modality", MODALITIES)
 def test_what_is_broken_has_its_reason_and_the_rest_the_vectors_of_a_clean_archive(
     done: Made, modality: Modality

@@ -78,6 +78,7 @@ def spoken(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     return workspace
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("modality", MODALITIES)
 def test_one_row_for_every_utterance_in_their_order(done: Done, modality: Modality) -> None:
     workspace, manifests = done
@@ -112,6 +113,7 @@ def test_a_vector_is_null_where_media_are_absent_and_has_a_reason_where_damaged(
     assert features.filter(failed)["reason"].str.contains("cannot be decoded|no audio track").all()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("modality", MODALITIES)
 def test_a_vector_is_that_of_its_own_utterance(done: Done, modality: Modality) -> None:
     workspace, manifests = done
@@ -190,6 +192,7 @@ def filmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("modality", MODALITIES)
 def test_pretrained_encoders_give_the_same_whatever_the_shards(
     filmed: Path, tmp_path: Path, modality: Modality

@@ -101,6 +101,7 @@ def test_a_failing_store_goes_up_and_takes_nothing_with_it(tmp_path: Path) -> No
         read(MediaRoot("broken://each-test"), *rows, by=read_sound)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_sound_is_the_same_whatever_was_read_before(tmp_path: Path, ending: str) -> None:
     write_sound(tmp_path / f"x{ending}", sound(SECONDS, 48_000, 2), 48_000)
@@ -116,6 +117,7 @@ def test_sound_is_the_same_whatever_was_read_before(tmp_path: Path, ending: str)
     assert len(together) == 20
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("ending", made.PICTURE_CODECS)
 def test_pictures_are_the_same_whatever_was_read_before(tmp_path: Path, ending: str) -> None:
     write_video(tmp_path / f"x{ending}", SECONDS)

@@ -43,6 +43,7 @@ def config(workspace: Workspace, encoder: Path, **more: Any) -> FinetuneConfig:
     return FinetuneConfig(**settings)
 
 
+@pytest.mark.long
 def test_folds_with_context_then_extract_train_and_label(workspace: Workspace, tmp_path: Path) -> None:
     spoken_archive(workspace)
     base = tiny_encoder(tmp_path / "tiny")

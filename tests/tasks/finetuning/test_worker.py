@@ -56,6 +56,7 @@ def test_a_restored_state_goes_on_as_if_nothing_had_happened(workspace: Workspac
     assert expected.keys() == found.keys() and all(torch.equal(expected[name], found[name]) for name in expected)
 
 
+@pytest.mark.long
 def test_it_learns_what_the_words_give_away(workspace: Workspace, tiny: str) -> None:
     finetuner = built(planned(workspace, tiny, epochs=12))
     losses = [finetune_epoch(finetuner, number) for number in range(12)]

@@ -23,6 +23,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "mlflow"
 
 
+@pytest.mark.long
 def test_a_model_is_a_run_with_its_settings_scores_and_card(store: Path) -> None:
     from mlflow.tracking import MlflowClient
 

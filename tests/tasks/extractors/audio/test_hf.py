@@ -52,6 +52,7 @@ def by_hand(folder: Path, samples: NDArray[np.float32], layers: int) -> NDArray[
     return np.concatenate([states.mean(axis=0), states.std(axis=0)])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", [f"{kind}-{norm}" for kind in SPEECH for norm in ("layer", "group")])
 def test_mean_and_deviation_over_time_whatever_the_company(
     encoders: dict[str, Path], media: MediaRoot, kind: str

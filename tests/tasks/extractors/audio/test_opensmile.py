@@ -61,6 +61,7 @@ def test_a_loud_signal_is_cut_off_and_does_not_wrap_round(tmp_path: Path, smile:
         assert full[column] == pytest.approx(below[column], rel=0.01)
 
 
+@pytest.mark.long
 def test_a_vector_is_the_same_bits_in_any_company(recordings: Path, smile: OpenSmile) -> None:
     media = MediaRoot(str(recordings))
     rows = [{"audio": f"1{ending}", "start_s": 0.5 * k, "end_s": 0.5 * k + 1} for k, ending in enumerate(LOSSY)]
@@ -110,6 +111,7 @@ def test_a_rate_that_the_engine_would_die_of_is_a_reason(
 damage = st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=12)
 
 
+@pytest.mark.long
 @given(st.sampled_from(LOSSLESS + LOSSY), damage, st.floats(0, 1, exclude_max=True), st.booleans())
 @settings(max_examples=150)
 def test_damaged_bytes_give_a_vector_or_a_reason_and_twice_the_same(

@@ -38,6 +38,7 @@ def by_hand(tiny: Path, text: str, pooling: str, layers: int) -> NDArray[np.floa
     return (states[0] if pooling == "cls" else states.mean(dim=0)).numpy()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("pooling", "layers"), [("mean", 1), ("cls", 1), ("mean", 3), ("cls", 2)])
 def test_states_are_pooled_as_asked_and_each_text_by_itself(tiny: Path, pooling: str, layers: int) -> None:
     found = embed(tiny, f"?pooling={pooling}&layers={layers}", *TEXTS)
@@ -71,6 +72,7 @@ def test_half_precision_is_close(tiny: Path) -> None:
     assert np.abs(found.vectors - embed(tiny, "", *TEXTS).vectors).max() < 0.02
 
 
+@pytest.mark.long
 def test_minilm_under_this_name_is_minilm_before_its_length_is_taken_away() -> None:
     rows, media = utterances(*({"text": text} for text in TEXTS)), MediaRoot("memory://none")
     raw, unit = (extractor_spec("text", name).load()(rows, media).vectors for name in ("hf:minilm", "minilm"))

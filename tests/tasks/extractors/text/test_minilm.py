@@ -120,6 +120,7 @@ def test_more_tokens_than_one_batch_takes(minilm: Extractor, reference: tuple) -
         assert np.abs(found.vectors[row] - by_hand(reference, texts[row])).max() < 1e-5
 
 
+@pytest.mark.long
 def test_the_bits_do_not_depend_on_the_batch_the_shard_or_the_threads(minilm: Extractor, int8: Extractor) -> None:
     """Batches of one, of seven and of all, on one thread and on two."""
     texts = [f"{n} " + "well then, really! " * (n % 5) for n in range(1, 60)]

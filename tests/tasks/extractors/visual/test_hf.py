@@ -60,6 +60,7 @@ def by_hand(folder: Path, path: Path, numbers: list[int], pooling: str = "mean")
     return np.concatenate([pooled.mean(dim=0).numpy(), pooled.std(dim=0, correction=0).numpy()])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("kind", "pooling"), [("vit", "mean"), ("vit", "cls"), ("resnet", "mean")])
 def test_mean_and_deviation_over_frames_whatever_the_company(
     encoders: dict[str, Path], media: MediaRoot, kind: str, pooling: str

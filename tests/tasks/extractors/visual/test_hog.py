@@ -64,6 +64,7 @@ def likeness(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
     return float(np.corrcoef(one[: HOG_DIM // 2], other[: HOG_DIM // 2])[0, 1])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize(
     ("span", "numbers"),
@@ -172,6 +173,7 @@ def test_a_file_cut_short_is_described_by_what_is_left(videos: MediaRoot, tmp_pa
 damage = st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=12)
 
 
+@pytest.mark.long
 @given(st.sampled_from(ENDINGS), damage, st.floats(0, 1, exclude_max=True), st.booleans())
 @settings(max_examples=80)
 def test_damaged_bytes_give_a_vector_or_a_reason_and_twice_the_same(
