@@ -3,6 +3,7 @@
 Shards that are missing are computed, retried, with a progress line; one that keeps failing is set aside and named.
 """
 
+import posixpath
 from collections.abc import Callable, Sequence
 
 from tasks.config.stages import Resources, StageConfig
@@ -12,6 +13,7 @@ from tasks.executor.scheduler import Scheduler
 from tasks.executor.shard import Payload, Shard, ShardFunction
 from tasks.executor.watchdog import Watch
 from tasks.storage.manifest import ShardRecord
+from tasks.storage.workspace import Workspace
 
 
 def fan_out(
@@ -34,9 +36,11 @@ def fan_out(
 
     Raises:
         StageFailed: some shards could not be done.
-        WorkflowError: no node has what a worker asks for.
+        WorkflowError: no node has what a worker asks for, or the workspace cannot be written.
     """
     scheduler = Scheduler(name, shards, config)
+    if (first := scheduler.first_missing) is not None:
+        Workspace(config.workspace).check_writable(posixpath.dirname(first.path))
     resources = shard_resources(config.resources, needed)
     if config.ray.in_process:
         run_locally(scheduler, prepare, config, resources, watch)

@@ -44,7 +44,7 @@ def run_locally(
         watch: names the files that were set aside earlier; they stay so.
     """
     worker = ShardWorker(Workspace(config.workspace), prepare)
-    if watch and scheduler.missing:
+    if watch and scheduler.first_missing:
         log.warning("%s: runs in this process: a file that crashes or hangs its decoder ends it", scheduler.name)
     with _library_threads(max(1, int(resources.cpus))):
         while scheduler.waiting:

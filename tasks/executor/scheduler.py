@@ -55,9 +55,9 @@ class Scheduler:
         return len(self._queue)
 
     @property
-    def missing(self) -> bool:
-        """Whether any shard's file was not there when the stage began."""
-        return any(not self.exists(shard) for shard in self._shards)
+    def first_missing(self) -> Shard[Any] | None:
+        """The first shard whose file was not there when the stage began; None: there is nothing to compute."""
+        return next((shard for shard in self._shards if not self.exists(shard)), None)
 
     def exists(self, shard: Shard[Any]) -> bool:
         """Whether the shard's file was there when the stage began, so that its record is all that is needed."""

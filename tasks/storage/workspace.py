@@ -155,6 +155,17 @@ class Workspace:
                 self.fs.cp_file(self.path(relative), self.path(to))
                 self.fs.rm_file(self.path(relative))
 
+    def check_writable(self, folder: str) -> None:
+        """Make sure that files can be made in a folder, before hours of work for one; a remote store says so itself.
+
+        Raises:
+            WorkflowError: they cannot; names the folder.
+        """
+        if self.is_local:
+            with answering(self.uri(folder)):
+                Path(self.path(folder)).mkdir(parents=True, exist_ok=True)
+                tempfile.TemporaryFile(prefix=_TEMPORARY, dir=self.path(folder)).close()
+
     @contextmanager
     def publish(self, relative: str) -> Iterator[Path]:
         """Yield a local path to write to; on leaving without an error the file appears at ``relative`` in one step."""

@@ -105,6 +105,15 @@ def test_a_folder_that_cannot_be_listed_is_an_error() -> None:
             workspace.sizes("a/hidden/deeper")
 
 
+def test_a_folder_that_cannot_be_written_is_named_before_there_is_something_to_write() -> None:
+    with unprivileged_folder() as folder:
+        workspace = Workspace(str(folder))
+        workspace.check_writable("a/b")
+        with closed(folder / "a"), pytest.raises(WorkflowError, match=r"a/b: access is refused"):
+            workspace.check_writable("a/b")
+        assert workspace.files("") == []
+
+
 def test_a_listing_of_a_store_that_is_not_whole_is_an_error() -> None:
     fs = _Closed(skip_instance_cache=True)
     for path in ("/part/1", "/part/hidden/2"):
