@@ -5,8 +5,10 @@ missing; then the day is labelled, and of the days looked back to those that hav
 past midnight, utterances that arrived late, nights that failed.
 """
 
+from dataclasses import replace
+
 from flows.extract import extract_flow
-from flows.ingest import ingest_flow
+from flows.ingest import excessive_losses, ingest_flow
 from flows.label import label_outcome
 from flows.orchestration import conclude, current_run, flow, run_task
 from flows.run_state import aside_files
@@ -24,12 +26,14 @@ def nightly_flow(config: NightlyConfig) -> LabelReport:
     """Label one day of an archive, and what changed in the days before it."""
     day = config.date or current_run().scheduled.date()  # in UTC, however late the run began
     workspace = Workspace(config.workspace)
+    rejections: tuple[str, ...] = ()
     if config.source is not None:
-        ingest_flow(config.ingest(config.source))
+        sources = config.ingest(config.source)
+        rejections = excessive_losses(sources, ingest_flow(sources))
     check_dated(read_archive(workspace, config.archive), config.archive)
     bundle = find_bundle(workspace, config.model)  # once: another may go into production meanwhile
     features = extract_flow(config.extract(extractor_names(bundle), tuple(bundle.features)))
     labelling = config.label(bundle.model_id, day)
     report = run_task("label", label, labelling, current_run().name)
-    conclude(label_outcome(labelling, report, aside_files(features.values())))
+    conclude(replace(label_outcome(labelling, report, aside_files(features.values())), rejections=rejections))
     return report

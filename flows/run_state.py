@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from tasks.storage.manifest import Manifest
 
 COMPLETED, WITH_FAULTS, WITH_WARNING = "Completed", "CompletedWithFaults", "CompletedWithWarning"
+WITH_REJECTIONS = "CompletedWithRejections"
+EXIT_CODES = {WITH_FAULTS: 3, WITH_REJECTIONS: 4}
+"""Of a command whose run ended in one of these states; 1 is an error."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,7 @@ class Outcome:
         counts: what it counted, for the history of runs.
         outputs: folders and files that it wrote, relative to the workspace.
         aside: media files that were set aside.
+        rejections: what more of the source was rejected, or lost its time, than is allowed, in words.
         warnings: in words.
     """
 
@@ -29,21 +33,29 @@ class Outcome:
     counts: Mapping[str, int] = field(default_factory=dict)
     outputs: tuple[str, ...] = ()
     aside: frozenset[str] = frozenset()
+    rejections: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property
     def state(self) -> str:
         """Prefect's name of the state."""
-        return WITH_FAULTS if self.aside else WITH_WARNING if self.warnings else COMPLETED
+        if self.aside:
+            return WITH_FAULTS
+        return WITH_REJECTIONS if self.rejections else WITH_WARNING if self.warnings else COMPLETED
+
+    @property
+    def exit_code(self) -> int:
+        """How a command ends that ran it."""
+        return EXIT_CODES.get(self.state, 0)
 
     @property
     def message(self) -> str:
         """Why it is no plain `Completed`; empty where it is."""
-        if not self.aside and not self.warnings:
+        if self.state == COMPLETED:
             return ""
         from tasks.executor.stage import files_aside  # brings Arrow along
 
-        reasons = [*([files_aside(self.aside)] if self.aside else []), *self.warnings]
+        reasons = [*([files_aside(self.aside)] if self.aside else []), *self.rejections, *self.warnings]
         return f"completed with {'; '.join(reasons)}"
 
 

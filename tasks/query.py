@@ -71,16 +71,31 @@ def scan_rejected(workspace: Workspace, archive: str | None = None) -> pl.LazyFr
     """Scan rows that ingest rejected, of one archive or of all, with ``archive`` in front; there may be none."""
     parts = [_empty(REJECTED)]
     for name, manifest in _archive_manifests(workspace, archive):
-        accepted, rejected = (folder(name, manifest.fingerprint) for folder in (utterances_folder, rejected_folder))
-        paths = [shard.path.replace(accepted, rejected) for shard in manifest.shards if shard.counts.get("rejected")]
-        parts.extend([_scan(workspace, paths, REJECTED, name)] if paths else [])
+        parts.extend(_rejected(workspace, name, manifest))
     return pl.concat(parts)
 
 
-def rejection_reasons(workspace: Workspace, archive: str) -> dict[str, int]:
-    """Count rejected rows by kind of reason, without the values in them; most frequent first."""
-    kind = pl.col("reason").str.replace("(?s)'.*'", "…").str.replace("(?s)^duplicate of .*", "duplicate")
-    counted = scan_rejected(workspace, archive).group_by(kind).len().sort("len", "reason", descending=[True, False])
+def _rejected(workspace: Workspace, name: str, manifest: Manifest) -> list[pl.LazyFrame]:
+    accepted, rejected = (folder(name, manifest.fingerprint) for folder in (utterances_folder, rejected_folder))
+    paths = [shard.path.replace(accepted, rejected) for shard in manifest.shards if shard.counts.get("rejected")]
+    return [_scan(workspace, paths, REJECTED, name)] if paths else []
+
+
+DUPLICATE = "duplicate"  # the kind of reason of a row whose key an earlier one has
+
+
+def rejection_reasons(workspace: Workspace, archive: str, manifest: Manifest | None = None) -> dict[str, int]:
+    """Count rejected rows by kind of reason, without the values in them; most frequent first.
+
+    Args:
+        workspace: where the archive is.
+        archive: its name.
+        manifest: of an archive that is not the current one of that name, or not yet.
+    """
+    kind = pl.col("reason").str.replace("(?s)'.*'", "…").str.replace("(?s)^duplicate of .*", DUPLICATE)
+    rejected = _rejected(workspace, archive, manifest) if manifest else [scan_rejected(workspace, archive)]
+    rows = pl.concat([_empty(REJECTED), *rejected])
+    counted = rows.group_by(kind).len().sort("len", "reason", descending=[True, False])
     return dict(counted.collect().iter_rows())
 
 

@@ -30,7 +30,7 @@ from flows.cli.options import (
     UntilOption,
     WorkspaceOption,
 )
-from flows.cli.runner import CommonOptions, end, errors_in_one_block, fields, opened, run, show_query
+from flows.cli.runner import CommonOptions, after_extract, end, errors_in_one_block, fields, opened, run, show_query
 from tasks.config.flows import DemoConfig, PipelineConfig
 from tasks.config.stages import ExtractConfig, IngestConfig, LabelConfig
 from tasks.config.training import AblateConfig, EvaluateConfig, FinetuneConfig, TrainConfig
@@ -55,6 +55,7 @@ _DEMO_ROWS = """
 _BY_EMOTION = (
     "SELECT emotion, COUNT(*) AS n, AVG(confidence) AS confidence FROM labels GROUP BY emotion ORDER BY n DESC"
 )
+_REASONS = "SELECT reason, COUNT(*) AS n FROM rejected GROUP BY reason ORDER BY n DESC"
 
 
 def main() -> None:
@@ -75,11 +76,15 @@ def ingest(
     assign: SetOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """Bring source files in as an archive of utterances."""
+    """Bring source files in as an archive of utterances.
+
+    Exit code 4: completed, but more rows were rejected, or lost their time, than `most_rejected` allows.
+    """
     with errors_in_one_block(debug):
         source = {"kind": kind, "path": path, "archive": archive}
         finished = run(commands.INGEST, CommonOptions(workspace, config, assign), source)
-        end(finished, f"sdt {'train' if kind == 'sdt-pickle' else 'extract'} {archive}")
+        onward = f"sdt {'train' if kind == 'sdt-pickle' else 'extract'} {archive}"
+        end(finished, f'sdt query --archive {archive} "{_REASONS}"' if finished.exit_code else onward)
 
 
 @app.command(epilog=fields(ExtractConfig))
@@ -96,7 +101,7 @@ def extract(
     """
     with errors_in_one_block(debug):
         finished = run(commands.EXTRACT, CommonOptions(workspace, config, assign), {"archive": archive})
-        end(finished, f"sdt train {archive}{finished.settings.extractors.assignments()}")
+        end(finished, after_extract(finished.settings))
 
 
 @app.command(epilog=fields(TrainConfig))
@@ -204,7 +209,8 @@ def pipeline(
 ) -> None:
     """Ingest, extract, train and label in turn.
 
-    Exit code 3: completed, but files that crash or hang their decoder were set aside.
+    Exit code 3: completed, but files that crash or hang their decoder were set aside. 4: completed, but more rows were
+    rejected, or lost their time, than `most_rejected` allows.
     """
     with errors_in_one_block(debug):
         common = CommonOptions(workspace, config, assign, recipe)

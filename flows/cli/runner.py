@@ -23,7 +23,7 @@ from flows.cli.config_layers import (
 )
 from flows.logs import show_progress
 from flows.runtime import prepare_environment
-from tasks.config.stages import DEFAULT_WORKSPACE, RunSettings
+from tasks.config.stages import DEFAULT_WORKSPACE, ExtractConfig, RunSettings
 from tasks.errors import WorkflowError
 
 if TYPE_CHECKING:
@@ -35,8 +35,6 @@ Settings = TypeVar("Settings", bound=RunSettings)
 Result = TypeVar("Result")
 
 log = logging.getLogger("sdt.cli")
-
-EXIT_WITH_FAULTS = 3  # of a run that completed with files set aside; 1 is an error
 
 
 class CommonOptions(NamedTuple):
@@ -77,11 +75,11 @@ def configured(kind: type[Settings], common: CommonOptions, options: dict[str, A
 
 
 class Finished(NamedTuple, Generic[Settings, Result]):
-    """A run that came to its end: what it was configured with, what it returned, and whether files were set aside."""
+    """A run that came to its end: what it was configured with, what it returned, and how the command is to end."""
 
     settings: Settings
     result: Result
-    with_faults: bool
+    exit_code: int = 0
 
 
 def run(
@@ -103,21 +101,38 @@ def run(
     outcome = ended.outcome
     if outcome is not None:
         print(outcome.page)
-    return Finished(settings, result, outcome is not None and bool(outcome.aside))
+        if outcome.message:
+            print(f"\n{outcome.state}: {outcome.message}")
+    return Finished(settings, result, outcome.exit_code if outcome else 0)
 
 
 def end(finished: Finished[Settings, Result], next_command: str | None = None) -> None:
-    """Name the next command, and end with an exit code of its own where files were set aside.
+    """Name the next command, and end with an exit code of its own where the run's state has one.
 
     Raises:
-        typer.Exit: they were.
+        typer.Exit: it has.
     """
     if next_command is not None:
         elsewhere = finished.settings.workspace != DEFAULT_WORKSPACE
         workspace = f" --workspace {shlex.quote(finished.settings.workspace)}" if elsewhere else ""
         print(f"\nNext: {next_command}{workspace}")
-    if finished.with_faults:
-        raise typer.Exit(EXIT_WITH_FAULTS)
+    if finished.exit_code:
+        raise typer.Exit(finished.exit_code)
+
+
+def after_extract(settings: ExtractConfig) -> str | None:
+    """The command that can use the features: training needs annotated utterances, labelling a model."""
+    from tasks.archive.manifests import read_archive
+    from tasks.registry.models import production
+    from tasks.storage.workspace import Workspace
+
+    workspace = Workspace(settings.workspace)
+    if read_archive(workspace, settings.archive).counts.get("labelled"):
+        return f"sdt train {settings.archive}{settings.extractors.assignments()}"
+    if production(workspace) is not None:
+        return f"sdt label {settings.archive}"
+    print("\nNo utterance is annotated, and there is no model: train one on another archive, then label this one.")
+    return None
 
 
 @contextmanager

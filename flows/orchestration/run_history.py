@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flows.run_state import COMPLETED, WITH_FAULTS, WITH_WARNING, Outcome
+from flows.run_state import COMPLETED, WITH_FAULTS, WITH_REJECTIONS, WITH_WARNING, Outcome
 from tasks.config.stages import RunSettings
 from tasks.errors import WorkflowError
 from tasks.registry.runs import Recording, State, new_record, one_line, without_secrets
@@ -22,6 +22,7 @@ log = logging.getLogger("sdt.runs")
 _STATES: dict[str, State] = {
     COMPLETED: "completed",
     WITH_FAULTS: "completed with faults",
+    WITH_REJECTIONS: "completed with rejections",
     WITH_WARNING: "completed with warning",
 }
 

@@ -13,6 +13,8 @@ from tasks.archive.facts import FeatureFacts, IngestFacts
 from tasks.archive.layout import archive_features_folder, archive_folder
 from tasks.config.date_range import UNDATED, DateRange
 from tasks.config.stages import RunSettings
+from tasks.ingest.losses import column_losses
+from tasks.ingest.validate import NO_VALUE, UNREADABLE
 from tasks.query import rejection_reasons
 from tasks.storage.manifest import Manifest
 from tasks.storage.workspace import Workspace
@@ -61,6 +63,8 @@ def ingest_page(config: RunSettings, manifest: Manifest) -> str:
     if facts.precomputed:
         rows = [(features.modality, features.dim) for features in facts.precomputed]
         blocks.append(table((f"features of {facts.layout}", "dimension"), rows))
+    if losses := _losses(manifest):
+        blocks.append(table(("column", "utterances", "not used because"), losses))
     if counts["rejected"]:
         reasons = rejection_reasons(Workspace(config.workspace), config.archive)
         shown = list(reasons.items())[:_MOST_REASONS]
@@ -131,6 +135,19 @@ def pipeline_page(config: RunSettings, report: PipelineReport) -> str:
 def demo_page(config: RunSettings, report: PipelineReport) -> str:
     """The pipeline's page, and what its scores are worth."""
     return together([pipeline_page(config, report), _SYNTHETIC])
+
+
+_WHY = {NO_VALUE: "stands for no value", UNREADABLE: "not readable as seconds: without audio and video, too"}
+_NO_TIME = "not readable as a time: see `time_format`"
+
+
+def _losses(manifest: Manifest) -> list[Sequence[object]]:
+    """The cells of accepted rows that were not used, by column."""
+    return [
+        (column, count, _NO_TIME if (kind, column) == (UNREADABLE, "occurred_at") else _WHY[kind])
+        for kind, columns in column_losses(manifest).items()
+        for column, count in columns.items()
+    ]
 
 
 def _features_row(modality: Modality, manifest: Manifest | None) -> Sequence[object]:

@@ -51,6 +51,8 @@ class IngestFacts(Facts):
     """Features that the source brought."""
     layout: str = ""
     """What the source's file is, as a person would call it, where it brought features."""
+    reader: int = 1
+    """How faulty values were read: `tasks.ingest.scan.READER_VERSION` of then."""
 
 
 class FeatureFacts(Facts):

@@ -15,7 +15,7 @@ class SourceEntry(NamedTuple):
 
 
 SOURCES: dict[str, SourceEntry] = {
-    "table": SourceEntry("tasks.sources.table:Table", "CSV, JSONL or Parquet with one row an utterance"),
+    "table": SourceEntry("tasks.sources.tables.table:Table", "CSV, JSONL or Parquet with one row an utterance"),
     "meld": SourceEntry("tasks.sources.meld:Meld", "the MELD release"),
     "iemocap": SourceEntry("tasks.sources.iemocap:Iemocap", "the IEMOCAP release"),
     "whisperx": SourceEntry("tasks.sources.whisperx:WhisperX", "WhisperX JSON beside the recordings"),

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from sdt_model.config import Frozen, Modality
 from tasks.config.date_range import DateRange
 from tasks.config.sources import KIND_HELP, SourceKind
+from tasks.config.tables import TableSettings
 
 
 class RayConfig(Frozen):
@@ -83,30 +84,27 @@ class StageConfig(Leasing, RunSettings):
     """How often a failing shard is tried again before the run goes on without it."""
 
 
-Column = Literal["conversation_id", "turn", "speaker", "text", "audio", "video", "start_s", "end_s", "emotion", "split",
-                 "occurred_at"]  # fmt: skip
-
-
-class Source(Frozen):
+class Source(TableSettings):
     """Where an archive comes from."""
 
     kind: SourceKind = Field(description=KIND_HELP)
     path: str
     """The source's file or folder, any fsspec URL."""
-    columns: dict[Column, str] | None = None
-    """Names of a table's columns that differ from the canonical ones, such as {"text": "utterance"}; null: none
-    differs."""
     media_root: str | None = None
     """Folder that audio and video paths of the source are relative to; null: the source's folder."""
     shards: int | None = Field(None, ge=1, le=100_000)
     """Number of shards that the archive is divided into; null: by the size of the source, see `shard_mb`."""
     shard_mb: float = Field(8.0, gt=0)
     """Megabytes of source files in a shard where `shards` is null; there are never fewer than 4 shards."""
+    most_rejected: float = Field(0.05, ge=0, le=1)
+    """Largest share of rows that may be rejected, or whose time cannot be read, before the run ends in a state and an
+    exit code of its own (4)."""
 
     @model_validator(mode="after")
-    def _columns_are_a_tables(self) -> "Source":
-        if self.columns and self.kind != "table":
-            raise ValueError(f"columns are named for a table, not for {self.kind}")
+    def _table_settings_are_a_tables(self) -> "Source":
+        named = [name for name in TableSettings.model_fields if getattr(self, name) not in (None, False)]
+        if named and self.kind != "table":
+            raise ValueError(f"{named[0]} is for a table, not for {self.kind}")
         return self
 
 

@@ -46,6 +46,7 @@ class Scheduler:
         self._queue: ShardQueue[Attempt] = ShardQueue((shard.source, Attempt(shard)) for shard in shards)
         self._records: dict[int, ShardRecord] = {}
         self._set_aside: dict[str, str] = {}
+        self._lasting = 0  # of these, which fail the same way every time
         self._computed = 0
         self._progress = ProgressLines(name, len(shards))
 
@@ -114,6 +115,7 @@ class Scheduler:
         else:
             log.error("%s: shard %d set aside: %s", self.name, shard.index, reason)
             self._set_aside[shard.path] = reason
+            self._lasting += lasting
 
     def tell_progress(self, in_flight: int) -> None:
         """Log the progress line, if it is time for one."""
@@ -131,12 +133,14 @@ class Scheduler:
         lines = [f"  {path}: {reason}" for path, reason in sorted(self._set_aside.items())[:_MOST_REASONS]]
         if (more := len(self._set_aside) - len(lines)) > 0:
             lines.append(f"  and {more} more")
-        raise StageFailed(
-            "\n".join(
-                [
-                    f"{self.name}: {len(self._set_aside)} of {len(self._shards)} shards set aside",
-                    *lines,
-                    "The other shards are done. Run the same command again: only these are tried.",
-                ]
-            )
-        )
+        title = f"{self.name}: {len(self._set_aside)} of {len(self._shards)} shards set aside"
+        raise StageFailed("\n".join([title, *lines, self._advice()]))
+
+    def _advice(self) -> str:
+        """What to do about the shards that were set aside; to try again helps only where the input is not at fault."""
+        others = "The other shards are done. " if len(self._set_aside) < len(self._shards) else ""
+        if self._lasting == len(self._set_aside):
+            return f"{others}To run the same command again helps once what is named here has been put right."
+        if self._lasting:
+            return f"{others}Some fail until their input is put right; the rest may not: run the same command again."
+        return f"{others}Run the same command again: only these are tried."

@@ -15,6 +15,8 @@ from tasks.ingest.scan import SCANNED_ROWS, IngestPlan
 def merge_shard(plan: IngestPlan, parts: int, shard: Shard[None]) -> ShardOutput:
     """One utterance shard: its rows from every scanned file, sorted by the key, each key once."""
     rows = pl.DataFrame(pl.from_arrow(_scanned(plan, parts, shard.index)))
+    if plan.table is not None and plan.table.number_turns:
+        rows = _numbered(rows)
     rows = _reject_duplicates(rows)
     accepted = rows.filter(pl.col("reason").is_null()).sort(KEY)
     rejected = rows.filter(pl.col("reason").is_not_null()).sort("order", "row")
@@ -33,6 +35,14 @@ def _scanned(plan: IngestPlan, parts: int, bucket: int) -> pa.Table:
         with plan.workspace.dataset(plan.part_path(i), SCANNED_ROWS) as scanned:
             tables.append(scanned.to_table(filter=pc.field("bucket") == bucket))
     return pa.concat_tables(tables)
+
+
+def _numbered(rows: pl.DataFrame) -> pl.DataFrame:
+    """Number each conversation's utterances from 0 in the order they were read; rejected rows take no turn."""
+    rows = rows.sort("order", "row")
+    usable = pl.col("reason").is_null()
+    turn = usable.cast(pl.Int32).cum_sum().over("conversation_id") - 1
+    return rows.with_columns(turn=pl.when(usable).then(turn))
 
 
 def _reject_duplicates(rows: pl.DataFrame) -> pl.DataFrame:
@@ -60,6 +70,7 @@ def _counts(accepted: pl.DataFrame, rejected: pl.DataFrame) -> dict[str, int]:
         "rejected": len(rejected),
         **present,
         "labelled": int(accepted["emotion"].is_not_null().sum()),
+        **dict(accepted["losses"].explode().drop_nulls().value_counts().sort("losses").iter_rows()),
     }
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -10,16 +10,20 @@ from fsspec.implementations.local import LocalFileSystem
 
 from tasks.archive.layout import scan_folder, shard_file
 from tasks.config.sources import SourceKind
-from tasks.config.stages import Column, IngestConfig
+from tasks.config.stages import IngestConfig
+from tasks.config.tables import TableSettings
 from tasks.executor.shard import Shard, ShardOutput, Stream
 from tasks.ingest.validate import SCANNED, typed_rows
 from tasks.sources.base import BATCH_ROWS, SourceFile
 from tasks.sources.registry import source
+from tasks.sources.tables.table import Table
 from tasks.storage.filesystem import answering, file_version
 from tasks.storage.manifest import fingerprint
 from tasks.storage.workspace import Workspace
 
 CODE_VERSION = 3
+# Raised where faulty values are read otherwise: archives that are there stay, and those made from now on have it.
+READER_VERSION = 2
 _FEWEST_SHARDS = 4
 _CHUNK_ROWS = 4 * BATCH_ROWS  # scanned rows ordered by shard at a time
 # Small source files are scanned together, and of a large source no more than so many parts are made: every shard opens
@@ -41,12 +45,12 @@ class IngestPlan:
     shards: int
     identity: str
     content: str
-    columns: Mapping[Column, str] | None = None
+    table: TableSettings | None = None
 
     @property
     def scan_folder(self) -> str:
-        # With the number, so that parts that another version left half done are not taken for these.
-        return scan_folder(self.archive, f"{self.identity}-{_SCAN_PARTS}")
+        # With the numbers, so that parts that another version left half done are not taken for these.
+        return scan_folder(self.archive, f"{self.identity}-{_SCAN_PARTS}-{READER_VERSION}")
 
     def part_path(self, index: int) -> str:
         """Where the rows of a group of source files are."""
@@ -61,7 +65,11 @@ def plan_ingest(workspace: Workspace, config: IngestConfig, files: list[SourceFi
         (file.name, file.size, _content(file), file.audio, file.video, file.companion and _content(file.companion))
         for file in files
     ]
-    identity = fingerprint(CODE_VERSION, config.kind, config.columns, config.media_root, shards, content)
+    table = (
+        TableSettings(**config.model_dump(include=set(TableSettings.model_fields))) if config.kind == "table" else None
+    )
+    extras = [*table.extras(), *_path_columns(files, table)] if table else []
+    identity = fingerprint(CODE_VERSION, config.kind, config.columns, config.media_root, shards, content, *extras)
     return IngestPlan(
         workspace,
         config.kind,
@@ -70,8 +78,14 @@ def plan_ingest(workspace: Workspace, config: IngestConfig, files: list[SourceFi
         shards,
         identity,
         fingerprint(content),
-        config.columns,
+        table,
     )
+
+
+def _path_columns(files: list[SourceFile], table: TableSettings) -> list[list[dict[str, str | None]]]:
+    """What the files' paths say, for the fingerprint; empty where they say nothing."""
+    columns = [Table(table).path_says(file) for file in files]
+    return [columns] if any(columns) else []
 
 
 def _content(file: SourceFile) -> str:
@@ -109,11 +123,11 @@ def scan_files(plan: IngestPlan, shard: Shard[FileGroup]) -> ShardOutput:
 
 
 def _typed_files(plan: IngestPlan, files: FileGroup) -> Iterator[pa.Table]:
-    way_in = source(plan.kind, plan.columns)
+    way_in = source(plan.kind, plan.table)
     for place, file in files:
         with answering(file.url):
             for batch in way_in.batches(file, plan.media_root):
-                table = typed_rows(batch, file.name, plan.shards)
+                table = typed_rows(batch, file.name, plan.shards, plan.table)
                 yield table.append_column("order", pa.repeat(pa.scalar(place, pa.int32()), table.num_rows))
 
 

@@ -19,7 +19,8 @@ from tasks.executor.stage import Stage, run_stage
 from tasks.features.precomputed import all_present
 from tasks.ingest.import_features import ImportPlan, import_features
 from tasks.ingest.merge import merge_shard
-from tasks.ingest.scan import FileGroup, IngestPlan, plan_ingest, scan_files, scan_groups
+from tasks.ingest.scan import READER_VERSION, FileGroup, IngestPlan, plan_ingest, scan_files, scan_groups
+from tasks.query import rejection_reasons
 from tasks.sources.base import FeatureSource, SourceFile
 from tasks.sources.registry import source
 from tasks.storage.filesystem import answering, is_folder, open_url
@@ -28,25 +29,32 @@ from tasks.storage.workspace import Workspace
 
 log = logging.getLogger("sdt.ingest")
 
+_MOST_REASONS = 5  # in an error
+
 
 def ingest(config: IngestConfig) -> Manifest:
     """Bring an archive in; one already made from the same files is left as it is.
 
     Raises:
-        WorkflowError: the source is not there or of another format, or rows were lost on the way.
+        WorkflowError: the source is not there or of another format, none of its rows can be used, or rows were lost on
+            the way.
         StageFailed: some files or shards could not be done.
     """
     workspace = Workspace(config.workspace)
     with answering(config.path):
-        files = source(config.kind, config.columns).files(config.path, config.media_root)
+        files = source(config.kind, config).files(config.path, config.media_root)
         plan = plan_ingest(workspace, config, files)
     path = archive_manifest_path(config.archive)
     manifest = read_manifest(workspace, path)
     current = manifest is not None and manifest.fingerprint == plan.identity
     if manifest is not None and current and all_present(workspace, config.archive, manifest):
+        _check_accepted(workspace, manifest, config)
         log.info("ingest: nothing to do, %d shards and %d rows are there", len(manifest.shards), manifest.rows)
+        if IngestFacts.of(manifest).reader < READER_VERSION:
+            log.info("ingest: an earlier version made it; what is read otherwise since, and how to, is in CHANGELOG.md")
     else:
         manifest = _ingest(plan, files, config)
+        _check_accepted(workspace, manifest, config)
         manifest.write(workspace, path)
     workspace.remove_folder(scan_folder(config.archive))
     return manifest
@@ -72,8 +80,13 @@ def _ingest(plan: IngestPlan, files: list[SourceFile], config: IngestConfig) -> 
     folder = utterances_folder(plan.archive, plan.identity)
     shards = [Shard[None](i, shard_file(folder, i)) for i in range(plan.shards)]
     records = fan_out("ingest", shards, partial(_prepare_shard, plan, len(groups)), config)
-    way_in = source(plan.kind)
-    facts = IngestFacts(kind=plan.kind, media_root=_media_root(config), sources=tuple(file.name for file in files))
+    way_in = source(plan.kind, plan.table)
+    facts = IngestFacts(
+        kind=plan.kind,
+        media_root=_media_root(config),
+        sources=tuple(file.name for file in files),
+        reader=READER_VERSION,
+    )
     if isinstance(way_in, FeatureSource):
         facts = facts.model_copy(update=_import_features(plan, way_in, files, records, config))
     manifest = Manifest(
@@ -108,6 +121,27 @@ def _check(rows: int, manifest: Manifest) -> None:
             f"ingest: {rows} rows were read, {counts['accepted']} accepted and {counts['rejected']} rejected\n"
             "  these must add up; this is a fault of ingest, and no archive was made"
         )
+
+
+def _check_accepted(workspace: Workspace, manifest: Manifest, config: IngestConfig) -> None:
+    """An archive of nothing would be a success that every later stage fails of."""
+    if manifest.rows:
+        return
+    rows = manifest.counts["rows_in"]
+    reasons = list(rejection_reasons(workspace, config.archive, manifest).items())[:_MOST_REASONS]
+    lines = [f"  {count:,}: {reason}" for reason, count in reasons]
+    what = f"none of the {rows:,} rows of {config.path} can be used" if rows else f"{config.path} has no rows"
+    columns = '  if its columns are called otherwise: --set \'columns={"conversation_id": "..."}\''
+    raise WorkflowError(
+        "\n".join(
+            [
+                f"ingest: {what}, and no archive was made of it",
+                *lines,
+                *([columns] if config.kind == "table" and rows else []),
+                "  an archive that has this name already is as it was",
+            ]
+        )
+    )
 
 
 def _prepare_scan(plan: IngestPlan) -> ShardFunction[FileGroup]:

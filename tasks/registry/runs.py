@@ -36,7 +36,8 @@ _SECRETS = re.compile(
     re.IGNORECASE,
 )
 
-State = Literal["running", "completed", "completed with faults", "completed with warning", "failed", "interrupted"]
+State = Literal["running", "completed", "completed with faults", "completed with rejections", "completed with warning",
+                "failed", "interrupted"]  # fmt: skip
 
 
 class RunRecord(BaseModel):

@@ -130,7 +130,9 @@ def find_files(path: str, endings: tuple[str, ...], expected: str) -> list[Sourc
             url = name if isinstance(fs, LocalFileSystem) else fs.unstrip_protocol(name)
             files.append(SourceFile(url, name.removeprefix(root).strip("/") or name.rsplit("/", 1)[-1], info["size"]))
     if not files:
-        raise WorkflowError(f"{path} holds no such file\n  expected: {expected}")
+        another = f"is a file of another kind: its name ends in none of {', '.join(endings)}"
+        what = "holds no such file" if is_folder(fs, root) else another
+        raise WorkflowError(f"{path} {what}\n  expected: {expected}")
     return files
 
 

@@ -6,7 +6,7 @@ import polars as pl
 
 from tasks.errors import WorkflowError
 from tasks.sources.base import CANONICAL, SourceFile, find_files
-from tasks.sources.delimited import csv_batches
+from tasks.sources.tables.delimited import csv_batches
 from tasks.storage.filesystem import is_folder, open_url
 
 COLUMNS = ("Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID")

@@ -7,12 +7,13 @@ from typing import Any
 import polars as pl
 
 from tasks.sources.base import SourceFile, find_files, is_unicode
+from tasks.sources.null_values import WORDS
 from tasks.sources.recordings import with_recordings
 from tasks.sources.transcript import Spoken, Unreadable, conversation, read_text, rejected, stem, unreadable
 
 EXPECTED = "a JSON file with `segments`, or a folder of them, as WhisperX writes beside the recordings"
 _TYPES: dict[str, type | tuple[type, ...]] = {
-    "start": (int, float), "end": (int, float), "text": str, "speaker": (str, int), "words": list,
+    "start": (int, float), "end": (int, float), "text": str, "speaker": (str, int, float), "words": list,
 }  # fmt: skip
 
 
@@ -35,7 +36,7 @@ class WhisperX:
 
 def _segments(text: str) -> list[Any]:
     try:
-        document = json.loads(text)
+        document = json.loads(text, parse_constant=_constant)
     except ValueError as error:
         raise Unreadable(f"is not JSON: {error}", text) from error
     segments = document.get("segments") if isinstance(document, dict) else None
@@ -50,16 +51,16 @@ def _spoken(row: int, segment: Any) -> Spoken:
         return rejected(row, problem, segment)
     words = [word for word in segment.get("words") or () if isinstance(word, dict)]
     # A word that could not be aligned has no times, and a segment may be without them for the same reason.
-    start = _first(segment.get("start"), *(word.get("start") for word in words))
-    end = _first(segment.get("end"), *(word.get("end") for word in reversed(words)))
+    start = _first(segment.get("start"), *(_number(word.get("start")) for word in words))
+    end = _first(segment.get("end"), *(_number(word.get("end")) for word in reversed(words)))
     if start is None or end is None:
         return rejected(row, f"segment has no {'start' if start is None else 'end'}", segment)
-    speakers = {str(word["speaker"]) for word in words if word.get("speaker") is not None}
-    speaker = _first(segment.get("speaker"), *(speakers if len(speakers) == 1 else ()))
+    speakers = {name for word in words if (name := _speaker(word.get("speaker"))) is not None}
+    speaker = _first(_speaker(segment.get("speaker")), *(speakers if len(speakers) == 1 else ()))
     text = (segment.get("text") or "").strip()
     if not is_unicode(f"{start}{end}{speaker}{text}"):
         return rejected(row, "is not valid Unicode", segment)
-    return Spoken(row, str(start), str(end), None if speaker is None else str(speaker), text)
+    return Spoken(row, str(start), str(end), speaker, text)
 
 
 def _problem(segment: Any) -> str | None:
@@ -71,6 +72,21 @@ def _problem(segment: Any) -> str | None:
         if segment.get(name) is not None and not isinstance(segment[name], kind)
     )
     return next(odd, None)
+
+
+def _constant(name: str) -> float | None:
+    """Read what JSON has no word for: NaN is what pandas writes for no value."""
+    return None if name == "NaN" else float(name)
+
+
+def _number(value: Any) -> int | float | None:
+    return value if isinstance(value, int | float) else None
+
+
+def _speaker(value: Any) -> str | None:
+    """Name a speaker; one that became a float on the way is the integer that it was."""
+    name = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    return None if value is None or name in WORDS else name
 
 
 def _first(*values: Any) -> Any:

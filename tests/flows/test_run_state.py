@@ -1,6 +1,6 @@
 """A run that completed says whether files were set aside and whether emotions drifted."""
 
-from flows.run_state import COMPLETED, WITH_FAULTS, WITH_WARNING, Outcome, aside_files, drift_warnings
+from flows.run_state import COMPLETED, WITH_FAULTS, WITH_REJECTIONS, WITH_WARNING, Outcome, aside_files, drift_warnings
 from tasks.label.drift import Drift
 from tasks.storage.manifest import Aside, Manifest, ShardFacts, ShardRecord
 
@@ -32,3 +32,12 @@ def test_emotions_unlike_before_are_a_warning_and_faults_come_first() -> None:
         both.message
         == "completed with 1 file set aside: x.wav; emotions unlike the 3 days before (stability index 0.50)"
     )
+
+
+def test_too_much_rejected_is_a_state_of_its_own_between_faults_and_warnings() -> None:
+    outcome = Outcome("page", rejections=("9 of 10 rows rejected",), warnings=("x",))
+    assert (outcome.state, outcome.exit_code) == (WITH_REJECTIONS, 4)
+    assert outcome.message == "completed with 9 of 10 rows rejected; x"
+    both = Outcome("page", aside=frozenset({"x.wav"}), rejections=("9 of 10 rows rejected",))
+    assert (both.state, both.exit_code) == (WITH_FAULTS, 3) and both.message.endswith("x.wav; 9 of 10 rows rejected")
+    assert Outcome("page", warnings=("x",)).exit_code == Outcome("page").exit_code == 0

@@ -161,3 +161,26 @@ def test_an_archive_that_is_not_there_is_named_before_anything_is_started(sdt: C
     lines = done.stderr.splitlines()
     assert done.returncode == 1 and lines[1].startswith("error: archive 'nowhere' is not in") and len(lines) == 4
     assert not list(sdt.folder.rglob("*.db"))
+
+
+def test_an_ingest_that_rejects_much_ends_in_a_state_of_its_own(sdt: CommandLine) -> None:
+    (sdt.folder / "x.csv").write_text("conversation_id,turn,text\n" + "".join(f"c{i % 3},0,hi\n" for i in range(30)))
+    arguments = ["ingest", "table", "x.csv", "--archive", "x", *LOCAL]
+    for _ in range(2):  # the second time there is nothing to do, and it is no better
+        done = sdt(*arguments)
+        assert done.returncode == 4, done.stderr
+        assert "CompletedWithRejections: completed with 27 of 30 rows rejected, 27 as duplicates" in done.stdout
+        assert "Next: sdt query --archive x" in done.stdout and "sdt extract" not in done.stdout
+    assert "completed with rejections" in sdt("status").stdout
+    fine = sdt(*arguments, "--set", "most_rejected=0.9")
+    assert fine.returncode == 0 and fine.stdout.endswith("Next: sdt extract x\n")
+
+
+def test_an_ingest_that_accepts_nothing_fails_and_does_not_say_to_try_again(sdt: CommandLine) -> None:
+    (sdt.folder / "x.csv").write_text("conversation_id,turn,text\n,0,hi\n")
+    done = sdt("ingest", "table", "x.csv", "--archive", "x", *LOCAL)
+    assert done.returncode == 1 and done.stdout == "" and "none of the 1 rows of x.csv can be used" in done.stderr
+    (sdt.folder / "x.csv").write_text('conversation_id,turn,text\nc,0,"hi\n')
+    done = sdt("ingest", "table", "x.csv", "--archive", "x", *LOCAL)
+    assert done.returncode == 1 and "again helps once what is named here has been put right" in done.stderr
+    assert "other shards are done" not in done.stderr

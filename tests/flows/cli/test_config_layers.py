@@ -137,7 +137,7 @@ def test_a_tables_columns_are_named_as_a_whole_or_one_by_one() -> None:
         assert build_config(IngestConfig, table, assignments_layer(written)).columns == {"text": "utterance"}
     with pytest.raises(WorkflowError, match=r"columns\.words\.\[key\]: Input should be 'conversation_id', 'turn'"):
         build_config(IngestConfig, table, assignments_layer(["columns.words=utterance"]))
-    with pytest.raises(WorkflowError, match="columns are named for a table, not for meld"):
+    with pytest.raises(WorkflowError, match="columns is for a table, not for meld"):
         build_config(PipelineConfig, table | {"kind": "meld"}, assignments_layer(["columns.text=utterance"]))
 
 

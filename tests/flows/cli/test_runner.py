@@ -32,10 +32,8 @@ def test_with_debug_the_error_comes_through() -> None:
 
 
 def test_the_next_command_names_the_workspace_where_it_is_not_the_default(capsys: pytest.CaptureFixture[str]) -> None:
-    end(Finished(RunSettings(archive="calls"), None, with_faults=False), "sdt train calls")
-    end(
-        Finished(RunSettings(archive="calls", workspace="/some where/else"), None, with_faults=False), "sdt train calls"
-    )
+    end(Finished(RunSettings(archive="calls"), None), "sdt train calls")
+    end(Finished(RunSettings(archive="calls", workspace="/some where/else"), None), "sdt train calls")
     assert capsys.readouterr().out == (
         "\nNext: sdt train calls\n\nNext: sdt train calls --workspace '/some where/else'\n"
     )
@@ -43,7 +41,7 @@ def test_the_next_command_names_the_workspace_where_it_is_not_the_default(capsys
 
 def test_a_run_with_files_set_aside_names_the_next_command_and_ends_with_3(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(typer.Exit) as ending:
-        end(Finished(RunSettings(archive="calls"), None, with_faults=True), "sdt train calls")
+        end(Finished(RunSettings(archive="calls"), None, exit_code=3), "sdt train calls")
     assert ending.value.exit_code == 3 and capsys.readouterr().out == "\nNext: sdt train calls\n"
 
 

@@ -19,7 +19,8 @@ def test_each_stage_of_a_pipeline_gets_the_pipelines_settings() -> None:
         "extractors": {"text": "minilm-int8"}, "modalities": ["text"], "hung_after_s": 7, "retry_set_aside": True,
         "training": "demo", "dev_fraction": 0.2, "test_fraction": 0.3, "promote": "never", "promote_margin": 0.1,
         "promote_confidence": 0.8, "train_workers": 2, "train_resources": {"gpus": 1}, "lease_s": 11,
-        "batch_utterances": 13,
+        "batch_utterances": 13, "file_pattern": "{split}.csv", "records": "*", "null_values": ["x"],
+        "time_format": "epoch_s", "number_turns": True, "most_rejected": 0.5,
     })  # fmt: skip
     given = {name: getattr(config, name) for name in PipelineConfig.model_fields}
     assert not {name for name, field in PipelineConfig.model_fields.items() if given[name] == field.default}

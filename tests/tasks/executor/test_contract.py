@@ -23,6 +23,7 @@ from tests.fixtures.executor.shards import MANIFEST, CountingStage
 PRODUCTION = "models/production.json"  # says when it was written
 OUT = "s3://bucket/x: the store does not answer"
 AGAIN = "The other shards are done. Run the same command again: only these are tried."
+PUT_RIGHT = "To run the same command again helps once what is named here has been put right."
 FIVE = dict.fromkeys(range(5), 1)
 
 
@@ -144,14 +145,20 @@ def test_of_many_shards_set_aside_ten_are_named(counting: CountingStage) -> None
     with pytest.raises(StageFailed) as failure:
         run_stage(stage, counting.settings())
     first, *named, more, last = str(failure.value).splitlines()
-    assert first == "count: 12 of 12 shards set aside" and more == "  and 2 more" and last == AGAIN
+    assert first == "count: 12 of 12 shards set aside" and more == "  and 2 more" and last == PUT_RIGHT
     assert len(named) == 10 and named == sorted(named)
 
 
-def test_a_fault_of_the_input_is_not_tried_again(counting: CountingStage) -> None:
-    with pytest.raises(StageFailed, match=r"out/part-0\.parquet: row 3 is broken"):
+def test_a_fault_of_the_input_is_not_tried_again_nor_is_that_advised(counting: CountingStage) -> None:
+    with pytest.raises(StageFailed, match=r"out/part-0\.parquet: row 3 is broken") as failure:
         counting.run({0: "bad input"})
     assert counting.called == FIVE
+    assert str(failure.value).splitlines()[-1] == f"The other shards are done. {PUT_RIGHT}"
+
+
+def test_where_some_shards_may_get_through_the_advice_says_both(counting: CountingStage) -> None:
+    with pytest.raises(StageFailed, match="Some fail until their input is put right; the rest may not: run the same"):
+        counting.run({0: "bad input", 1: "always"})
 
 
 def test_an_error_that_cannot_be_sent_is_told_all_the_same(counting: CountingStage) -> None:

@@ -60,8 +60,8 @@ ODD: list[tuple[Any, str]] = [
     (segment(1, "x", text={"a": 1}), "segment's text is a JSON dict"),
     (segment(1, "x", text="\ud800"), "is not valid Unicode"),
     (segment(1, "x", None, words=[{"speaker": "\ud800"}]), "is not valid Unicode"),
-    (segment(1, "x", start=float("nan")), "start_s 'nan' is not a number of seconds"),
-    (segment(1, "x", start=None, words=[{"start": [1], "end": 2}]), "start_s '[1]' is not a number of seconds"),
+    (segment(1, "x", start=float("nan"), words=[]), "segment has no start"),
+    (segment(1, "x", start=None, words=[{"start": [1], "end": 2}]), "segment has no start"),
     (segment(1, ""), "neither text nor media"),
 ]
 
@@ -74,6 +74,17 @@ def test_segments_that_cannot_be_used_are_rejected_and_the_rest_goes_on(workspac
     assert rejected["reason"].to_list() == [reason for _, reason in ODD]
     assert rejected["row"].to_list() == list(range(2, len(ODD) + 2))
     assert all(json.loads(content) for content in rejected["content"])
+
+
+def test_nan_is_no_value_and_the_words_say_what_they_have(tmp_path: Path) -> None:
+    nan = float("nan")
+    words = [{"word": "a", "start": nan, "speaker": nan}, {"word": "b", "start": 1.5, "end": 2.5, "speaker": "S1"}]
+    first = segment(1, "x", start=nan, end=nan, words=words, speaker=nan)
+    write(tmp_path / "a.json", first, segment(3, "", "nan", text=nan), segment(4, "y", speaker=1.0))
+    found = read(tmp_path)
+    assert found["problem"].null_count() == 3
+    assert found["start_s"].to_list() == ["1.5", "3", "4"] and found["end_s"][0] == "2.5"
+    assert found["speaker"].to_list() == ["S1", None, "1"] and found["text"].to_list() == ["x", "", "y"]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 from typing import get_args
 
@@ -6,8 +7,9 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pydantic import ValidationError
 
-from tasks.config.stages import Column
+from tasks.config.tables import Column, TableSettings
 from tasks.errors import WorkflowError
 from tasks.sources.base import CANONICAL
 from tasks.sources.registry import source
@@ -31,7 +33,7 @@ def write(folder: Path, ending: str, rows: list[dict]) -> Path:
 
 
 def read(path: Path, columns: dict[str, str] | None = None) -> pl.DataFrame:
-    table = source("table", columns)
+    table = source("table", TableSettings(columns=columns))
     return pl.concat([batch for file in table.files(str(path), None) for batch in table.batches(file, None)])
 
 
@@ -160,3 +162,74 @@ def test_a_line_of_brackets_without_end_is_a_rejected_row(tmp_path: Path) -> Non
     (tmp_path / "x.jsonl").write_text(json.dumps(ROWS[0]) + "\n" + 100_000 * "[" + "\n" + json.dumps(ROWS[1]) + "\n")
     found = read(tmp_path)
     assert found["problem"][1].startswith("is not JSON: maximum recursion depth") and found["turn"][2] == "2"
+
+
+def csv(folder: Path, *lines: str) -> Path:
+    (folder / "x.csv").write_text("\n".join([*lines, ""]))
+    return folder / "x.csv"
+
+
+def test_joined_columns_name_a_conversation_and_never_two_alike(tmp_path: Path) -> None:
+    path = csv(tmp_path, "a,b,turn", "1,23,0", "12,3,0", "1/2,3,0", "1,2/3,0", "1%2F2,3,0", " 1 , 23 ,1")
+    found = read(path, {"conversation_id": ("a", "b")})["conversation_id"].to_list()
+    assert found == ["1/23", "12/3", "1%2F2/3", "1/2%2F3", "1%252F2/3", "1/23"] and len(set(found)) == 5
+
+
+@pytest.mark.parametrize("missing", ["", " ", "NA", "nan"])
+def test_a_conversation_with_a_part_missing_says_which(tmp_path: Path, missing: str) -> None:
+    found = read(csv(tmp_path, "a,b,turn,text", f"1,{missing},0,hi", "1,2,1,ho"), {"conversation_id": ("a", "b")})
+    assert found["problem"].to_list() == ["no b, a part of conversation_id", None]
+    assert json.loads(found["content"][0])["text"] == "hi" and found["conversation_id"].to_list() == [None, "1/2"]
+
+
+def test_other_columns_are_joined_from_what_there_is(tmp_path: Path) -> None:
+    path = csv(
+        tmp_path,
+        "conversation_id,turn,first,last,day,hour,dir,file",
+        "c,0,Ann,Lee,2026-03-01,12:00,in,x.wav",
+        "c,1,,Lee,,,,x",
+    )
+    columns = {"speaker": ("first", "last"), "occurred_at": ("day", "hour"), "audio": ("dir", "file")}
+    found = read(path, columns)
+    assert found["speaker"].to_list() == ["Ann Lee", "Lee"] and found["audio"].to_list() == ["in/x.wav", None]
+    assert found["occurred_at"].to_list() == ["2026-03-01 12:00", None]
+
+
+@pytest.mark.parametrize(
+    ("written", "speaker"),
+    [
+        ("['Ann Lee']", "Ann Lee"), ('["Ann Lee"]', "Ann Lee"), ("['Ann', \"O'Neil\"]", "Ann, O'Neil"), ("[]", None),
+        ("[Ann]", "[Ann]"), ("[1, 2]", "[1, 2]"), ("['a'", "['a'"), ("Ann", "Ann"), ("[" * 3000 + "]" * 3000, None),
+    ],
+)  # fmt: skip
+def test_lists_of_names_are_names(tmp_path: Path, written: str, speaker: str | None) -> None:
+    pl.DataFrame({"conversation_id": "c", "turn": 0, "speaker": written, "text": written}).write_csv(tmp_path / "x.csv")
+    found = read(tmp_path)
+    assert found["speaker"][0] == (written if len(written) > 100 else speaker) and found["text"][0] == written
+
+
+def test_numbered_turns_need_no_column(tmp_path: Path) -> None:
+    table = source("table", TableSettings(number_turns=True))
+    (file,) = table.files(str(csv(tmp_path, "conversation_id,text", "c,a", "d,b")), None)
+    [batch] = table.batches(file, None)
+    assert batch["turn"].null_count() == 2 and batch["problem"].null_count() == 2
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"columns": {"turn": ["a", "b"]}}, {"columns": {"conversation_id": []}}, {"file_pattern": "calls.csv"},
+        {"file_pattern": "{a}{a}.csv"}, {"file_pattern": "{1}.csv"}, {"records": ""}, {"records": "a..b.*"},
+        {"records": "a.b"}, {"number_turns": True, "columns": {"turn": "n"}},
+    ],
+)  # fmt: skip
+def test_settings_that_make_no_sense_are_refused(settings: dict) -> None:
+    with pytest.raises(ValidationError):
+        TableSettings.model_validate(settings)
+
+
+@pytest.mark.parametrize("name", ["x.xlsx", "x.csv.gz", "x.txt"])
+def test_a_file_of_another_kind_is_not_called_a_folder_without_files(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    with pytest.raises(WorkflowError, match=re.escape(f"{name} is a file of another kind")):
+        read(tmp_path / name)

@@ -1,0 +1,143 @@
+"""Parquet as rows of text, whatever the types of its columns."""
+
+from collections.abc import Collection, Iterator
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tasks.config.tables import Column
+from tasks.errors import WorkflowError
+from tasks.sources.base import BATCH_ROWS, SourceFile
+from tasks.sources.tables.values import NAMING, TIMES, Roles, inexact
+from tasks.storage.filesystem import arrow_filesystem
+
+_EXACT = {"halffloat": 11, "float": 24, "double": 53}  # bits of a float's digits, by the name of its Arrow type
+_TEXT = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_integer,
+         pa.types.is_timestamp, pa.types.is_date, pa.types.is_time, pa.types.is_null)  # fmt: skip
+_BINARY = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view)
+_TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}  # in a second, by the unit of an Arrow type
+
+
+def parquet_batches(
+    file: SourceFile, roles: Roles, required: tuple[str, ...], expected: str, time_format: str | None
+) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+    """Read a file in batches as `tasks.sources.tables.delimited.csv_batches` has them.
+
+    Args:
+        roles: of the columns that are used.
+        required: columns that the file must have.
+        expected: what an error asks for, in words.
+        time_format: how texts and numbers say a time; a timestamp needs none.
+
+    Raises:
+        WorkflowError: the file is not whole, or lacks a required column.
+    """
+    fs, path = file.filesystem
+    try:
+        parquet = pq.ParquetFile(path, filesystem=arrow_filesystem(fs))
+    except pa.ArrowInvalid as error:
+        raise WorkflowError(f"{file.url}: not a whole Parquet file: {error}\n  expected: {expected}") from error
+    with parquet:
+        columns = parquet.schema_arrow.names
+        if missing := [name for name in required if name not in columns]:
+            raise WorkflowError(
+                f"{file.url}: lacks {', '.join(missing)}\n  found: {', '.join(columns)}\n  expected: {expected}"
+            )
+        present = {name: roles[name] for name in roles if name in columns}
+        if time_format is not None and not time_format.startswith("epoch_"):
+            _check_times_are_text(file, parquet.schema_arrow, present)
+        first = 1
+        for batch in parquet.iter_batches(BATCH_ROWS, columns=sorted(present)):
+            yield _frames(pa.Table.from_batches([batch]), present, first)
+            first += batch.num_rows
+
+
+def _check_times_are_text(file: SourceFile, schema: pa.Schema, roles: Roles) -> None:
+    for name, columns in roles.items():
+        kind = schema.field(name).type
+        if "occurred_at" in columns and pa.types.is_temporal(kind):
+            raise WorkflowError(f"{file.url}: {name} has type {kind}, which needs no `time_format`\n  leave it out")
+
+
+def _frames(table: pa.Table, roles: Roles, first: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    texts, odd, absent = {}, [], []
+    for name, columns in roles.items():
+        column = table.column(name)
+        texts[name], problem, nan = _as_text(column, name, columns)
+        odd.append(problem)
+        absent += [pl.when(nan).then(pl.lit(canonical)).alias(f"{name} {canonical}") for canonical in columns]
+    values = pl.DataFrame(texts, schema=dict.fromkeys(texts, pl.String), height=table.num_rows)
+    rows = pl.DataFrame({"row": pl.int_range(first, first + table.num_rows, dtype=pl.Int64, eager=True)})
+    notes = rows.with_columns(
+        problem=pl.concat_str(odd, separator=", ", ignore_nulls=True).replace("", None),
+        no_value=pl.concat_list(absent).list.drop_nulls(),
+    )
+    written = pl.when(pl.col("problem").is_not_null()).then(pl.lit(_as_json(table)))
+    return values, notes.with_columns(content=written)
+
+
+def _as_json(table: pa.Table) -> pl.Series:
+    """Write each row as JSON, as far as Polars has a way to."""
+    shown = [
+        pl.Series(field.name, [None if value is None else str(value) for value in table.column(field.name).to_pylist()])
+        for field in table.schema
+    ]
+    return pl.DataFrame([column.cast(pl.String) for column in shown]).to_struct().struct.json_encode()
+
+
+def _as_text(column: pa.ChunkedArray, name: str, roles: Collection[Column]) -> tuple[pl.Series, pl.Expr, pl.Expr]:
+    """Write a column as text; the problem of each row, and whether a float says that there is no value."""
+    kind = column.type
+    no_problem, no_nan = pl.lit(None, pl.String), pl.lit(False)
+    if pa.types.is_dictionary(kind):
+        return _as_text(column.cast(kind.value_type), name, roles)
+    if any(test(kind) for test in _TEXT):
+        return _series(column.cast(pa.string())), no_problem, no_nan
+    if pa.types.is_duration(kind):
+        seconds = _series(column.cast(pa.int64())).cast(pl.Float64) / _TICKS[kind.unit]
+        return seconds.cast(pl.String), no_problem, no_nan
+    if pa.types.is_decimal(kind):
+        return _series(column.cast(pa.string())).str.replace(r"\.0*$", ""), no_problem, no_nan
+    if pa.types.is_floating(kind):
+        return _floats(column, name, roles)
+    if any(test(kind) for test in _BINARY):
+        texts = pl.Series([_decoded(value) for value in column.to_pylist()], dtype=pl.String)
+        lost = pl.lit(texts.is_null() & pl.Series(column.is_valid().to_numpy()))
+        return texts, pl.when(lost).then(pl.lit(f"column {name} holds bytes that are not UTF-8")), no_nan
+    if set(roles) == {"speaker"} and pa.types.is_list(kind) and pa.types.is_string(kind.value_type):
+        lists = pl.Series([None if v is None else repr(v) for v in column.to_pylist()], dtype=pl.String)
+        return lists, no_problem, no_nan
+    valid = pl.lit(pl.Series(column.is_valid().to_numpy()))
+    nothing = pl.Series([None] * len(column), dtype=pl.String)
+    return nothing, pl.when(valid).then(pl.lit(f"column {name} has type {kind}")), no_nan
+
+
+def _floats(column: pa.ChunkedArray, name: str, roles: Collection[Column]) -> tuple[pl.Series, pl.Expr, pl.Expr]:
+    numbers = _series(column.cast(pa.float64()))
+    nan = numbers.is_nan().fill_null(False)
+    texts = _series(column.cast(pa.string())).zip_with(~nan, pl.Series([None], dtype=pl.String))
+    odd = pl.lit(None, pl.String)
+    if not (NAMING | TIMES).isdisjoint(roles):
+        bits = _EXACT[str(column.type)]
+        whole = ((numbers.floor() == numbers) & (numbers.abs() < 2**63)).fill_null(False)
+        texts = texts.zip_with(~whole, numbers.cast(pl.Int64, strict=False).cast(pl.String))
+        if not NAMING.isdisjoint(roles):
+            lost = (numbers.abs() >= 2**bits).fill_null(False) & ~nan
+            odd = pl.when(pl.lit(lost)).then(pl.format(f"column {name} holds '{{}}', {inexact(bits)}", pl.lit(texts)))
+    if not TIMES.issuperset(roles):
+        infinite = pl.lit(numbers.is_infinite())
+        odd = pl.when(infinite).then(pl.lit(f"column {name} holds an infinite number")).otherwise(odd)
+    return texts, odd, pl.lit(nan)
+
+
+def _decoded(value: bytes | None) -> str | None:
+    """Read what some databases write as bytes; None where it is not UTF-8."""
+    try:
+        return None if value is None else value.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _series(column: pa.ChunkedArray | pa.Array) -> pl.Series:
+    return pl.Series(pl.from_arrow(column))
