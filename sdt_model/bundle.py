@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 from sdt_model.config import MODALITIES, Frozen, Modality, TrainingConfig
 
 WEIGHTS, DESCRIPTION, METRICS, CARD = "model.safetensors", "bundle.json", "metrics.json", "README.md"
+HISTORY = "history.json"
 
 
 Temperature = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -34,6 +35,15 @@ class FeatureSource(Frozen):
         return f"--set extractors.{modality}={self.extractor}{more}"
 
 
+class HeldOut(Frozen):
+    """What a model says of conversations that it was not trained on: its dev and test ones."""
+
+    conversations: int
+    """How many of them have an utterance with a label of the model's."""
+    emotions: dict[str, float]
+    """How many of them each emotion has, where a conversation counts as 1 and each emotion has its share of it."""
+
+
 class Bundle(Frozen):
     """The description of a trained model (bundle.json)."""
 
@@ -51,6 +61,8 @@ class Bundle(Frozen):
     """Fingerprint of the utterances it was trained on."""
     annotated: dict[str, int] = Field(default_factory=dict)
     """How many of those utterances are annotated with each emotion."""
+    held_out: HeldOut | None = Field(None, exclude_if=lambda value: value is None)
+    """What labels are compared with when they are looked at for drift; null: a version before this trained it."""
     made_with: dict[str, str] = Field(default_factory=dict)
     """Versions of the code and libraries that trained it."""
     calibration_temperature: Temperature = 1.0

@@ -1,10 +1,11 @@
 """A trained model as files: safetensors and JSON, nothing that has to be unpickled."""
 
 import json
+from collections.abc import Mapping, Sequence
 
 from safetensors.torch import load, save
 
-from sdt_model.bundle import CARD, DESCRIPTION, METRICS, WEIGHTS, Bundle, card
+from sdt_model.bundle import CARD, DESCRIPTION, HISTORY, METRICS, WEIGHTS, Bundle, card
 from sdt_model.model import SDT
 
 
@@ -14,12 +15,16 @@ def new_network(bundle: Bundle) -> SDT:
     return SDT(bundle.training.model, dims, len(bundle.emotions))
 
 
-def to_files(bundle: Bundle, network: SDT) -> dict[str, bytes]:
-    """The bundle's files by name; the description last, so that a bundle with one is whole."""
+def to_files(bundle: Bundle, network: SDT, history: Sequence[Mapping[str, float]] = ()) -> dict[str, bytes]:
+    """The bundle's files by name; the description last, so that a bundle with one is whole.
+
+    ``history``: the losses and scores of every epoch, where they are known.
+    """
     metrics = json.dumps(bundle.metrics, indent=1, sort_keys=True) + "\n"
     return {
         WEIGHTS: save({name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}),
         METRICS: metrics.encode(),
+        **({HISTORY: (json.dumps(list(history), indent=1) + "\n").encode()} if history else {}),
         CARD: card(bundle).encode(),
         DESCRIPTION: (bundle.model_dump_json(indent=1) + "\n").encode(),
     }

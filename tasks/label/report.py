@@ -42,7 +42,7 @@ class LabelReport(Frozen):
     outdated: dict[str, str]
     """Days whose labels are not those of their conversations, and why: they were not asked for."""
     drifts: tuple[Drift, ...] = ()
-    """How far the emotions are from what the model was trained on, and from the days before."""
+    """How far the emotions are from what the model says of held-out conversations, and from the days before."""
 
 
 def label_report(
@@ -81,5 +81,5 @@ def label_report(
         days=days,
         new_days=new_days,
         outdated=outdated,
-        drifts=drifts(bundle, config.period, emotions, labelled),
+        drifts=drifts(bundle, config.period, counts, labelled),
     )

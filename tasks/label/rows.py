@@ -1,6 +1,6 @@
 """Predictions to label rows: exactly one per utterance, also where there was nothing to label from."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # it brings torch along, and a driver counts emotions without
 
 UNUSABLE = "the model makes no number of its vector"
 _EMOTION = "emotion."  # before an emotion among a shard's counts
+_SHARE = "conversation_thousandths."  # likewise
 
 
 def label_rows(features: ShardFeatures, predictions: "Predictions", bundle: Bundle, run_id: str) -> pa.Table:
@@ -79,14 +80,29 @@ def _reasons(features: ShardFeatures, names: list[Modality], present: Bools) -> 
 
 
 def label_counts(table: pa.Table) -> dict[str, int]:
-    """How many rows have each status, and each emotion (as `emotion_counts` finds them)."""
+    """How many rows have each status and each emotion, and what of the conversations each emotion has.
+
+    `emotion_counts` and `conversation_counts` read them.
+    """
     counts: dict[str, int] = {}
     for column, prefix in (("status", ""), ("emotion", _EMOTION)):
         for pair in pc.value_counts(table.column(column).drop_null()).to_pylist():
             counts[f"{prefix}{pair['values']}"] = pair["counts"]
+    said = pl.DataFrame(pl.from_arrow(table.select(["conversation_id", "emotion"]))).drop_nulls()
+    shares = (
+        said.with_columns(share=1 / pl.len().over("conversation_id")).group_by("emotion").agg(pl.col("share").sum())
+    )
+    for emotion, share in shares.sort("emotion").iter_rows():
+        counts[f"{_SHARE}{emotion}"] = round(1000 * share)
     return counts
 
 
 def emotion_counts(counts: Mapping[str, int]) -> Counter[str]:
     """The emotions among `label_counts`, added up over any shards."""
     return Counter({name.removeprefix(_EMOTION): n for name, n in counts.items() if name.startswith(_EMOTION)})
+
+
+def conversation_counts(counts: Mapping[str, int]) -> defaultdict[str, float]:
+    """How many conversations each emotion has, each counted as 1 in all, among `label_counts` of any shards."""
+    shares = {name.removeprefix(_SHARE): n / 1000 for name, n in counts.items() if name.startswith(_SHARE)}
+    return defaultdict(float, shares)

@@ -5,9 +5,11 @@ import tempfile
 from pathlib import Path
 from typing import Protocol
 
+from pydantic import Field
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from sdt_model.bundle import HeldOut
 from sdt_model.config import Frozen
 from sdt_model.metrics.calibration import Calibration
 from sdt_model.metrics.scores import PRIMARY, SCORES
@@ -36,6 +38,10 @@ class Progress(Frozen):
     """Losses and scores by epoch."""
     calibration: Calibration = Calibration()
     """Of the best epoch, once all are done."""
+    scores: dict[str, float] = Field(default_factory=dict)
+    """Of the best epoch, as labelling computes them, once all are done."""
+    held_out: HeldOut | None = None
+    """What the best epoch says of dev and test, once all are done."""
 
     @property
     def best(self) -> int:
@@ -59,7 +65,7 @@ class Progress(Frozen):
         return {
             "best_epoch": float(self.best),
             "epochs": float(len(self.history)),
-            **selected,
+            **(selected | self.scores),
             **protocol,
             **self.calibration.errors,
         }

@@ -82,9 +82,14 @@ def _train(workspace: Workspace, plan: TrainPlan, config: TrainConfig, run: str)
         )
         checkpoint = fit(training, config.ray)
         network, progress = read_best(plan, checkpoint)
-        scores = {"metrics": progress.metrics(), "calibration_temperature": progress.calibration.temperature}
+        scores = {
+            "metrics": progress.metrics(),
+            "calibration_temperature": progress.calibration.temperature,
+            "student_temperatures": progress.calibration.alone,
+            "held_out": progress.held_out,
+        }
         bundle = plan.bundle.model_copy(update=scores)
         claim.check()
-        write_bundle(workspace, bundle.model_id, to_files(bundle, network))
+        write_bundle(workspace, bundle.model_id, to_files(bundle, network, progress.history))
         workspace.remove_folder(f"{MODEL_RUNS}/{model_id}")
     return bundle, len(progress.history)

@@ -1,18 +1,24 @@
 """What one data-parallel worker does: gather the data, go on from the last checkpoint, run epochs."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sdt_model.metrics.calibration import Calibration, calibrate
+from sdt_model.bundle import Bundle, HeldOut
+from sdt_model.conversations import Conversations
+from sdt_model.inference import InferenceSDT
+from sdt_model.metrics.calibration import Labelled, calibrate
+from sdt_model.metrics.scores import SCORES, conversation_confusions
 from sdt_model.model import SDT
 from sdt_model.ops.malloc import keep_freed_memory
 from sdt_model.ops.precision import prepare_precision
-from sdt_model.predict import predict
+from sdt_model.predict import Predictions, predict
 from sdt_model.training.objective import Objective
 from sdt_model.training.trainer import EVALUATION_UTTERANCES, Trainer
 from sdt_model.weights import new_network
@@ -24,6 +30,8 @@ from tasks.training.checkpoints import Progress, best_of, report, resume, weight
 from tasks.training.plan import TrainPlan
 from tasks.training.run import SavedCheckpoint, TrainingContext
 from tasks.training.splits import gather_splits, statistics
+
+HELD_OUT = ("dev", "test")
 
 
 def train_worker(context: TrainingContext, plan: TrainPlan) -> None:
@@ -43,7 +51,7 @@ def train_worker(context: TrainingContext, plan: TrainPlan) -> None:
                 context.tell(progress.line(optim.epochs))
             report(context, trainer, best, progress)
         if context.rank == 0:  # the weights are the same everywhere, and one pass over dev and test is soon done
-            progress = progress.model_copy(update={"calibration": calibration(trainer, best)})
+            progress = progress.model_copy(update=final_scores(plan.bundle, trainer, best))
         report(context, trainer, best, progress)
 
 
@@ -87,12 +95,54 @@ def train_epoch(trainer: Trainer, number: int) -> dict[str, float]:
     return losses | scores
 
 
-def calibration(trainer: Trainer, best: dict[str, Tensor]) -> Calibration:
-    """The best epoch's, over annotated utterances that have any modality; the trainer is left with its weights."""
-    trainer.scored.load_state_dict(best)
-    splits = {}
-    for name, split in (("dev", trainer.data.dev), ("test", trainer.data.test)):
-        if len(split.lengths):
-            predictions = predict(trainer.scored, split, EVALUATION_UTTERANCES)
-            splits[name] = predictions.probabilities, np.where(split.present.any(axis=0), split.label, -1)
-    return calibrate(splits)
+def final_scores(bundle: Bundle, trainer: Trainer, best: dict[str, Tensor]) -> dict[str, Any]:
+    """Calibration, scores and held-out predictions of the best epoch, over utterances that have any modality.
+
+    They are computed as labelling computes them: in float32, whatever number format the epochs were trained in.
+    """
+    network = new_network(bundle)
+    network.load_state_dict(best)
+    torch.set_float32_matmul_precision("highest")
+    try:
+        model = InferenceSDT(network.to(trainer.device))
+        held_out = {name: split for name in HELD_OUT if len((split := getattr(trainer.data, name)).lengths)}
+        said = {name: predict(model, split, EVALUATION_UTTERANCES) for name, split in held_out.items()}
+        alone = {name: _said_alone(model, held_out, place) for place, name in enumerate(model.modalities)}
+    finally:
+        prepare_precision(trainer.device)
+    labelled = {name: _labelled(held_out[name], predictions) for name, predictions in said.items()}
+    scores: dict[str, float] = {}
+    for name, split in held_out.items():
+        confusions = conversation_confusions(labelled[name].label, said[name].emotion, split.offset, model.classes)
+        together = confusions.sum(axis=0)
+        scores |= {f"{name}_{kind}": float(score.compute(together)) for kind, score in SCORES.items()}
+    return {
+        "calibration": calibrate(labelled, alone if len(alone) > 1 else None),
+        "scores": scores,
+        "held_out": _held_out(bundle, held_out, said),
+    }
+
+
+def _said_alone(model: InferenceSDT, splits: Mapping[str, Conversations], place: int) -> dict[str, Labelled]:
+    """What the model says from one modality alone, by its place, of the utterances that have it."""
+    said = {}
+    for name, split in splits.items():
+        only = split.present & (np.arange(len(split.present)) == place)[:, None]
+        said[name] = _labelled(split, predict(model, replace(split, present=only), EVALUATION_UTTERANCES))
+    return said
+
+
+def _labelled(split: Conversations, predictions: Predictions) -> Labelled:
+    label = np.where(predictions.labelled, split.label, -1)
+    return Labelled(predictions.probabilities, label, np.repeat(np.arange(len(split.lengths)), split.lengths))
+
+
+def _held_out(bundle: Bundle, splits: Mapping[str, Conversations], said: Mapping[str, Predictions]) -> HeldOut:
+    conversations, emotions = 0, np.zeros(len(bundle.emotions))
+    for name, split in splits.items():
+        label = np.where(said[name].labelled, said[name].emotion, -1)
+        counts = conversation_confusions(label, label, split.offset, len(bundle.emotions)).sum(axis=1)
+        counts = counts[counts.sum(axis=1) > 0]
+        conversations += len(counts)
+        emotions += (counts / counts.sum(axis=1, keepdims=True)).sum(axis=0)
+    return HeldOut(conversations=conversations, emotions=dict(zip(bundle.emotions, emotions.tolist(), strict=True)))

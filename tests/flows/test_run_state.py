@@ -20,8 +20,8 @@ def test_it_is_completed_unless_some_modality_set_a_file_aside() -> None:
 
 def test_emotions_unlike_before_are_a_warning_and_faults_come_first() -> None:
     drifts = (
-        Drift(against="the 3 days before", statistic="psi", value=0.5),
-        Drift(against="training", statistic="psi", value=0.1),
+        Drift(against="the 3 days before", statistic="psi", value=0.5, threshold=0.2),
+        Drift(against="training", statistic="psi", value=0.1, threshold=0.2),
     )
     outcome = Outcome("page", warnings=drift_warnings(drifts))
     assert outcome.state == WITH_WARNING

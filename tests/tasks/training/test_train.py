@@ -141,11 +141,15 @@ def test_it_makes_a_bundle_once_and_promotes_it(workspace: Workspace, caplog: py
     assert report.metrics["paper_protocol_test_weighted_f1"] >= report.metrics["test_weighted_f1"]
     assert production(workspace) == report.model_id
     files = {path.rsplit("/", 1)[-1] for path in workspace.files(report.path)}
-    assert files == {"model.safetensors", "bundle.json", "metrics.json", "README.md"}
+    assert files == {"model.safetensors", "bundle.json", "metrics.json", "history.json", "README.md"}
+    history = workspace.read_json(f"{report.path}/history.json")
+    assert len(history) == report.epochs and {"loss", "task", "ce.text", "dev_weighted_f1"} <= history[0].keys()
     assert workspace.files("models/.runs") == []
     bundle = Bundle.model_validate_json(workspace.read_bytes(f"{report.path}/bundle.json"))
     assert bundle.emotions == made.EMOTIONS and set(bundle.features) == {"text", "audio", "visual"}
-    assert bundle.calibration_temperature != 1.0
+    assert bundle.calibration_temperature != 1.0 and set(bundle.student_temperatures) == set(bundle.features)
+    assert bundle.held_out is not None and set(bundle.held_out.emotions) == set(made.EMOTIONS)
+    assert sum(bundle.held_out.emotions.values()) == pytest.approx(bundle.held_out.conversations)
     scores = report.metrics
     assert scores["dev_ece_before"] != scores["dev_ece_after"] and 0 < scores["test_ece_after"] < 0.5
     again = train(settings)
