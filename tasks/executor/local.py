@@ -5,6 +5,7 @@
 
 import logging
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -64,7 +65,8 @@ def run_locally(
 def _library_threads(count: int) -> Iterator[None]:
     """Let libraries use the threads that they have in a worker of Ray's: the last bits of a sum depend on it."""
     before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-    count = int(before["OMP_NUM_THREADS"] or count)
+    outermost = re.match(r"\s*[1-9]\d*", before["OMP_NUM_THREADS"] or "")  # of a list, one for each level of nesting
+    count = int(outermost[0]) if outermost else count
     os.environ |= {"OMP_NUM_THREADS": str(count), "RAYON_NUM_THREADS": before["RAYON_NUM_THREADS"] or str(count)}
     torch = sys.modules.get("torch")  # reads the variables when it is imported, and is not imported for this
     threads = torch.get_num_threads() if torch else 0
