@@ -68,7 +68,9 @@ def threads() -> ShardFunction:
     return work
 
 
-@pytest.mark.parametrize(("configured", "surroundings", "count"), [(1, None, 1), (3, None, 3), (3, "2", 2), (3, "2,1", 2), (3, "odd", 3)])
+@pytest.mark.parametrize(
+    ("configured", "surroundings", "count"), [(1, None, 1), (3, None, 3), (3, "2", 2), (3, "2,1", 2), (3, "odd", 3)]
+)
 def test_libraries_use_as_many_threads_as_in_a_worker_of_ray_s_and_then_as_before(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, configured: int, surroundings: str | None, count: int
 ) -> None:
