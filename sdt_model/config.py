@@ -6,7 +6,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Modality = Literal["text", "audio", "visual"]
 MODALITIES: tuple[Modality, ...] = ("text", "audio", "visual")
+WIDE = 512
+"""Width from which on products are worth rounding: a narrower network's take no longer in float32."""
 Precision = Literal["auto", "float32"]
+Schedule = Literal["constant", "linear", "cosine"]
 OptimizerName = Literal["adam", "adamw"]
 
 
@@ -69,6 +72,12 @@ class ObjectiveConfig(Frozen):
     class_weights: dict[str, float] | None = None
     """Weight of each emotion in the cross-entropies, for every annotated emotion; null: weights follow from
     `balance`."""
+    # These are left out where they are the default: a model that was trained before they could be set keeps its id.
+    label_smoothing: float = Field(0.0, ge=0, lt=1, exclude_if=lambda share: share == 0)
+    """Share of every label that the cross-entropies give to all emotions alike; 0: none, as published."""
+    focal: float = Field(0.0, ge=0, allow_inf_nan=False, exclude_if=lambda power: power == 0)
+    """How much less an utterance counts that the model is sure of and right (focal loss): its cross-entropies times
+    (1 - probability) to this power. 0: all count alike, as published; 2 is common."""
     balance: float = Field(0.0, ge=0, le=1)
     """How much more a rare emotion counts: its weight is its share of the training labels to the power of minus this.
     0: all emotions count alike; 1: inversely to their share."""
@@ -91,6 +100,14 @@ class OptimConfig(Frozen):
     """Step size of the optimiser."""
     weight_decay: float = Field(1e-5, ge=0)
     """How strongly every step pulls the weights towards 0; 0: not at all."""
+    clip_norm: float | None = Field(None, gt=0, exclude_if=lambda norm: norm is None)
+    """Gradients of a larger norm are shortened to this one, such as 1.0; null: none are, as published."""
+    warmup: float = Field(0.0, ge=0, lt=1, exclude_if=lambda share: share == 0)
+    """Share of the run over which the step size grows from 0; 0: it begins whole, as published. The run is all of
+    `epochs`, whether `patience` ends it earlier or not."""
+    schedule: Schedule = Field("constant", exclude_if=lambda name: name == "constant")
+    """What becomes of the step size after that. `constant`, as published; `linear`: it falls evenly to 0 at the end of
+    `epochs`; `cosine`: along half a cosine."""
     batch_conversations: int = Field(16, ge=1)
     """Conversations in a step's batch, over all training workers together."""
     batch_utterances: int | None = Field(None, ge=1)

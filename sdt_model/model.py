@@ -21,6 +21,7 @@ from sdt_model.config import MODALITIES, Modality, ModelConfig
 from sdt_model.ops.dropout import dropout
 from sdt_model.ops.stacked_linear import StackedLinear
 
+VARIES = 1e-6  # of a dimension's mean, or of the typical deviation: less is rounding
 NORM_EPS = 1e-6  # of the layer norm within the feed-forward, as published
 
 
@@ -129,11 +130,17 @@ class SDT(nn.Module):
         self.register_buffer("source_of", torch.tensor([source for _, source in pairs]), persistent=False)
 
     def set_statistics(self, mean: Mapping[Modality, Tensor], deviation: Mapping[Modality, Tensor]) -> None:
-        """Standardise features (C,) by these from now on; a dimension that never varies is left unscaled."""
+        """Standardise features (C,) by these from now on; a dimension that never varies is left unscaled.
+
+        Whether it varies is told beside its mean, whose rounding looks like a deviation, and beside the modality's
+        other dimensions, whatever unit they are in.
+        """
         for name in self.modalities:
             spread = deviation[name]
+            typical = spread[spread > 0].median() if (spread > 0).any() else spread.new_zeros(())
+            varies = spread > VARIES * torch.maximum(mean[name].abs(), typical)
             self.get_buffer(f"mean_{name}").copy_(mean[name])
-            self.get_buffer(f"scale_{name}").copy_(torch.where(spread > 1e-6, 1 / spread.clamp_min(1e-6), 1.0))
+            self.get_buffer(f"scale_{name}").copy_(torch.where(varies, 1 / torch.where(varies, spread, 1.0), 1.0))
 
     def forward(self, batch: Batch) -> Output:
         place = self.position(batch.position) + cast(Tensor, self.speaker(self.speaker_row(batch)))  # (N, H)

@@ -6,9 +6,7 @@ the others in its batch.
 
 import torch
 
-from sdt_model.config import Precision
-
-_WIDE = 512  # a narrower network's products take no longer in float32, once their factors would have been rounded
+from sdt_model.config import WIDE, Precision
 
 
 def prepare_precision(device: torch.device) -> None:
@@ -30,4 +28,4 @@ def uses_bf16_matmul(device: torch.device, asked: Precision, width: int) -> bool
     every size of batch that it meets.
     """
     native = device.type == "cpu" and bool(torch.cpu.get_capabilities().get("amx_bf16"))
-    return asked == "auto" and native and width >= _WIDE
+    return asked == "auto" and native and width >= WIDE

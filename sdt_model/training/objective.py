@@ -63,10 +63,10 @@ class Objective:
         has = batch.present & (batch.label >= 0)  # (M, N)
         weight = self.class_weight.to(label.device)[label]
         soft = output.teacher / self.config.temperature
-        terms = {"task": _share((_nll(output.teacher, label) * weight * has.any(dim=0)).sum(), totals.task)}
+        terms = {"task": _share((self._nll(output.teacher, label) * weight * has.any(dim=0)).sum(), totals.task)}
         for m, name in enumerate(self.modalities):
             student = output.students[m]
-            terms[f"ce.{name}"] = _share((_nll(student, label) * weight * has[m]).sum(), totals.ce[m])
+            terms[f"ce.{name}"] = _share((self._nll(student, label) * weight * has[m]).sum(), totals.ce[m])
             # Both sides are softened; there is no factor T^2, and the teacher learns from this term too.
             divergence = F.kl_div(
                 F.log_softmax(student / self.config.temperature, dim=-1),
@@ -76,6 +76,14 @@ class Objective:
             ).sum(dim=-1)
             terms[f"kl.{name}"] = _share((divergence * has[m]).sum(), totals.kl[m])
         return terms
+
+    def _nll(self, logits: Tensor, label: Tensor) -> Tensor:
+        """Cross-entropy of each utterance, (N,), smoothed and focused as configured (Lin et al. 2017, equation 4)."""
+        loss = F.cross_entropy(logits, label, reduction="none", label_smoothing=self.config.label_smoothing)
+        if not self.config.focal:
+            return loss
+        miss = -torch.expm1(-F.cross_entropy(logits, label, reduction="none"))  # 1 - probability, exact near 0
+        return loss * miss.clamp_min(torch.finfo(miss.dtype).tiny) ** self.config.focal
 
     def total(self, terms: Mapping[str, Tensor]) -> Tensor:
         """The weighted sum of the terms."""
@@ -93,10 +101,6 @@ def _class_weights(config: ObjectiveConfig, emotions: tuple[str, ...], label: In
         return torch.tensor([config.class_weights[name] for name in emotions])
     count = torch.from_numpy(label[label >= 0]).bincount(minlength=len(emotions)).clamp_min(1)
     return (count / count.sum()) ** -config.balance
-
-
-def _nll(logits: Tensor, label: Tensor) -> Tensor:
-    return F.cross_entropy(logits, label, reduction="none")
 
 
 def _share(local_sum: Tensor, total: float) -> Tensor:

@@ -1,5 +1,6 @@
 """The optimisers that SDT can be trained with. To add one: its name in `sdt_model.config`, its entry here."""
 
+import math
 from collections.abc import Callable, Iterable
 
 import torch
@@ -23,6 +24,14 @@ OPTIMIZERS: dict[OptimizerName, Callable[[Iterable[nn.Parameter], OptimConfig], 
     "adam": adam,
     "adamw": adamw,
 }
+
+
+def step_share(progress: float, optim: OptimConfig) -> float:
+    """Share of the full step size, ``progress`` (0 to 1) into the run."""
+    if progress < optim.warmup:
+        return progress / optim.warmup
+    rest = (1 - progress) / (1 - optim.warmup)
+    return {"constant": 1.0, "linear": rest, "cosine": (1 - math.cos(math.pi * rest)) / 2}[optim.schedule]
 
 
 def build_optimizer(parameters: Iterable[nn.Parameter], optim: OptimConfig) -> Optimizer:

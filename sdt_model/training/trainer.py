@@ -23,7 +23,7 @@ from sdt_model.ops.precision import training_precision, uses_bf16_matmul
 from sdt_model.sampling import cut, scoring_batches, training_batches
 from sdt_model.training.modality_dropout import drop_modalities
 from sdt_model.training.objective import Objective
-from sdt_model.training.optimizers import build_optimizer
+from sdt_model.training.optimizers import build_optimizer, step_share
 from sdt_model.training.state import OPTIMIZER, optimizer_tensors, pack_state, restore_optimizer, unpack_state
 
 EVALUATION_UTTERANCES = 2048
@@ -82,13 +82,23 @@ class Trainer:
         self._chance = np.random.default_rng([optim.seed, number])
         batches = training_batches(self.data.train.lengths, optim, self.workers, number)
         self.network.train()
-        history = torch.stack([self.step(batch, f"epoch {number}, step {i}") for i, batch in enumerate(batches)])
+        history = torch.stack(
+            [
+                self.step(batch, f"epoch {number}, step {i}", (number + (i + 0.5) / len(batches)) / optim.epochs)
+                for i, batch in enumerate(batches)
+            ]
+        )
         check_weights(self.plain, f"epoch {number}")
         mean = self._summed(history).mean(dim=0).tolist()
         return dict(zip(("loss", *self._term_names), mean, strict=True))
 
-    def step(self, conversations: list[int], where: str) -> Tensor:
+    def step(self, conversations: list[int], where: str, progress: float = 0.5) -> Tensor:
         """One optimiser step on a global batch; return this worker's share of the loss and of each term.
+
+        Args:
+            conversations: of the batch, over all workers.
+            where: in the run, for an error.
+            progress: the same as a share of the run (0 to 1), which the step size may depend on.
 
         Raises:
             NonFiniteLoss: naming ``where``, the conversations and the largest gradient.
@@ -107,6 +117,11 @@ class Trainer:
             raise NonFiniteLoss(
                 f"the loss is {loss.item()} at {where}, conversations {conversations}; {self._largest()}"
             )
+        optim = self.config.optim
+        for group in self.optimizer.param_groups:
+            group["lr"] = optim.learning_rate * step_share(progress, optim)
+        if optim.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.plain.parameters(), optim.clip_norm)
         self.optimizer.step()
         if self._average is not None:
             self._average.update_parameters(self.plain)

@@ -8,12 +8,15 @@ import pyarrow as pa
 
 from tasks.archive.schema import KEY, conform, features_schema
 from tasks.config.stages import Storage
+from tasks.errors import WorkflowError
 from tasks.extractors.base import Extracted
 from tasks.features.content_keys import Keys
 
 Floats = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
 
+_SAMPLE, _ENOUGH = 512, 8  # vectors that are looked at, and from how many on
+_MOST_ERROR = 0.25  # of float16, as a share of a dimension's deviation
 ROWS_A_GROUP = 2048  # who wants some conversations reads the groups that they lie in
 NOT_FINITE = "a value that is not finite"
 TOO_LARGE = "a value beyond what float16 holds; store float32"
@@ -30,12 +33,16 @@ def feature_rows(
     """One row for every utterance (schema `features_schema`), in their order, and how many have a vector.
 
     A vector with a value that is no number is none, and says why.
+
+    Raises:
+        WorkflowError: they are to be stored as float16, which cannot tell them apart.
     """
     schema = features_schema(dim, storage)
     values = np.where(extracted.valid[:, None], extracted.vectors, np.float32(0)).astype(np.float32, copy=False)
     valid, reasons = extracted.valid, list(extracted.reasons)
     numbers, valid = _dropped(values, valid, reasons, NOT_FINITE)
     if storage == "float16":
+        _check_distinct(numbers[valid][:_SAMPLE], where)
         with np.errstate(over="ignore"):
             numbers, valid = _dropped(numbers.astype(np.float16), valid, reasons, TOO_LARGE)
     columns = {
@@ -59,6 +66,28 @@ def _dropped(
     for row in np.flatnonzero(~finite):
         reasons[row] = why
     return (values if finite.all() else np.where(finite[:, None], values, values.dtype.type(0))), valid & finite
+
+
+def _check_distinct(vectors: Floats, where: str) -> None:
+    """Raises: WorkflowError: float16 would leave a dimension few of the values that it has in these vectors (N, C)."""
+    if len(vectors) < _ENOUGH:
+        return
+    with np.errstate(over="ignore"):
+        halved = vectors.astype(np.float16).astype(np.float64)
+    spread = vectors.std(axis=0, dtype=np.float64)
+    # What hardly varies beside its size, or beside the other dimensions, is rounding, in float32 as well.
+    typical = np.median(spread[spread > 0]) if spread.any() else 0.0
+    varies = spread > 1e-5 * np.maximum(np.abs(vectors).max(axis=0), typical)
+    error = np.sqrt(np.square(np.where(np.isfinite(halved), halved, vectors) - vectors).mean(axis=0))
+    lost = varies & (error > _MOST_ERROR * spread)
+    if lost.any():
+        worst = int(np.argmax(np.where(lost, error / np.maximum(spread, 1e-300), 0)))
+        kept, of = len(np.unique(halved[:, worst])), len(np.unique(vectors[:, worst]))
+        raise WorkflowError(
+            f"{where}: float16 leaves {kept} of {of} values of dimension {worst}, and too few of {int(lost.sum())} of "
+            f"{vectors.shape[1]} dimensions\n"
+            "  their values lie close together far from 0: store float32 (--set extractors.storage=float32)"
+        )
 
 
 def finite_rows(values: npt.NDArray[Any]) -> Bools:

@@ -2,11 +2,12 @@
 
 from collections.abc import Collection
 from importlib.metadata import version
+from pathlib import Path
 
 from pydantic import Field
 
 from sdt_model.bundle import Bundle, FeatureSource
-from sdt_model.config import MODALITIES, Frozen, Modality, TrainingConfig
+from sdt_model.config import MODALITIES, WIDE, Frozen, Modality, TrainingConfig
 from tasks.archive.layout import archive_features_folder
 from tasks.archive.manifests import annotated_emotions, read_archive
 from tasks.config.training import Training
@@ -48,8 +49,9 @@ def plan_training(workspace: Workspace, config: Training) -> TrainPlan:
     rule = split_rule(archive, config.dev_fraction, config.test_fraction)
     made_from = [manifest.fingerprint for manifest in manifests]
     identity = fingerprint(
-        CODE_VERSION, archive.fingerprint, made_from, list(sources), config.training, config.workers, rule
-    )
+        CODE_VERSION, archive.fingerprint, made_from, list(sources), config.training, config.workers, rule,
+        *device_class(config),
+    )  # fmt: skip
     bundle = Bundle(
         model_id=f"sdt-{config.archive}-{identity}",
         emotions=tuple(emotions),
@@ -63,10 +65,29 @@ def plan_training(workspace: Workspace, config: Training) -> TrainPlan:
             "train": str(CODE_VERSION),
             "torch": version("torch"),
             "split": fingerprint(rule),
+            **dict(zip(("device",), device_class(config), strict=False)),
         },
         metrics={},
     )
     return TrainPlan(workspace=workspace.url, bundle=bundle, rule=rule)
+
+
+def device_class(config: Training) -> tuple[str, ...]:
+    """What the numbers of training depend on beside its settings, where it is not a processor that computes in float32.
+
+    The command's own processor stands for those of the workers.
+    """
+    if config.resources is not None and config.resources.gpus:
+        return ("gpu",)
+    wide = config.training.model.hidden >= WIDE
+    return ("amx_bf16",) if wide and config.training.optim.precision == "auto" and _has_amx() else ()
+
+
+def _has_amx() -> bool:
+    try:
+        return " amx_bf16" in Path("/proc/cpuinfo").read_text()
+    except OSError:  # no Linux, and no such processor
+        return False
 
 
 def _check(training: TrainingConfig, sources: Collection[Modality], emotions: list[str]) -> None:

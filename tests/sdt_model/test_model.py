@@ -206,3 +206,15 @@ def test_noise_is_added_in_training_alone() -> None:
 def test_width_must_suit_the_heads() -> None:
     with pytest.raises(ValueError, match="multiple of heads"):
         ModelConfig(hidden=10, heads=4)
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-9, 1e6])
+def test_a_dimension_varies_beside_its_mean_and_the_others_whatever_the_unit(unit: float) -> None:
+    """A constant of 1000 whose rounding deviates by 3e-5, one of 0 by 1e-9, and two that vary."""
+    deviation = unit * torch.tensor([1.0, 3e-5, 1e-9, 0.0, 0.02, 1.0, 1.0])
+    mean = unit * torch.tensor([0.0, 1000.0, 0.0, 5.0, 1000.0, 1.0, -3.0])
+    model = SDT(ModelConfig(hidden=8, heads=2), {"audio": 7}, 3)
+    model.set_statistics({"audio": mean}, {"audio": deviation})
+    varies = torch.tensor([True, False, False, False, True, True, True])
+    expected = torch.where(varies, 1 / deviation, 1.0)
+    torch.testing.assert_close(model.get_buffer("scale_audio"), expected)

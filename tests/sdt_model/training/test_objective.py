@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from sdt_model.batch import pack
-from sdt_model.config import MODALITIES, ObjectiveConfig
+from sdt_model.config import MODALITIES, ObjectiveConfig, OptimConfig
 from sdt_model.conversations import Conversations
 from sdt_model.training.objective import Objective
 from tests.fixtures import conversations as made
@@ -80,3 +80,34 @@ def test_gradients_are_finite_with_ragged_lengths_and_gaps() -> None:
     totals = objective.totals(data.label, data.present)
     objective.total(objective.terms(model(batch), batch, totals)).backward()
     assert all(p.grad is not None and np.isfinite(p.grad.numpy()).all() for p in model.parameters())
+
+
+def test_smoothing_and_focus_are_those_of_their_papers_and_off_by_default() -> None:
+    logits, label = torch.tensor([[2.0, 0.0, -1.0], [8.0, 0.0, 0.0], [0.0, 90.0, 0.0]]), torch.tensor([0, 0, 1])
+    right = logits.softmax(-1)[torch.arange(3), label]
+
+    def loss(**config: float) -> torch.Tensor:
+        return Objective(ObjectiveConfig(**config), ("text",), made.EMOTIONS, np.array([0, 1, 2]))._nll(logits, label)
+
+    torch.testing.assert_close(loss(), -right.log())
+    smooth = -(0.7 * right.log() + 0.3 * logits.log_softmax(-1).mean(-1))
+    torch.testing.assert_close(loss(label_smoothing=0.3), smooth)
+    torch.testing.assert_close(loss(focal=2.0), (1 - right) ** 2 * -right.log(), atol=1e-6, rtol=1e-4)
+    torch.testing.assert_close(loss(focal=2.0, label_smoothing=0.3)[0], ((1 - right) ** 2 * smooth)[0])
+
+
+@pytest.mark.parametrize("power", [0.5, 1.0, 2.0])
+def test_the_gradient_of_one_that_is_certainly_right_is_a_number(power: float) -> None:
+    logits = torch.tensor([[200.0, 0.0, 0.0], [0.0, 0.0, 200.0]], requires_grad=True)
+    objective = Objective(ObjectiveConfig(focal=power), ("text",), made.EMOTIONS, np.array([0, 1, 2]))
+    objective._nll(logits, torch.tensor([0, 0])).sum().backward()
+    assert logits.grad is not None and logits.grad.isfinite().all()
+
+
+def test_a_setting_that_is_off_leaves_a_model_s_id_as_it_was() -> None:
+    assert ObjectiveConfig().model_dump().keys() == {
+        "temperature", "gamma_task", "gamma_ce", "gamma_kl", "class_weights", "balance"
+    }  # fmt: skip
+    assert ObjectiveConfig(focal=2.0).model_dump()["focal"] == 2.0
+    assert not {"clip_norm", "warmup", "schedule", "optimizer"} & OptimConfig().model_dump().keys()
+    assert OptimConfig(warmup=0.1, clip_norm=1.0).model_dump().items() >= {"warmup": 0.1, "clip_norm": 1.0}.items()

@@ -106,3 +106,50 @@ def test_utterances_with_nothing_present_do_not_count_in_scores() -> None:
     changed = run.evaluate(wrong, "dev")
     wrong.label[0] = (wrong.label[0] + 1) % 3
     assert run.evaluate(wrong, "dev") == changed
+
+
+def test_gradients_are_shortened_and_the_step_follows_the_schedule() -> None:
+    def moved(progress: float, **optim: object) -> float:
+        run = trainer(made.training(weight_decay=0.0, optimizer="adamw", **optim))
+        before = run.plain.teacher.weight.detach().clone()
+        run.step([0, 1, 2], "here", progress)
+        norms = [p.grad.norm() for p in run.plain.parameters() if p.grad is not None]
+        if "clip_norm" in optim:
+            assert torch.stack(norms).norm() <= optim["clip_norm"] * 1.001
+        return float((run.plain.teacher.weight - before).norm())
+
+    whole = moved(0.5)
+    assert moved(0.5, clip_norm=1e-3) == pytest.approx(whole, rel=0.05), "Adam's first step has no size of its own"
+    assert moved(0.05, warmup=0.1) == pytest.approx(0.5 * whole, rel=1e-3)
+    assert moved(0.5, schedule="linear") == pytest.approx(0.5 * whole, rel=1e-3)
+
+
+def test_a_schedule_goes_on_where_it_was_after_an_interruption() -> None:
+    config = made.training(warmup=0.2, schedule="cosine", clip_norm=0.5)
+    whole, first, second = (trainer(config) for _ in range(3))
+    for number in range(3):
+        whole.epoch(number)
+    first.epoch(0)
+    second.restore(first.state())
+    for number in (1, 2):
+        second.epoch(number)
+    assert all(torch.equal(value, second.state()[name]) for name, value in whole.state().items())
+
+
+def test_weights_that_are_no_numbers_after_the_last_step_stop_it() -> None:
+    run = trainer(made.training())
+    torch.nn.init.constant_(run.plain.speaker.weight[3:4], torch.nan)  # of a speaker who does not speak
+    run.data.train.speaker[:] = 0
+    with pytest.raises(NonFiniteLoss, match=r"weights of speaker\.weight are no numbers after epoch 0"):
+        run.epoch(0)
+
+
+def test_what_is_no_number_says_no_emotion() -> None:
+    free = made.training()
+    run = trainer(free.model_copy(update={"model": free.model.model_copy(update={"clip": None})}))
+    expected = run.evaluate(run.data.dev, "dev")
+    run.data.dev.features["text"][0] = np.finfo(np.float32).max * np.array([1, -1] * 6)
+    assert run.evaluate(run.data.dev, "dev") != expected
+    for vectors in run.data.dev.features.values():
+        vectors[:] = np.inf
+    assert run.evaluate(run.data.dev, "dev")["dev_accuracy"] == 0

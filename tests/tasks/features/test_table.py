@@ -4,6 +4,7 @@ import pytest
 
 from tasks.archive.schema import features_schema
 from tasks.config.stages import Storage
+from tasks.errors import WorkflowError
 from tasks.extractors.base import Extracted
 from tasks.features.table import NOT_FINITE, TOO_LARGE, feature_rows, vectors_of
 from tests.fixtures.media import utterances
@@ -60,3 +61,40 @@ def test_a_stored_one_is_read_as_none_and_large_numbers_are_numbers() -> None:
     vectors, valid = vectors_of(column)
     assert valid.tolist() == [False, True, False, False] and vectors.tolist()[1] == [large, large]
     assert np.isfinite(vectors).all()
+
+
+def spread(offset: float, deviation: float, rows: int = 200) -> Extracted:
+    vectors = np.random.default_rng(0).standard_normal((rows, 3)).astype(np.float32)
+    vectors[:, 1] = offset + deviation * vectors[:, 1]
+    return Extracted(vectors, np.ones(rows, bool), [None] * rows)
+
+
+@pytest.mark.parametrize(
+    ("offset", "deviation", "rows"),
+    [(1000, 0.1, 200), (1000, 0.1, 12), (-60_000, 5, 200), (1, 1e-4, 200)],
+)
+def test_float16_is_refused_where_it_leaves_few_values(offset: float, deviation: float, rows: int) -> None:
+    made = spread(offset, deviation, rows)
+    with pytest.raises(
+        WorkflowError, match=r"x.parquet: float16 leaves [1-8] of \d+ values of dimension 1, and too few of 1 "
+    ):
+        feature_rows(utterances(*[{}] * rows), made, 3, "x.parquet", storage="float16")
+    table, _ = feature_rows(utterances(*[{}] * rows), made, 3, "x.parquet")
+    assert len(set(table["vector"].combine_chunks().flatten().to_numpy()[1::3].tolist())) >= rows // 4
+
+
+@pytest.mark.parametrize(
+    ("offset", "deviation", "rows"),
+    [(0, 1, 500), (1000, 5, 500), (1000, 0, 200), (1000, 1e-4, 200), (1000, 0.1, 5), (0, 1e-9, 99)],
+)
+def test_float16_is_taken_where_it_tells_them_apart_and_where_nothing_varies(
+    offset: float, deviation: float, rows: int
+) -> None:
+    made = spread(offset, deviation, rows)
+    assert feature_rows(utterances(*[{}] * rows), made, 3, "x.parquet", storage="float16")[1]["present"] == rows
+
+
+def test_float16_is_refused_where_every_value_is_smaller_than_it_knows() -> None:
+    made = Extracted(spread(0, 1).vectors * np.float32(1e-9), np.ones(200, bool), [None] * 200)
+    with pytest.raises(WorkflowError, match="float16 leaves 1 of 200 values of dimension 0, and too few of 3 of 3"):
+        feature_rows(utterances(*[{}] * 200), made, 3, "x.parquet", storage="float16")
