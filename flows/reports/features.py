@@ -35,13 +35,15 @@ def describe_page(archive: str, descriptions: Sequence[Description]) -> str:
     coverage = ("modality", "extractor", "fingerprint", "utterances", "present", "absent", "failed", "state")
     values = ("modality", "extractor", "dimension", "mean", "deviation", "dead dimensions", "bytes an utterance",
               "s per 1,000 utterances", "s per hour of media")  # fmt: skip
-    reasons = [row for description in descriptions for row in _reasons(description)]
+    reasons = [row for description in descriptions for row in _reasons(description, description.reasons)]
+    partial = [row for description in descriptions for row in _reasons(description, description.partial)]
     return together(
         [
             f"## Features: archive {archive}",
             table(coverage, [_coverage(description) for description in descriptions]),
             table(values, [_values(description) for description in descriptions]),
             *([table(("modality", "extractor", "no vector because", "utterances"), reasons)] if reasons else []),
+            *([table(("modality", "extractor", "vector in spite of", "utterances"), partial)] if partial else []),
             "A dead dimension has the same value everywhere. Seconds are a worker's own, of rows that were not copied.",
         ]
     )
@@ -63,9 +65,9 @@ def _values(description: Description) -> Sequence[object]:
     return description.features.place[1], _extractor(description.features), dim, *spread, each, *cost
 
 
-def _reasons(description: Description) -> list[Sequence[object]]:
-    shown = list(description.reasons.items())[:_MOST_REASONS]
-    rest = description.failed - sum(count for _, count in shown)
+def _reasons(description: Description, reasons: dict[str, int]) -> list[Sequence[object]]:
+    shown = list(reasons.items())[:_MOST_REASONS]
+    rest = sum(reasons.values()) - sum(count for _, count in shown)
     rows = [*shown, *([("other reasons", rest)] if rest else [])]
     return [(description.features.place[1], _extractor(description.features), *row) for row in rows]
 

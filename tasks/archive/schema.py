@@ -41,6 +41,8 @@ REJECTED = pa.schema(
 def features_schema(dim: int, storage: Storage = "float32") -> pa.Schema:
     """Rows of one feature shard: the key, a vector (C,) or null, and why there is none if something went wrong.
 
+    A reason beside a vector says what it was made without, such as the seconds that a span lacks.
+
     ``made_from`` is a hash of what a vector, or its absence, was made from; null where that is to be tried again.
     """
     return pa.schema(

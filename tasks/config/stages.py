@@ -4,8 +4,9 @@ import datetime
 import os
 import shlex
 from typing import Literal
+from urllib.parse import quote
 
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from sdt_model.config import Frozen, Modality
 from tasks.config.date_range import DateRange
@@ -132,6 +133,11 @@ class ExtractorNames(Frozen):
     """How features are stored: `float16` takes half the space and keeps three digits of each number. A model reads only
     features that are stored as those it was trained on."""
 
+    channels: Literal["mean"] | PositiveInt | dict[str, PositiveInt] = "mean"
+    """Channel of a recording that is described: `mean` of all, a number, 1 for the first, or one for each speaker, such
+    as {"agent": 1, "customer": 2}, with the mean for others. Channels that cancel each other in the mean are never
+    silence: the loudest is described."""
+
     def named(self, modality: Modality) -> str | None:
         """The extractor that the configuration names for a modality."""
         name: str | None = getattr(self, modality)
@@ -144,7 +150,12 @@ class ExtractorNames(Frozen):
 
     def of(self, modality: Modality) -> str:
         """The extractor that makes a modality's features where the archive came with none."""
-        return self.named(modality) or DEFAULT_EXTRACTORS[modality]
+        name = self.named(modality) or DEFAULT_EXTRACTORS[modality]
+        if modality != "audio" or self.channels == "mean":
+            return name
+        by_speaker = self.channels if isinstance(self.channels, dict) else {}
+        written = ",".join(f"{quote(speaker, safe='')}:{number}" for speaker, number in sorted(by_speaker.items()))
+        return f"{name}{'&' if '?' in name else '?'}channels={written or self.channels}"
 
 
 class Watching(Frozen):

@@ -78,7 +78,7 @@ def extract_stage(
 ) -> Stage[str]:
     """Plan the archive's shards; ``before`` is the last run's manifest, whose vectors are copied where they fit."""
     folder = features_folder(config.archive, spec.modality, spec.fingerprint)
-    media = MediaRoot(IngestFacts.of(archive).media_root)
+    media = MediaRoot(IngestFacts.of(archive).media_root, spec.channels)
     aside = still_aside(workspace, manifest_path(folder), before, media, config.retry_set_aside)
     counts = {len(archive.shards), len(before.shards) if before else len(archive.shards)}
     earlier = Earlier.among(workspace.files(folder), counts)

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from sdt_model.config import Modality
 from tasks.config.stages import Resources, Storage
+from tasks.extractors.media.channels import MEAN
 from tasks.extractors.media.files import MediaRoot
 from tasks.storage.manifest import fingerprint
 
@@ -25,7 +26,8 @@ class Extracted:
     Attributes:
         vectors: (N, C) float32; rows that are not valid may hold anything.
         valid: (N,) whether the utterance has a vector.
-        reasons: for each utterance why it has none; None where it is valid or simply lacks the modality.
+        reasons: for each utterance why it has none, or what its vector was made without; None where nothing is to be
+            said, or the utterance simply lacks the modality.
         seconds: (N,) of media that were read, 0 where unknown; None where the modality has no length.
     """
 
@@ -73,6 +75,7 @@ class ExtractorSpec:
         identity: decides the vectors in place of the name, where the name is that of a file which may change.
         reads: what an utterance's vector depends on: it alone, or its whole conversation.
         storage: number format of the stored vectors.
+        channels: of a recording that are described, as `tasks.extractors.media.channels` writes them.
     """
 
     name: str
@@ -87,13 +90,16 @@ class ExtractorSpec:
     identity: str = ""
     reads: Literal["utterance", "conversation"] = "utterance"
     storage: Storage = "float32"
+    channels: str = MEAN
 
     @property
     def fingerprint(self) -> str:
         """Hash of everything that decides the vectors: equal exactly when they are computed in the same way."""
         versions = [f"{package} {version(package)}" for package in self.packages]
         computed = fingerprint(self.identity or self.name, self.dim, self.code, versions)
-        return computed if self.storage == "float32" else fingerprint(computed, self.storage)
+        for value, default in ((self.storage, "float32"), (self.channels, MEAN)):
+            computed = computed if value == default else fingerprint(computed, value)
+        return computed
 
     def load(self) -> Extractor:
         """Import the extractor's module and load its model."""

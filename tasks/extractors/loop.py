@@ -12,7 +12,10 @@ import pyarrow as pa
 
 from tasks.executor.watchdog import watched
 from tasks.extractors.base import Extracted
-from tasks.extractors.media.files import MediaFault, MediaFile, MediaRoot, Span, span
+from tasks.extractors.media.channels import channel_of
+from tasks.extractors.media.files import MediaRoot
+from tasks.extractors.media.opened import MediaFile
+from tasks.extractors.media.span import MediaFault, PastTheEnd, Span, span
 
 Read = TypeVar("Read")
 
@@ -34,8 +37,10 @@ def read_each(
         columns: those that may name the file, `SOUND` or `PICTURES`.
         media: the folder that URIs are relative to.
         read: called with the open file, its URI and the utterance's stretch of it.
-        extracted: gets the reason of each utterance whose file is at fault, and the seconds that were read.
+        extracted: gets the reason of each utterance whose file is at fault or gave less than was asked for, and the
+            seconds that were read.
     """
+    speakers = utterances["speaker"].to_pylist()
     for uri, rows in groupby(_stretches(utterances, columns, extracted), key=itemgetter(1)):
         with ExitStack() as opened:
             file: MediaFile | None = None
@@ -46,12 +51,17 @@ def read_each(
                 try:
                     with watched(uri):
                         file = file or opened.enter_context(media.open(uri))
+                        file.channel, file.notes = channel_of(media.channels, speakers[row]), []
                         reading = _checked(read, file, uri, stretch)
+                except PastTheEnd as fault:
+                    extracted.reasons[row] = str(fault)
+                    continue
                 except MediaFault as fault:
                     extracted.reasons[row] = str(fault)
                     opened.close()  # a fault may leave a decoder anywhere
                     file = None
                     continue
+                extracted.reasons[row] = "; ".join(file.notes) or None
                 if extracted.seconds is not None:
                     extracted.seconds[row] = _length(file, stretch)
                 yield row, reading

@@ -3,6 +3,7 @@
 Specs are cheap to import and to ask, so dimensions stand here and not beside the models, which the workers load.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from tasks.archive.layout import encoder_folder
 from tasks.config.stages import ExtractorNames
 from tasks.errors import WorkflowError
 from tasks.extractors.base import ExtractorSpec
+from tasks.extractors.media.channels import MEAN, is_channels
 from tasks.registry.encoders import find_encoder
 from tasks.storage.workspace import Workspace
 
@@ -102,6 +104,8 @@ def extractor_spec(modality: Modality, name: str, workspace: Workspace | None = 
     Raises:
         WorkflowError: no extractor has that name; the message names those that exist.
     """
+    full_name = name
+    name, channels = _split_channels(name) if modality == "audio" else (name, MEAN)
     prefix, _, argument = name.partition(":")
     if workspace is not None and argument and (modality, prefix) in _IN_WORKSPACE:
         return _IN_WORKSPACE[modality, prefix](argument, workspace)
@@ -110,7 +114,23 @@ def extractor_spec(modality: Modality, name: str, workspace: Workspace | None = 
         known = [prefix for other, prefix in EXTRACTORS if other == modality]
         known += [f"{prefix}:ID" for other, prefix in _IN_WORKSPACE if other == modality]
         raise WorkflowError(f"no {modality} extractor is called {name!r}\n  there: {', '.join(known)}")
-    return spec
+    return spec if channels == MEAN else replace(spec, name=full_name, channels=channels)
+
+
+def _split_channels(name: str) -> tuple[str, str]:
+    """Split the last option of a name off, where it says which channels are described.
+
+    Raises:
+        WorkflowError: it does not say so in words that are understood.
+    """
+    match = re.fullmatch(r"(.*)[?&]channels=([^?&]*)", name)
+    if match is None:
+        return name, MEAN
+    if not is_channels(match[2]):
+        raise WorkflowError(
+            f"channels={match[2]} of {name} is neither mean, a number from 1 on, nor agent:1,customer:2"
+        )
+    return match[1], match[2]
 
 
 def chosen_spec(modality: Modality, extractors: ExtractorNames, workspace: Workspace) -> ExtractorSpec:

@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from sdt_model.moments import Moments
@@ -49,6 +50,7 @@ class Description:
         rows: utterances.
         present: those with a vector.
         reasons: why vectors are missing, and how many; numbers in a reason are left out.
+        partial: what vectors were made without, likewise.
         values: None where there is no vector.
         bytes: of the shards.
     """
@@ -57,6 +59,7 @@ class Description:
     rows: int
     present: int
     reasons: dict[str, int]
+    partial: dict[str, int]
     values: Values | None
     bytes: int
     cost: Cost
@@ -86,6 +89,7 @@ def _describe(workspace: Workspace, features: FeatureSet) -> Description:
     manifest = features.manifest
     assert manifest is not None
     reasons: Counter[str] = Counter()
+    partial: Counter[str] = Counter()
     numbers = _Numbers(FeatureFacts.of(manifest).dim)
     for shard in manifest.shards:
         with workspace.parquet(shard.path) as file:
@@ -93,12 +97,13 @@ def _describe(workspace: Workspace, features: FeatureSet) -> Description:
                 table = file.read_row_group(group, columns=["vector", "reason"])
                 vectors, valid = vectors_of(table["vector"])
                 numbers.add(vectors[valid])
-                for pair in pc.value_counts(table["reason"].drop_null()).to_pylist():
-                    reasons[_NUMBER.sub("N", pair["values"])] += pair["counts"]
+                for rows, counter in ((~valid, reasons), (valid, partial)):
+                    for pair in pc.value_counts(table["reason"].filter(pa.array(rows)).drop_null()).to_pylist():
+                        counter[_NUMBER.sub("N", pair["values"])] += pair["counts"]
     size = sum(shard.bytes for shard in manifest.shards)
-    ordered = dict(sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0])))
+    missing, lacking = (dict(sorted(c.items(), key=lambda pair: (-pair[1], pair[0]))) for c in (reasons, partial))
     cost = _cost(workspace, features, manifest)
-    return Description(features, manifest.rows, numbers.moments.count, ordered, numbers.values(), size, cost)
+    return Description(features, manifest.rows, numbers.moments.count, missing, lacking, numbers.values(), size, cost)
 
 
 class _Numbers:

@@ -41,7 +41,7 @@ class ShardFeatures:
     Attributes:
         utterances: columns `COLUMNS`, sorted by the key.
         conversations: the shard's conversations as arrays; labels are -1 where there is none or not among ``emotions``.
-        reasons: for each modality why a vector is null, null where it is not or simply absent.
+        reasons: for each modality why a vector is null or what it was made without; null where neither is to be said.
     """
 
     utterances: pl.DataFrame

@@ -32,7 +32,7 @@ def feature_rows(
 ) -> tuple[pa.Table, dict[str, int]]:
     """One row for every utterance (schema `features_schema`), in their order, and how many have a vector.
 
-    A vector with a value that is no number is none, and says why.
+    A vector with a value that is no number is none, and says why. A reason beside a vector says what it lacks.
 
     Raises:
         WorkflowError: they are to be stored as float16, which cannot tell them apart.
@@ -52,9 +52,10 @@ def feature_rows(
         "made_from": pa.nulls(utterances.num_rows, pa.binary()) if keys is None else keys,
     }
     table = pa.table(columns, schema=pa.schema([pa.field(f.name, f.type) for f in schema]))
-    failed = sum(reason is not None for reason in reasons)
-    present = int(valid.sum())
+    noted = np.array([reason is not None for reason in reasons], bool)
+    present, failed, partial = int(valid.sum()), int((noted & ~valid).sum()), int((noted & valid).sum())
     counts = {"rows": table.num_rows, "present": present, "failed": failed, "absent": table.num_rows - present - failed}
+    counts |= {"partial": partial} if partial else {}
     return conform(table, schema, where), counts
 
 

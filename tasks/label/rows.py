@@ -28,7 +28,8 @@ def label_rows(features: ShardFeatures, predictions: "Predictions", bundle: Bund
     schema = labels_schema(bundle.emotions)
     names, present = list(features.conversations.features), predictions.present
     some = predictions.labelled
-    status = np.where(present.all(axis=0), "ok", np.where(some, "degraded", "failed"))
+    whole = present & np.stack([features.reasons[name].is_null().to_numpy() for name in names])
+    status = np.where(whole.all(axis=0), "ok", np.where(some, "degraded", "failed"))
     rows, scores = len(status), predictions.probabilities
 
     def emotion(number: Ints, valid: Bools) -> pa.Array:
@@ -69,14 +70,14 @@ def _present_names(names: list[Modality], present: Bools) -> pa.Array:
 
 
 def _reasons(features: ShardFeatures, names: list[Modality], present: Bools) -> pa.Array:
-    """What is missing from an utterance that is not ok: each modality with why, or that none was given."""
+    """What an utterance that is not ok lacks, wholly or in part: each modality with why, or that none was given."""
     columns = []
     for m, name in enumerate(names):
-        unused = pl.when(pl.Series(features.conversations.present[m])).then(pl.lit(UNUSABLE))
+        unused = pl.when(pl.Series(features.conversations.present[m] & ~present[m])).then(pl.lit(UNUSABLE))
         why = pl.lit(f"{name}: ") + unused.otherwise(features.reasons[name].fill_null("none given"))
-        columns.append(pl.when(pl.Series(~present[m])).then(why))
+        columns.append(pl.when(pl.Series(~present[m]) | features.reasons[name].is_not_null()).then(why))
     joined = pl.concat_str(columns, separator="; ", ignore_nulls=True)
-    return pl.select(pl.when(pl.Series(~present.all(axis=0))).then(joined)).to_series().to_arrow()
+    return pl.select(joined).to_series().to_arrow()
 
 
 def label_counts(table: pa.Table) -> dict[str, int]:

@@ -15,8 +15,11 @@ from tasks.extractors.hf.options import AudioOptions
 from tasks.extractors.hf.runner import Running, empty_moments, pooled
 from tasks.extractors.hf.spec import Chosen
 from tasks.extractors.loop import SOUND, gathered, read_each
-from tasks.extractors.media.files import MediaFile, MediaRoot, Span
-from tasks.extractors.media.sound import Samples, read_sound, resampled, too_short
+from tasks.extractors.media.files import MediaRoot
+from tasks.extractors.media.mixing import Samples
+from tasks.extractors.media.opened import MediaFile
+from tasks.extractors.media.sound import read_sound, resampled, too_short
+from tasks.extractors.media.span import Span
 
 _PIECE_S = 30.0  # attention's cost grows with the square of this
 _BATCH_S = 60.0  # padded

@@ -5,8 +5,11 @@ import pyarrow as pa
 
 from tasks.extractors.base import Extracted, Extractor
 from tasks.extractors.loop import SOUND, describe_each
-from tasks.extractors.media.files import MediaFile, MediaRoot, Span
-from tasks.extractors.media.sound import Samples, read_sound, too_short
+from tasks.extractors.media.files import MediaRoot
+from tasks.extractors.media.mixing import Samples
+from tasks.extractors.media.opened import MediaFile
+from tasks.extractors.media.sound import read_sound, too_short
+from tasks.extractors.media.span import Span
 from tasks.extractors.registry import OPENSMILE_DIMS
 
 _LOUDEST = np.float32(32767 / 32768)

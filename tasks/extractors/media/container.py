@@ -1,14 +1,18 @@
 """Media containers as FFmpeg reads them: tracks, and a track's frames in a stretch of time."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any, Literal
 
-from tasks.extractors.media.files import MediaFault, MediaFile, Span
+from tasks.extractors.media.opened import MediaFile, View
+from tasks.extractors.media.span import MediaFault, Span
 
 # Decoding begins this much before a span: a codec needs earlier packets to give the right samples.
 _LEAD_S = 0.5
+
+
+# Containers with an index, or the length of each track, in which a stated duration is no guess.
+_INDEXED = ("mov", "matroska", "avi", "asf", "wav", "w64", "aiff", "caf", "au", "flac", "mxf")
 
 
 @contextmanager
@@ -23,25 +27,33 @@ def container(file: MediaFile, keep: bool = True) -> Iterator[Any]:
     """
     import av
 
-    # A playlist could name other files: nothing but this one is ever opened. Tags may be in any encoding.
-    opening = partial(av.open, file, options={"protocol_whitelist": "none"}, metadata_errors="replace")
     try:
-        with file.decoder(opening, keep) as opened:
+        with file.decoder(open_container, "container" if keep else None) as opened:
             file.seconds = seconds(opened)
             yield opened
     except av.error.FFmpegError as error:
         raise MediaFault(f"cannot be decoded: {error.strerror}") from error
 
 
+def open_container(view: View, **options: str) -> Any:
+    """Open a PyAV container over a part of a file. Raises: av.error.FFmpegError: FFmpeg cannot read it."""
+    import av
+
+    # A playlist could name other files: nothing but this one is ever opened. Tags may be in any encoding.
+    return av.open(view, options={"protocol_whitelist": "none", **options}, metadata_errors="replace")
+
+
 def track(opened: Any, kind: Literal["audio", "video"]) -> Any:
     """Return the container's first track of a kind, set to decode on one thread, as the worker asked Ray for.
+
+    The cover of a recording is stored as a track of one picture, and is none.
 
     Raises:
         MediaFault: the container has none, or FFmpeg has no decoder for it.
     """
-    streams = getattr(opened.streams, kind)
+    streams = [stream for stream in getattr(opened.streams, kind) if not _is_cover(stream)]
     if not streams:
-        raise MediaFault(f"no {kind} track")
+        raise MediaFault(f"no {kind} track{' but a cover' if getattr(opened.streams, kind) else ''}")
     if streams[0].codec_context is None:
         raise MediaFault(f"cannot be decoded: {kind} track of an unknown codec")
     if streams[0].codec_context.thread_count != 1:  # set before the first frame only
@@ -49,15 +61,29 @@ def track(opened: Any, kind: Literal["audio", "video"]) -> Any:
     return streams[0]
 
 
-def frames(opened: Any, stream: Any, stretch: Span) -> Iterator[tuple[float, Any]]:
+def _is_cover(stream: Any) -> bool:
+    from av.stream import Disposition
+
+    return bool(
+        stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image)
+    )
+
+
+def frames(opened: Any, stream: Any, stretch: Span, ended: Callable[[], object] = bool) -> Iterator[tuple[float, Any]]:
     """Yield a track's frames up to the end of a stretch, each with its time in seconds from the recording's beginning.
 
     The first ones lie before the stretch, where decoding can begin.
 
+    Args:
+        opened: a PyAV container.
+        stream: its track.
+        stretch: in seconds.
+        ended: called where the track ends before the stretch does.
+
     Raises:
         MediaFault: the stretch begins after the recording's end, or has no end and the recording is too long.
     """
-    duration = seconds(opened)
+    duration = seconds(opened) if opened.format.name.startswith(_INDEXED) else None
     if duration is not None and stretch.start >= duration:
         raise stretch.past_the_end()
     if duration is not None and stretch.end is None and duration > stretch.limit:
@@ -68,28 +94,48 @@ def frames(opened: Any, stream: Any, stretch: Span) -> Iterator[tuple[float, Any
                 raise stretch.too_long()
             return
         yield time, frame
+    ended()
 
 
 def _decoded_before(opened: Any, stream: Any, start: float) -> Iterator[tuple[float, Any]]:
     """Yield timed frames from a place before ``start`` on, else from the first one."""
-    origin = (opened.start_time or 0) / 1e6  # a cut or a broadcast may begin at any time
-    lead = _LEAD_S
-    while lead < start:
-        opened.seek(int((origin + start - lead) * 1e6), backward=True)
-        timed = _timed(opened, stream, origin)
-        first = next(timed, None)
-        if first is not None and first[0] <= start:
-            yield first
-            yield from timed
-            return
-        lead *= 4  # a broadcast has no index: decoding began at the next whole picture only
+    beginning = origin(opened)
+    # Where pictures and sound begin together the container's own choice of a track is as good as any; where one of them
+    # begins late, only a seek on the track that is read leads to its frames.
+    for target in (None, stream):
+        lead = _LEAD_S
+        while lead < start:
+            _seek(opened, target, beginning + start - lead)
+            timed = _timed(opened, stream, beginning)
+            first = next(timed, None)
+            if first is not None and first[0] <= start:
+                yield first
+                yield from timed
+                return
+            lead *= 4  # a broadcast has no index: decoding began at the next whole picture only
     if lead > _LEAD_S or stream.type == "video":  # other pictures may have been decoded before
-        opened.seek(int((origin - lead) * 1e6), backward=True)
-    yield from _timed(opened, stream, origin)
+        _seek(opened, stream, min(beginning, _begin(stream)) - lead)
+    yield from _timed(opened, stream, beginning)
 
 
-def _timed(opened: Any, stream: Any, origin: float) -> Iterator[tuple[float, Any]]:
-    return ((float(frame.time or 0.0) - origin, frame) for frame in opened.decode(stream))
+def _seek(opened: Any, stream: Any, seconds: float) -> None:
+    if stream is None:
+        opened.seek(int(seconds * 1e6), backward=True)
+    else:
+        opened.seek(int(seconds / stream.time_base), stream=stream, backward=True)
+
+
+def _begin(stream: Any) -> float:
+    return 0.0 if stream.start_time is None else float(stream.start_time * stream.time_base)
+
+
+def _timed(opened: Any, stream: Any, beginning: float) -> Iterator[tuple[float, Any]]:
+    return ((float(frame.time or 0.0) - beginning, frame) for frame in opened.decode(stream))
+
+
+def origin(opened: Any) -> float:
+    """Time in seconds at which the container's first track begins: a cut or a broadcast may begin at any."""
+    return float(opened.start_time or 0) / 1e6
 
 
 def seconds(opened: Any) -> float | None:

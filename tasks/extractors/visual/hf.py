@@ -16,8 +16,10 @@ from tasks.extractors.hf.runner import Running, empty_moments, pooled
 from tasks.extractors.hf.spec import Chosen
 from tasks.extractors.loop import PICTURES, gathered, read_each
 from tasks.extractors.media.container import container
-from tasks.extractors.media.files import MediaFault, MediaFile, MediaRoot, Span
+from tasks.extractors.media.files import MediaRoot
 from tasks.extractors.media.frames import sampled, upright
+from tasks.extractors.media.opened import MediaFile
+from tasks.extractors.media.span import MediaFault, Span
 from tasks.extractors.visual.faces import FaceCrop
 
 _BATCH = 16  # pictures
@@ -58,17 +60,21 @@ class HfVisual:
     def _read(self, file: MediaFile, _: str, stretch: Span) -> Tensor:
         """Read an utterance's pictures as the encoder takes them (F, 3, H, W), one at a time in full size."""
         with container(file) as opened:
-            prepared = [self._prepared(picture) for picture in self._shown(opened, stretch)]
+            prepared = [self._prepared(picture) for picture in self._shown(file, opened, stretch)]
         if not prepared:
             raise MediaFault("no face found")
         return torch.cat(prepared)
 
-    def _shown(self, opened: Any, stretch: Span) -> Iterator[npt.NDArray[np.uint8]]:
-        for frame in sampled(opened, stretch, self._options.fps, self._options.frames):
+    def _shown(self, file: MediaFile, opened: Any, stretch: Span) -> Iterator[npt.NDArray[np.uint8]]:
+        count = faceless = 0
+        for frame in sampled(file, opened, stretch, self._options.fps, self._options.frames):
             picture = np.ascontiguousarray(upright(frame.to_ndarray(format="rgb24"), frame))
             shown = picture if self._face is None else self._face(picture)
+            count, faceless = count + 1, faceless + (shown is None)
             if shown is not None:
                 yield shown
+        if faceless:
+            file.notes.append(f"no face found in {faceless} of {count} frames")
 
     def _prepared(self, picture: npt.NDArray[np.uint8]) -> Tensor:
         inputs = self._prepare(images=picture, input_data_format="channels_last", return_tensors="pt")

@@ -9,8 +9,10 @@ import pyarrow as pa
 from tasks.extractors.base import Extracted, Extractor
 from tasks.extractors.loop import PICTURES, describe_each
 from tasks.extractors.media.container import container
-from tasks.extractors.media.files import MediaFile, MediaRoot, Span
+from tasks.extractors.media.files import MediaRoot
 from tasks.extractors.media.frames import sampled, upright
+from tasks.extractors.media.opened import MediaFile
+from tasks.extractors.media.span import Span
 from tasks.extractors.registry import HOG_DIM
 
 Vector = npt.NDArray[np.float32]
@@ -32,7 +34,9 @@ class Hog:
 
     def _describe(self, file: MediaFile, _: str, stretch: Span) -> Vector:
         with container(file) as opened:
-            described = [_gradients(_square(frame)) for frame in sampled(opened, stretch, _PER_SECOND, _MOST_FRAMES)]
+            described = [
+                _gradients(_square(frame)) for frame in sampled(file, opened, stretch, _PER_SECOND, _MOST_FRAMES)
+            ]
         return np.concatenate([np.mean(described, axis=0), np.std(described, axis=0)]).astype(np.float32)
 
 

@@ -18,7 +18,9 @@ from tasks.executor.shard import Shard, ShardOutput, describe_shard, run_shard, 
 from tasks.extract.stage import extract, extract_stage
 from tasks.extractors.base import Extracted, Extractor, ExtractorSpec
 from tasks.extractors.loop import SOUND, describe_each
-from tasks.extractors.media.files import MediaFile, MediaRoot, Span
+from tasks.extractors.media.files import MediaRoot
+from tasks.extractors.media.opened import MediaFile
+from tasks.extractors.media.span import Span
 from tasks.extractors.registry import chosen_spec, register
 from tasks.features.table import TOO_LARGE
 from tasks.storage.manifest import MANIFEST, Manifest, fingerprint, read_manifest
@@ -48,8 +50,7 @@ class Counted:
         )
 
     def _read(self, file: MediaFile, _: str, stretch: Span) -> np.ndarray:
-        file.seek(0)
-        return np.array([float(file.read()), stretch.start], np.float32)
+        return np.array([float(file.view().read()), stretch.start], np.float32)
 
     def _note(self, *lines: str) -> None:
         with self._notes.open("a") as notes:

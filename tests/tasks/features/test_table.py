@@ -98,3 +98,11 @@ def test_float16_is_refused_where_every_value_is_smaller_than_it_knows() -> None
     made = Extracted(spread(0, 1).vectors * np.float32(1e-9), np.ones(200, bool), [None] * 200)
     with pytest.raises(WorkflowError, match="float16 leaves 1 of 200 values of dimension 0, and too few of 3 of 3"):
         feature_rows(utterances(*[{}] * 200), made, 3, "x.parquet", storage="float16")
+
+
+def test_a_reason_beside_a_vector_is_kept_and_counted_apart() -> None:
+    made = Extracted(np.ones((3, 2), np.float32), np.array([True, True, False]), ["half of it", None, "no such file"])
+    table, counts = feature_rows(utterances({}, {}, {}), made, 2, "x.parquet")
+    assert counts == {"rows": 3, "present": 2, "failed": 1, "absent": 0, "partial": 1}
+    assert table["reason"].to_pylist() == ["half of it", None, "no such file"]
+    assert table["vector"].is_valid().to_pylist() == [True, True, False]

@@ -114,7 +114,7 @@ def test_too_short_or_silent_or_without_a_track(encoders: dict[str, Path], media
     write_sound(folder / "silence.wav", np.zeros((16_000, 1), np.float32))
     rows = [{"audio": "a.wav", "end_s": 0.02}, {"video": "mute.mp4"}, {"audio": "silence.wav"}]
     found = hear(encoders["wav2vec2-layer"], media, *rows)
-    assert found.reasons == ["0.020 s of sound are too short to describe", "no audio track", None]
+    assert found.reasons == ["0.020 s of sound are too short to describe", "no audio track", "digital silence"]
     assert np.isfinite(found.vectors).all()
 
 

@@ -24,7 +24,11 @@ QUIET, PAUSES, SECONDS = 228, 229, 230
 def describe(folder: Path, samples: Samples, rate: int = 16_000) -> Samples:
     write_sound(folder / "x.wav", samples, rate, "FLOAT")
     found = hear(MediaRoot(str(folder)), {"audio": "x.wav"})
-    assert found.reasons == [None] and found.valid.all() and np.isfinite(found.vectors).all()
+    assert (
+        found.reasons == [None if samples.any() else "digital silence"]
+        and found.valid.all()
+        and np.isfinite(found.vectors).all()
+    )
     vector: Samples = found.vectors[0]
     return vector
 

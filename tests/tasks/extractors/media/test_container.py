@@ -9,7 +9,8 @@ import fsspec
 import pytest
 
 from tasks.extractors.media.container import container, frames, track
-from tasks.extractors.media.files import MediaFault, MediaRoot, span
+from tasks.extractors.media.files import MediaRoot
+from tasks.extractors.media.span import MediaFault, span
 from tests.fixtures import media as made
 
 
@@ -54,7 +55,7 @@ def test_a_span_past_the_end_is_a_fault(videos: MediaRoot) -> None:
 def test_a_recording_without_a_span_may_not_be_longer_than_the_limit(
     videos: MediaRoot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tasks.extractors.media.files.MAX_SECONDS", 3.0)
+    monkeypatch.setattr("tasks.extractors.media.span.MAX_SECONDS", 3.0)
     with pytest.raises(MediaFault, match="longer than 3 s from 0 s on"):
         times_of(videos, "x.mp4")
     assert times_of(videos, "x.mp4", 5.5)  # the rest is short enough
@@ -109,6 +110,6 @@ def test_a_store_that_fails_is_no_fault_of_the_file(tmp_path: Path) -> None:
     made.BrokenStore().pipe("/media-test/x.mkv", made.write_video(tmp_path / "x.mkv", 8, 320, 320).read_bytes())
     root = MediaRoot("broken://media-test")
     with root.open("x.mkv") as file:
-        assert len(file.read(64_000)) == 64_000  # twice what FFmpeg asks for at a time
+        assert len(file.view().read(64_000)) == 64_000  # twice what FFmpeg asks for at a time
     with pytest.raises(OSError, match="the store is gone"):
         times_of(root, "x.mkv")

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tasks.extractors.media.files import MediaFault, MediaRoot, span
+from tasks.extractors.media.files import MediaRoot
 from tasks.extractors.media.sound import read_sound, resampled, too_short
+from tasks.extractors.media.span import MediaFault, span
 from tests.fixtures.media import LOSSLESS, LOSSY, Samples, sound, write_recordings, write_sound
 
 
