@@ -77,7 +77,7 @@ def _reasons(features: ShardFeatures, names: list[Modality], present: Bools) -> 
         why = pl.lit(f"{name}: ") + unused.otherwise(features.reasons[name].fill_null("none given"))
         columns.append(pl.when(pl.Series(~present[m]) | features.reasons[name].is_not_null()).then(why))
     joined = pl.concat_str(columns, separator="; ", ignore_nulls=True)
-    return pl.select(joined).to_series().to_arrow()
+    return pl.select(pl.when(joined != "").then(joined)).to_series().to_arrow()
 
 
 def label_counts(table: pa.Table) -> dict[str, int]:

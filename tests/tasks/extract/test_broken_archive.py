@@ -5,6 +5,7 @@ an archive in which nothing is broken.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +82,12 @@ WAYS = {
         {"audio": "longer than 600 s from 0 s on", "visual": NONE_GIVEN},
     ),
     "span that ends past the end": Way(
-        at(1.0, 9.0), {"audio": "1.0", "visual": "pictures of 1.00 s, and not of the 8.00 s asked for"}, partial=True
+        at(1.0, 9.0),
+        {
+            "audio": r"(0\.9|1\.0)\d s of sound, and not the 8\.00 s asked for",
+            "visual": "pictures of 1.00 s, and not of the 8.00 s asked for",
+        },
+        partial=True,
     ),
     "empty text": Way(lambda row: {"text": " " * row["turn"]}, {"text": "text is empty"}),
     "no face": Way(moved("nobody", "video"), {"visual": "no face found"}),
@@ -207,7 +213,7 @@ def test_what_is_broken_has_its_reason_and_the_rest_the_vectors_of_a_clean_archi
         if expected is None or expected == NONE_GIVEN:
             assert reason is None, key
         else:
-            assert reason is not None and reason.startswith(expected), key
+            assert reason is not None and re.match(expected, reason), key
     fine = broken["vector"].is_not_null() & broken["reason"].is_null()
     one, other = (np.array(table["vector"].filter(fine).to_list(), np.float32) for table in (clean, broken))
     # Where in an MP3 file decoding begins shows in the last bit of its samples, and what is broken decides that.
@@ -229,7 +235,7 @@ def test_every_utterance_has_its_label_with_a_status_and_the_reasons(done: Made)
         assert row["status"] == ("degraded" if expected else "ok") and row["emotion"] in EMOTIONS
         said = row["reason"].split("; ") if expected else []
         wanted = [f"{modality}: {expected[modality]}" for modality in MODALITIES if modality in expected]
-        assert len(said) == len(wanted) and all(map(str.startswith, said, wanted)), row
+        assert len(said) == len(wanted) and all(map(re.match, wanted, said)), row
     assert report.ok == sum(not done.reasons(key) for key in done.clean) > 100
 
 
