@@ -236,7 +236,7 @@ def test_every_utterance_has_its_label_with_a_status_and_the_reasons(done: Made)
         said = row["reason"].split("; ") if expected else []
         wanted = [f"{modality}: {expected[modality]}" for modality in MODALITIES if modality in expected]
         assert len(said) == len(wanted) and all(map(re.match, wanted, said)), row
-    assert report.ok == sum(not done.reasons(key) for key in done.clean) > 100
+    assert report.ok == sum(not done.reasons(key) for key in done.clean) > 90
 
 
 def model(done: Made) -> None:
