@@ -30,13 +30,15 @@ def test_a_row_for_each_with_the_models_that_take_it_and_an_unfinished_one_witho
 
 def test_the_description_has_coverage_values_cost_and_the_most_frequent_reasons() -> None:
     reasons = {f"reason {number:02d}": 60 - number for number in range(12)}
-    found = Description(features(), 4000, 3000, reasons, Values(0.5, 1.25, 3), 8_000_000, Cost(12.5, None))
+    partial, values = {"digital silence": 2}, Values(0.5, 1.25, 3)
+    found = Description(features(), 4000, 3000, reasons, partial, values, 8_000_000, Cost(12.5, None))
     page = describe_page("calls", [found])
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if "logmel" in line]
     assert rows[0] == ["audio", "logmel, float16", "0123", "4,000", "75.0%", "346", "654", "out of date"]
     assert rows[1] == ["audio", "logmel, float16", "231", "0.5", "1.25", "3", "2,000", "12.50", ""]
-    assert rows[2][2:] == ["reason 00", "60"] and rows[-1][2:] == ["other reasons", "99"] and len(rows) == 13
-    nothing = Description(features(), 0, 0, {}, None, 0, Cost(None, None))
+    assert rows[2][2:] == ["reason 00", "60"] and rows[-2][2:] == ["other reasons", "99"]
+    assert rows[-1][2:] == ["digital silence", "2"] and len(rows) == 14
+    nothing = Description(features(), 0, 0, {}, {}, None, 0, Cost(None, None))
     assert "no vector because" not in describe_page("calls", [nothing])
 
 
