@@ -11,7 +11,10 @@ from tasks.archive.facts import UtteranceShardFacts
 from tasks.errors import WorkflowError
 from tasks.storage.manifest import Manifest
 
-NAMES = {"train": "train", "dev": "dev", "val": "dev", "valid": "dev", "validation": "dev", "test": "test"}
+NAMES = {
+    "train": "train", "trn": "train", "dev": "dev", "val": "dev", "valid": "dev", "validation": "dev", "test": "test",
+    "tst": "test",
+}  # fmt: skip
 SplitName = Literal["train", "dev", "test"]
 
 

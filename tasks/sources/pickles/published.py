@@ -6,6 +6,7 @@ the fields tell which tuple a file holds.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, NamedTuple, TypeGuard, cast
 
 import numpy as np
@@ -20,6 +21,10 @@ IEMOCAP = ("happy", "sad", "neutral", "angry", "excited", "frustrated")
 _MOST_GROWTH = 16
 _SMALL = 2**20
 _MOST_VALUES = 2**16  # in a vector
+_FEW, _DEEPEST = (
+    16,
+    5,
+)  # items and levels of a pickle of unknown layout that are looked at; a one-hot speaker is no feature
 
 
 class Layout(NamedTuple):
@@ -112,6 +117,13 @@ def published(content: object, size: int) -> Published:
     parts = content if isinstance(content, tuple | list) else ()
     layout = next((layout for layout in LAYOUTS if _fits(layout, parts)), None)
     if layout is None:
+        if _is_text_alone(content):
+            raise WorkflowError(
+                "the pickle holds text and no features, and sdt-pickle reads published features\n"
+                "  bring it in as a table: if you trust it, write it as JSON, in Python:\n"
+                "    json.dump(pickle.load(open('x.pkl', 'rb')), open('x.json', 'w'))\n"
+                "  then `sdt ingest table x.json`, with `records` where its rows lie deeper, and `sdt extract`"
+            )
         known = "".join(f"\n    {layout.name}: {' '.join(layout.fields)}" for layout in LAYOUTS)
         kinds = " ".join(type(part).__name__ for part in parts[:20]) or type(content).__name__
         raise WorkflowError(
@@ -125,6 +137,20 @@ def published(content: object, size: int) -> Published:
     result = Published(layout, fields, dims, _keys(fields["labels"][0]))
     _check(result, size)
     return result
+
+
+def _is_text_alone(content: object) -> bool:
+    """Whether there is text in a pickle and no vector; looks at the first few items of every container."""
+    texts, below = 0, [(content, 0)]
+    while below:
+        value, depth = below.pop()
+        texts += isinstance(value, str)
+        if isinstance(value, np.ndarray) or (_kind(value) == "vector" and len(cast(Sequence[Any], value)) > _FEW):
+            return False
+        if isinstance(value, dict | list | tuple) and depth < _DEEPEST:
+            items = value.values() if isinstance(value, dict) else value
+            below += [(item, depth + 1) for item in islice(items, _FEW)]
+    return texts > 0
 
 
 def _fits(layout: Layout, parts: Sequence[Any]) -> bool:

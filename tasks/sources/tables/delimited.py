@@ -8,7 +8,7 @@ import polars as pl
 
 from tasks.errors import WorkflowError
 from tasks.sources.base import BATCH_ROWS, ROW, SourceFile
-from tasks.sources.tables.dialect import Dialect, dialect_of, header_of, records
+from tasks.sources.tables.dialect import Dialect, dialect_of, header_of, last_named, records
 
 
 def csv_batches(file: SourceFile, required: tuple[str, ...]) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
@@ -24,7 +24,7 @@ def csv_batches(file: SourceFile, required: tuple[str, ...]) -> Iterator[tuple[p
     header = header_of(file, dialect)
     _check_header(file, header, required, dialect)
     rows = enumerate(islice(records(file, dialect), 1, None), start=1)
-    written = ((number, fields) for number, fields in rows if any(field.strip() for field in fields))
+    written = ((number, fields) for number, fields in rows if any(map(str.strip, fields)))
     while batch := list(islice(written, BATCH_ROWS)):
         yield _frames(header, batch)
 
@@ -44,7 +44,7 @@ def _check_header(file: SourceFile, header: list[str], required: tuple[str, ...]
 
 def _frames(header: list[str], batch: list[tuple[int, list[str]]]) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Turn numbered rows into both frames of `csv_batches`; a row with a problem is blank in the first."""
-    last = max(place for place, name in enumerate(header, start=1) if name)
+    last = last_named(header)
     problems = [_problem(fields, header, last) for _, fields in batch]
     blank = [""] * last
     readable = [
@@ -65,7 +65,9 @@ def _frames(header: list[str], batch: list[tuple[int, list[str]]]) -> tuple[pl.D
 
 def _problem(fields: list[str], header: list[str], last: int) -> str | None:
     """Say what is wrong with a row; empty fields behind the last named column, as spreadsheets write them, are not."""
-    beyond = next((place for place, field in enumerate(fields[last:], start=last + 1) if field.strip()), None)
+    beyond = None
+    if len(fields) > last:
+        beyond = next((place for place, field in enumerate(fields[last:], start=last + 1) if field.strip()), None)
     if len(fields) < last or (beyond is not None and len(fields) > len(header)):
         return f"has {len(fields)} fields, the header {len(header)}"
     if beyond is not None:

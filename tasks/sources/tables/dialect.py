@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf
 
 from tasks.errors import WorkflowError
 from tasks.sources.base import SourceFile
@@ -119,35 +120,56 @@ def dialect_of(file: SourceFile, required: tuple[str, ...]) -> Dialect:
     if named := re.fullmatch(r"sep=(.)\r?\n?", first):
         dialect = Dialect(encoding, named[1], heading=1)
     else:
-        fits = (d for d in _DELIMITERS if set(required) <= set(header_of(file, Dialect(encoding, d))))
-        dialect = Dialect(encoding, next(fits, ","))
+        candidates = (Dialect(encoding, delimiter) for delimiter in _DELIMITERS)
+        dialect = next((one for one in candidates if _has(file, one, required)), Dialect(encoding))
     if not _has_escaped_quotes(file, encoding):
         return dialect
     escaped = Dialect(dialect.encoding, dialect.delimiter, True, dialect.heading)
-    return min((dialect, escaped), key=lambda one: _misfits(file, one))
+    doubled_misfits, escaped_misfits = _misfits(file, dialect), _misfits(file, escaped)
+    # Doubled is the rule. To take it for escaped would join rows, while the other way round they are rejected.
+    fits_better = escaped_misfits < inf if doubled_misfits == inf else escaped_misfits == 0 < doubled_misfits
+    return escaped if fits_better else dialect
+
+
+def _has(file: SourceFile, dialect: Dialect, required: tuple[str, ...]) -> bool:
+    try:
+        return set(required) <= set(header_of(file, dialect))
+    except WorkflowError:  # quotes that another delimiter stands between
+        return False
 
 
 def header_of(file: SourceFile, dialect: Dialect) -> list[str]:
-    """Read the names in a file's first record; none where it has none."""
-    return [name.strip() for name in next(records(file, dialect), [])]
+    """Read the names in a file's first record; none where it has none. What cannot be decoded is written in ASCII."""
+    names = (name.strip() for name in next(records(file, dialect), []))
+    return [name.encode("utf-8", "backslashreplace").decode() for name in names]
 
 
 def _has_escaped_quotes(file: SourceFile, encoding: str) -> bool:
     """Whether a backslash stands before a quote anywhere: then it may be how quotes are escaped."""
-    with open_text(file, encoding) as text:
-        last = ""
-        while block := text.read(2**20):
-            if '\\"' in last + block:
+    written = '\\"'
+    codes = ["utf-8"] if encoding == "utf-8-sig" else [f"{encoding}-{order}" for order in ("le", "be")]
+    wanted = [written.encode(code) for code in codes]
+    fs, path = file.filesystem
+    with fs.open(path, "rb") as raw:
+        last = b""
+        while block := raw.read(2**22):
+            if any(form in last + block for form in wanted):
                 return True
-            last = block[-1]
+            last = block[-8:]
     return False
 
 
 def _misfits(file: SourceFile, dialect: Dialect) -> float:
-    """How many records have another number of fields than the header; infinite where they cannot be told apart."""
-    found = records(file, dialect)
+    """How many records do not have the header's fields; infinite where they cannot be told apart."""
+    rows = records(file, dialect)
     try:
-        header = next(found, [])
-        return sum(bool(fields) and len(fields) != len(header) for fields in found)
+        header = next(rows, [])
+        last = last_named(header)
+        return sum(bool(fields) and (len(fields) < last or any(filter(str.strip, fields[last:]))) for fields in rows)
     except WorkflowError:
-        return float("inf")
+        return inf
+
+
+def last_named(header: list[str]) -> int:
+    """The number of the last column that has a name: spreadsheets write empty ones behind it."""
+    return max((place for place, name in enumerate(header, start=1) if name.strip()), default=0)

@@ -54,3 +54,17 @@ def test_statistics_are_those_of_the_vectors_that_are_there() -> None:
         np.testing.assert_allclose(mean[name], there.mean(0), rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(deviation[name], there.std(0), rtol=1e-4, atol=1e-6)
     assert deviation["audio"][3] == 0
+
+
+def test_the_names_that_published_corpora_give_their_splits_are_known() -> None:
+    rule = SplitRule(dev_fraction=0.0, test_fraction=0.0, dev_from_train=False)
+    named = {
+        "trn": "train",
+        "Train": "train",
+        "val": "dev",
+        "VALID": "dev",
+        "tst": "test",
+        "test": "test",
+        "other": None,
+    }
+    assert {name: rule.split("c", name) for name in named} == named

@@ -127,3 +127,23 @@ def test_the_same_object_everywhere_does_not_unpack_to_the_machines_memory() -> 
         published(changed("audio", KEY, [nested] * TURNS), SIZE)
     with pytest.raises(WorkflowError, match="fits no published layout"):
         published(made_pickles.made("MMGCN on IEMOCAP", text1={KEY: nested}), SIZE)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        ({"a": ["M", "F"]}, {"a": [0, 1]}, {"a": ["hi", "ho"]}, ["a"], []),
+        ({"a": [[1, 0, 0], [0, 1, 0]]}, {"a": ["hi", "ho"]}),
+        [[{"text": "hi", "speaker": "A", "label": "joy"}]],
+        {"train": [{"text": "hi", "labels": [0, 1]}]},
+    ],
+)
+def test_a_pickle_of_text_alone_says_how_to_bring_it_in(content: object) -> None:
+    with pytest.raises(WorkflowError, match=r"(?s)holds text and no features.*json\.dump.*sdt ingest table x\.json"):
+        published(content, 100)
+
+
+@pytest.mark.parametrize("content", [({"a": [np.zeros(3)]}, {"a": ["hi"]}), ([0.5] * 300, "hi"), {"a": 1}, None])
+def test_a_pickle_of_something_else_names_the_known_layouts(content: object) -> None:
+    with pytest.raises(WorkflowError, match="fits no published layout"):
+        published(content, 100)
