@@ -59,6 +59,11 @@ class TableSettings(Frozen):
                 raise ValueError(f"{name} is one column, not several: only {', '.join(JOINED)} can be joined")
         return columns
 
+    @field_validator("null_values", mode="before")
+    @classmethod
+    def _one_word_or_several(cls, words: object) -> object:
+        return (words,) if isinstance(words, str) else words
+
     @field_validator("time_format")
     @classmethod
     def _says_a_time(cls, form: str | None) -> str | None:

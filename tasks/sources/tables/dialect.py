@@ -165,7 +165,7 @@ def _misfits(file: SourceFile, dialect: Dialect) -> float:
     try:
         header = next(rows, [])
         last = last_named(header)
-        return sum(bool(fields) and (len(fields) < last or any(filter(str.strip, fields[last:]))) for fields in rows)
+        return sum(bool(fields) and (len(fields) < last or any(map(str.strip, fields[last:]))) for fields in rows)
     except WorkflowError:
         return inf
 

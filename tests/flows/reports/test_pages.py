@@ -53,6 +53,15 @@ def test_ingest_counts_and_kinds_of_rejection(workspace: Workspace) -> None:
     assert "it's me" not in page and f"`{workspace.uri('archives/made')}`" in page
 
 
+def test_ingest_counts_the_cells_that_were_not_used(workspace: Workspace) -> None:
+    counts = {"rows_in": 9, "accepted": 9, "rejected": 0, "text": 9, "audio": 8, "video": 7, "labelled": 6}
+    losses = {"no_value.emotion": 3, "unreadable.occurred_at": 2, "unreadable.start_s": 1}
+    rows = cells(ingest_page(settings(workspace), counted(made.archive(workspace), **counts, **losses)))
+    assert ["emotion", "3", "stands for no value"] in rows
+    assert ["occurred_at", "2", "not readable as a time: see `time_format`"] in rows
+    assert ["start_s", "1", "not readable as seconds: without audio and video, too"] in rows
+
+
 def test_extract_says_what_is_there_for_each_modality(workspace: Workspace) -> None:
     shard = ShardRecord(
         index=0, path="p", rows=9, bytes=1, sha256="0", counts={"rows": 9, "present": 5, "absent": 3, "failed": 1}

@@ -94,6 +94,7 @@ def test_no_conversation_is_called_nan_unless_somebody_asks() -> None:
 
 
 def test_words_that_users_list_count_in_text_and_beside_the_usual_ones() -> None:
+    assert TableSettings.model_validate({"null_values": "NA"}).null_values == ("NA",)
     table = TableSettings(null_values=("xxx", "NA"))
     rows = typed(
         GOOD | {"emotion": "xxx", "audio": "a.wav", "text": "NA"},
