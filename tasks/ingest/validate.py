@@ -1,6 +1,7 @@
 """Rows of text to typed utterances; a row that cannot be used says why, and is kept."""
 
 from collections.abc import Mapping
+from posixpath import normpath
 
 import polars as pl
 import pyarrow as pa
@@ -110,8 +111,7 @@ def _faults(
         pl.when(pl.lit(typed["turn"] < 0)).then(pl.format("turn {} is negative", pl.lit(typed["turn"]))),
         pl.when(nothing).then(pl.lit("neither text nor media")),
         *(lost(name, "a number of seconds", unsaid & pl.lit(unreadable[name])) for name in _SPAN),
-        _leaves(text["audio"]),
-        _leaves(text["video"]),
+        *(pl.when(unsaid).then(_leaves(text[name])) for name in ("audio", "video")),
     ]
 
 
@@ -120,9 +120,18 @@ def _quoted(values: pl.Series) -> pl.Expr:
 
 
 def _leaves(uri: pl.Series) -> pl.Expr:
-    """Media are found below the media root and nowhere else."""
-    outside = uri.str.contains(r"^[/\\~]|^[A-Za-z][A-Za-z0-9+.-]*:|(^|[/\\])\.\.([/\\]|$)")
+    """Name the media that lie outside any media root; of others extract says so, which knows the root.
+
+    A row with a text stays whatever its media are, and they cost it their features, with the reason.
+    """
+    outside = uri.str.contains(r"^(\\|~/|[A-Za-z]:[/\\]|(https?|ftp|rtsp|rtmp)://)") | _climbs(uri)
     return pl.when(pl.lit(outside)).then(pl.format(f"{uri.name} {{}} leaves the media root", _quoted(uri)))
+
+
+def _climbs(uri: pl.Series) -> pl.Series:
+    """Whether paths lead out of the folder that they begin in: ``a/../x`` does not, ``a/../../x`` does."""
+    relative = uri.str.contains(r"(^|/)\.\.(/|$)") & ~uri.str.starts_with("/")
+    return relative & uri.map_elements(lambda path: normpath(path).startswith(".."), return_dtype=pl.Boolean)
 
 
 def _bucket(text: pl.DataFrame, shards: int) -> pl.Series:

@@ -11,13 +11,13 @@ import html
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Literal
 
 import polars as pl
 
 from tasks.sources.base import SourceFile, find_files, is_unicode
 from tasks.sources.recordings import with_recordings
+from tasks.sources.rolling import Cue, spoken_once
 from tasks.sources.transcript import Spoken, Unreadable, conversation, read_text, rejected, stem, unreadable
 
 _TIME = r"(?:(\d{1,4}):)?([0-5]\d):([0-5]\d)[.,](\d{3})"
@@ -46,13 +46,41 @@ class Subtitles:
         except Unreadable as error:
             yield unreadable(file, error)
         else:
-            yield conversation(file, stem(file), (_cue(row, block) for row, block in enumerate(blocks, start=1)))
+            cues = [_cue(row, block) for row, block in enumerate(blocks, start=1)]
+            rows = [cue for cue in cues if isinstance(cue, Spoken)]
+            rows += map(_spoken, spoken_once([cue for cue in cues if isinstance(cue, Cue)]))
+            yield conversation(file, stem(file), rows)
 
 
 def _blocks(text: str) -> list[list[str]]:
-    """Split a text into groups of lines at the empty ones."""
+    """Split a text into groups of lines at the empty ones.
+
+    A line of blanks is an empty one only before a cue: automatic captions have it in the place of a line that is not
+    spoken yet. What follows an empty line is the cue's own where the cue has no other text.
+    """
     lines = re.split(r"\r\n|\r|\n", text)
-    return [list(block) for filled, block in groupby(lines, key=lambda line: bool(line.strip())) if filled]
+    before_cue, blocks = _before_cue(lines), list[list[str]]([[]])
+    for line, ends in zip(lines, before_cue, strict=True):
+        if line.strip() or (line and blocks[-1] and not ends):
+            blocks[-1].append(line)
+        elif blocks[-1] and (ends or _has_text(blocks[-1])):
+            blocks.append([])
+    return [block for block in blocks if block]
+
+
+def _has_text(block: list[str]) -> bool:
+    """Whether something stands below a cue's times, or there are none."""
+    return "-->" not in next(line for line in reversed(block) if line.strip())
+
+
+def _before_cue(lines: list[str]) -> list[bool]:
+    """Whether what follows each line, after blank ones, begins a cue or is no part of one."""
+    found, ends = [], True
+    for at in range(len(lines) - 1, -1, -1):
+        found.append(ends)
+        if lines[at].strip():
+            ends = any("-->" in line for line in lines[at : at + 2]) or _NO_CUE.fullmatch(lines[at]) is not None
+    return found[::-1]
 
 
 def _vtt_blocks(text: str) -> list[list[str]]:
@@ -72,7 +100,8 @@ def _timed(block: list[str]) -> bool:
     return any("-->" in line for line in block[:2])
 
 
-def _cue(row: int, block: list[str]) -> Spoken:
+def _cue(row: int, block: list[str]) -> Cue | Spoken:
+    """Read a cue, or say in a rejected row why it cannot be read."""
     as_read = "\n".join(block)
     at = next((i for i, line in enumerate(block[:2]) if "-->" in line), None)
     if at is None:
@@ -80,24 +109,32 @@ def _cue(row: int, block: list[str]) -> Spoken:
     times = _TIMING.fullmatch(block[at])
     if times is None:
         return rejected(row, f"times {block[at].strip()[:60]!a} are not 00:00:01,000 --> 00:00:02,000", as_read)
-    lines = block[at + 1 :]
+    lines = tuple(block[at + 1 :])
     if any(_TIMING.fullmatch(line) for line in lines):
         return rejected(row, "has two lines of times: the empty line between two cues is missing", as_read)
     if not is_unicode(as_read):
         return rejected(row, "is not valid UTF-8", as_read)
-    speaker, text = _speaker_and_words(lines)
     parts = times.groups()
-    return Spoken(row, _seconds(*parts[:4]), _seconds(*parts[4:]), speaker, text)
+    return Cue(row, _seconds(*parts[:4]), _seconds(*parts[4:]), lines, tuple(map(_words, lines)), as_read)
+
+
+def _spoken(cue: Cue) -> Spoken:
+    speaker, text = _speaker_and_words(cue)
+    return Spoken(cue.row, cue.start, cue.end, speaker, text)
+
+
+def _words(line: str) -> str:
+    return html.unescape(_TAG.sub("", line)).strip()
 
 
 def _seconds(hours: str | None, minutes: str, seconds: str, thousandths: str) -> str:
     return f"{3600 * int(hours or 0) + 60 * int(minutes) + int(seconds)}.{thousandths}"
 
 
-def _speaker_and_words(lines: list[str]) -> tuple[str | None, str]:
+def _speaker_and_words(cue: Cue) -> tuple[str | None, str]:
     """Separate the speaker, where the cue names one and has one voice, from the words."""
-    voices = {html.unescape(name).strip() for line in lines for name in _VOICE.findall(line)}
-    plain = [text for line in lines if (text := html.unescape(_TAG.sub("", line)).strip())]
+    voices = {html.unescape(name).strip() for line in cue.lines for name in _VOICE.findall(line)}
+    plain = list(filter(None, cue.words))
     named = _named(plain[0]) if plain else None
     others = any(_DASH.match(line) or _named(line) for line in plain[1:])
     if voices or named is None or others:

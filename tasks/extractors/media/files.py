@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 from unicodedata import normalize
 
@@ -104,18 +104,15 @@ class MediaRoot:
         fs, root = self._root
         if uri.startswith(("\\", "~/")) or "\0" in uri:
             raise MediaFault("leaves the media root")
-        path = uri
         if "://" in uri:
-            if not uri.startswith((f"{self.url.rstrip('/')}/", f"{fs.unstrip_protocol(root)}/")):
-                raise MediaFault("leaves the media root")
-            path = str(fs._strip_protocol(uri))
-        elif not uri.startswith(f"{root}/") or not uri.startswith("/"):
-            path = f"{root}/{uri}"
-            if uri.startswith("/"):
-                raise MediaFault("leaves the media root")
-        if ".." in PurePosixPath(path).parts:
+            inside = uri.startswith((f"{self.url.rstrip('/')}/", f"{fs.unstrip_protocol(root)}/"))
+            path = str(fs._strip_protocol(uri)) if inside else ""
+        else:
+            path = uri if uri.startswith("/") else f"{root}/{uri}"
+        if not {".", ".."}.isdisjoint(path.split("/")):
             path = posixpath.normpath(path)
-        if not path.startswith(f"{root}/"):
+        roots = (root, os.path.realpath(root)) if isinstance(fs, LocalFileSystem) else (root,)
+        if not path.startswith(tuple(f"{one.rstrip('/')}/" for one in roots)):
             raise MediaFault("leaves the media root")
         return path
 

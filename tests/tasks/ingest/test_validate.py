@@ -32,10 +32,11 @@ def typed(*rows: dict[str, str | None], shards: int = 4, table: TableSettings | 
         ({"text": " \t"}, "neither text nor media"),
         ({"text": None, "audio": "a.wav", "start_s": "soon"}, "start_s 'soon' is not a number of seconds"),
         ({"text": "", "video": "a.mp4", "end_s": "inf"}, "end_s 'inf' is not a number of seconds"),
-        ({"audio": "/etc/passwd"}, "audio '/etc/passwd' leaves the media root"),
-        ({"audio": "a/../../x.wav"}, "audio 'a/../../x.wav' leaves the media root"),
-        ({"video": "http://host/x.mp4"}, "video 'http://host/x.mp4' leaves the media root"),
-        ({"video": "C:\\x.mp4"}, "video 'C:\\x.mp4' leaves the media root"),
+        ({"text": None, "audio": "a/../../x.wav"}, "audio 'a/../../x.wav' leaves the media root"),
+        ({"text": " ", "audio": "..//x.wav"}, "audio '..//x.wav' leaves the media root"),
+        ({"text": None, "audio": "~/x.wav"}, "audio '~/x.wav' leaves the media root"),
+        ({"text": None, "video": "http://host/x.mp4"}, "video 'http://host/x.mp4' leaves the media root"),
+        ({"text": None, "video": "C:\\x.mp4"}, "video 'C:\\x.mp4' leaves the media root"),
         ({"problem": "is not JSON", "content": "{"}, "is not JSON"),
     ],
 )
@@ -44,6 +45,21 @@ def test_why_a_row_cannot_be_used(change: dict, reason: str) -> None:
     assert found[0]["reason"] == reason and found[0]["content"]
     assert all(found[0][name] is None for name in CANONICAL)
     assert found[1]["reason"] is None and found[1]["text"] == "hello"
+
+
+@pytest.mark.parametrize(
+    "audio", ["/media/x.wav", "rec:01.wav", "~x.wav", "a/../x.wav", "a..b/x.wav", "s3://media/x.wav", "x/..wav"]
+)
+def test_a_path_that_may_lie_below_the_media_root_is_left_to_extract(audio: str) -> None:
+    [row] = typed(GOOD | {"text": None, "audio": audio})
+    assert row["reason"] is None and row["audio"] == audio
+
+
+@pytest.mark.parametrize("audio", ["../x.wav", "http://host/x.wav", "C:\\x.wav", "~/x.wav"])
+def test_a_path_that_leaves_the_media_root_costs_no_text(audio: str) -> None:
+    """Extract says why there is no sound, in the row's label."""
+    [row] = typed(GOOD | {"audio": audio})
+    assert (row["reason"], row["text"], row["audio"]) == (None, "hello", audio)
 
 
 def test_values_get_their_types() -> None:

@@ -31,6 +31,14 @@ def found(root: Path, name: str, media: tuple[str, ...], media_root: Path | None
         ("a.en.srt", ("a.webm",), (None, "a.webm")),
         ("a.pt-BR.srt", ("a.webm", "a.pt-BR.opus"), ("a.pt-BR.opus", None)),
         ("a.1.srt", ("a.webm",), (None, None)),
+        ("caf\u00e9.json", ("cafe\u0301.wav",), ("cafe\u0301.wav", None)),
+        ("cafe\u0301.json", ("caf\u00e9.mp4",), (None, "caf\u00e9.mp4")),
+        ("call-2.json", ("CALL-2.WAV",), ("CALL-2.WAV", None)),
+        ("CALL-2.en.srt", ("call-2.mp4",), (None, "call-2.mp4")),
+        ("Call-2.WAV.json", ("call-2.wav",), ("call-2.wav", None)),
+        ("\u00c9t\u00e9/a.json", ("e\u0301te\u0301/A.ogg",), ("e\u0301te\u0301/A.ogg", None)),
+        ("call-2.json", ("CALL-2.wav", "call-2.wav"), ("call-2.wav", None)),
+        ("call-2.json", ("Call-2.wav", "CALL-2.mp4"), ("Call-2.wav", "CALL-2.mp4")),
         ("a.json", ("ab.wav", "a.txt", "b/a.wav"), (None, None)),
     ],
 )
@@ -38,6 +46,18 @@ def test_the_same_name_with_a_known_ending(
     tmp_path: Path, name: str, media: tuple[str, ...], expected: tuple[str | None, ...]
 ) -> None:
     assert found(tmp_path, name, media) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "media"),
+    [("call-2.json", ("CALL-2.wav", "Call-2.wav")), ("Caf\u00e9.srt", ("CAF\u00c9.mp4", "cafe\u0301.mp4"))],
+)
+def test_two_that_differ_in_case_or_accents_alone_are_both_named(
+    tmp_path: Path, name: str, media: tuple[str, ...]
+) -> None:
+    with pytest.raises(WorkflowError, match="several recordings go with one file") as caught:
+        found(tmp_path, name, media)
+    assert all(one in str(caught.value) for one in (name, *media))
 
 
 def test_a_media_root_of_its_own_has_the_same_folders(tmp_path: Path) -> None:

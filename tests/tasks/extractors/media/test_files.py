@@ -59,6 +59,27 @@ def test_a_file_is_found_below_the_root_on_any_store(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("store", ["local", "memory"])
 @pytest.mark.parametrize(
+    "uri",
+    ["{root}/a/x.wav", "{url}/a/x.wav", "a/../a/x.wav", "../{name}/a/x.wav", "a/./x.wav", "rec:01.wav", "~x.wav",
+     "caf\u00e9.wav", "cafe\u0301.wav", "~/x.wav "],
+)  # fmt: skip
+def test_any_way_to_write_a_path_below_the_root_is_fine(tmp_path: Path, store: str, uri: str) -> None:
+    fs, folder = fsspec.filesystem("file" if store == "local" else "memory"), f"{tmp_path}/media"
+    for name in ("a/x.wav", "rec:01.wav", "~x.wav", "cafe\u0301.wav"):
+        fs.makedirs(f"{folder}/a", exist_ok=True)
+        fs.pipe_file(f"{folder}/{name}", b"here")
+    url = folder if store == "local" else f"memory:/{folder}"
+    root = MediaRoot(url)
+    if uri.startswith("~/"):
+        with pytest.raises(MediaFault, match="leaves the media root"):
+            read_all(root, uri)
+        return
+    shown = uri.format(root=folder, url=url if store == "memory" else f"file://{folder}", name="media")
+    assert read_all(root, shown) == b"here" and root.version(shown) is not None
+
+
+@pytest.mark.parametrize("store", ["local", "memory"])
+@pytest.mark.parametrize(
     "uri", ["{outside}", "../secret.wav", "a/../../secret.wav", "a/..", "file://{outside}", "memory://secret.wav",
             "http://localhost/x.wav", "~/x.wav", "\\x.wav", "x\0.wav"],
 )  # fmt: skip
