@@ -17,7 +17,7 @@ from tasks.config.flows import NightlyConfig
 from tasks.label.days import check_dated
 from tasks.label.report import LabelReport
 from tasks.label.stage import label
-from tasks.registry.models import extractor_names, find_bundle
+from tasks.registry.models import check_encoders, extractor_names, find_bundle
 from tasks.storage.workspace import Workspace
 
 
@@ -32,6 +32,8 @@ def nightly_flow(config: NightlyConfig) -> LabelReport:
         rejections = excessive_losses(sources, ingest_flow(sources))
     check_dated(read_archive(workspace, config.archive), config.archive)
     bundle = find_bundle(workspace, config.model)  # once: another may go into production meanwhile
+    if not config.fetch_encoders:
+        check_encoders(bundle)
     features = extract_flow(config.extract(extractor_names(bundle), tuple(bundle.features)))
     labelling = config.label(bundle.model_id, day)
     report = run_task("label", label, labelling, current_run().name)

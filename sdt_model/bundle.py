@@ -14,6 +14,8 @@ WEIGHTS, DESCRIPTION, METRICS, CARD = "model.safetensors", "bundle.json", "metri
 HISTORY = "history.json"
 
 
+FolderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,199}$")]
+"""What a folder may be called: a description that comes from elsewhere leads nowhere else."""
 Temperature = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -22,9 +24,9 @@ class FeatureSource(Frozen):
 
     extractor: str
     """Registered name."""
-    fingerprint: str
+    fingerprint: FolderName
     """Fingerprint of the extractor; features of another one are refused."""
-    dim: int = Field(ge=1)
+    dim: int = Field(ge=1, le=2**20)
     """Length of a vector."""
     storage: Literal["float32", "float16"] = "float32"
     """How its numbers are kept; features that are kept in another way have another fingerprint."""
@@ -47,7 +49,7 @@ class HeldOut(Frozen):
 class Bundle(Frozen):
     """The description of a trained model (bundle.json)."""
 
-    model_id: str
+    model_id: FolderName
     """Name of its folder."""
     emotions: tuple[str, ...]
     """Class names, in the order of the scores."""
@@ -76,6 +78,13 @@ class Bundle(Frozen):
     @classmethod
     def _in_the_network_s_order(cls, features: dict[Modality, FeatureSource]) -> dict[Modality, FeatureSource]:
         return {name: features[name] for name in MODALITIES if name in features}
+
+    @field_validator("emotions")
+    @classmethod
+    def _names_of_their_own(cls, emotions: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(emotions) or len(set(emotions)) < len(emotions):
+            raise ValueError("every emotion needs a name of its own")
+        return emotions
 
     @property
     def code(self) -> str:

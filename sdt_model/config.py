@@ -22,7 +22,7 @@ class Frozen(BaseModel):
 class ModelConfig(Frozen):
     """The network (Ma et al. 2023)."""
 
-    hidden: int = Field(1024, ge=2)
+    hidden: int = Field(1024, ge=2, le=2**16)
     """Width of every transformer, gate and head, and of the feed-forward layers; even, and a multiple of `heads`."""
     heads: int = Field(8, ge=1)
     """Attention heads of each transformer; must divide `hidden`."""
@@ -35,10 +35,10 @@ class ModelConfig(Frozen):
     clip: float | None = Field(10.0, gt=0)
     """Features are clipped to so many standard deviations from their mean in training; null: not clipped, as
     published."""
-    speakers: int = Field(9, ge=1)
+    speakers: int = Field(9, ge=1, le=2**20)
     """Number of speaker embeddings. Speakers are numbered as they appear in a conversation, and share an embedding
     where there are more of them."""
-    window: int = Field(512, ge=2)
+    window: int = Field(512, ge=2, le=2**20)
     """Most turns that the network sees at once. A longer conversation is trained on in pieces and scored in overlapping
     windows."""
     transformers: Literal["all", "intra", "inter"] = "all"

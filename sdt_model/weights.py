@@ -3,7 +3,9 @@
 import json
 from collections.abc import Mapping, Sequence
 
+import torch
 from safetensors.torch import load, save
+from torch import Tensor
 
 from sdt_model.bundle import CARD, DESCRIPTION, HISTORY, METRICS, WEIGHTS, Bundle, card
 from sdt_model.model import SDT
@@ -30,15 +32,31 @@ def to_files(bundle: Bundle, network: SDT, history: Sequence[Mapping[str, float]
     }
 
 
+def _check_shapes(bundle: Bundle, state: Mapping[str, Tensor]) -> None:
+    """Compare with the network that the description asks for, before memory is taken for it: it may ask for any."""
+    try:
+        with torch.device("meta"):  # shapes alone
+            expected = {name: tuple(value.shape) for name, value in new_network(bundle).state_dict().items()}
+    except (RuntimeError, OverflowError, TypeError) as error:
+        raise ValueError(f"no network can be made as described: {error}") from error
+    shapes = {name: tuple(value.shape) for name, value in state.items()}
+    for name in sorted(expected.keys() | shapes.keys()):
+        if expected.get(name) != shapes.get(name):
+            raise ValueError(
+                f"not the weights that are described: {name} is {shapes.get(name, 'missing')}, "
+                f"described: {expected.get(name, 'none')}"
+            )
+
+
 def load_network(bundle: Bundle, weights: bytes) -> SDT:
     """The trained network, ready to predict.
 
     Raises:
-        RuntimeError: the weights are not those of the description.
-        ValueError: some of them are no numbers.
+        ValueError: the weights are not those of the description, or some of them are no numbers.
     """
-    network = new_network(bundle)
     state = load(weights)
+    _check_shapes(bundle, state)
+    network = new_network(bundle)
     if spoilt := [name for name, value in state.items() if not value.isfinite().all()]:
         raise ValueError(f"values that are no numbers in {', '.join(sorted(spoilt)[:3])} ({len(spoilt)} tensors)")
     network.load_state_dict(state)

@@ -62,6 +62,9 @@ class NightlyConfig(Watching, Labelling, FlowConfig):
     """Number of days before it to look back to: those with changed or unlabelled conversations are labelled again."""
     source: Source | None = None
     """Source files to bring in first; null: something else keeps the archive up to date."""
+    fetch_encoders: bool = False
+    """Whether an encoder that the model names, and that is not on this machine, is fetched from the hub; false: the
+    run ends and says how to get it."""
 
     def ingest(self, source: Source) -> IngestConfig:
         """How the source files are brought in."""

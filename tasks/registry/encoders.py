@@ -111,16 +111,30 @@ def base_folder(name: str) -> Path:
     return folder
 
 
+def is_local(name: str) -> bool:
+    """Whether a pretrained encoder is on this machine, so that nothing would be fetched for it."""
+    return name == "minilm" or Path(name).expanduser().is_dir() or _cached(name) is not None
+
+
+def _cached(name: str) -> Path | None:
+    """The hub's local copy of an encoder, if there is one."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    patterns = [f"*{ending}" for ending in _ENDINGS]
+    with suppress(LocalEntryNotFoundError, HFValidationError):
+        cached = Path(snapshot_download(name, allow_patterns=patterns, ignore_patterns=["*/*"], local_files_only=True))
+        return cached if list(cached.glob("*.safetensors")) else None
+    return None
+
+
 def _download(name: str) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
 
     patterns = [f"*{ending}" for ending in _ENDINGS]
     # A local copy is used without asking the hub: a new revision there must not change the encoder overnight.
-    with suppress(LocalEntryNotFoundError):
-        cached = Path(snapshot_download(name, allow_patterns=patterns, ignore_patterns=["*/*"], local_files_only=True))
-        if list(cached.glob("*.safetensors")):
-            return cached
+    if (cached := _cached(name)) is not None:
+        return cached
     try:
         return Path(snapshot_download(name, allow_patterns=[*patterns, "README.md"], ignore_patterns=["*/*"]))
     except Exception as error:  # the hub's client raises its own, the network's and the file system's

@@ -3,20 +3,25 @@
 The pointer also lists the models that were in production before, so that a rollback needs nothing else.
 """
 
+import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from pydantic import Field
+from pydantic import Field, ValidationError
+from safetensors import SafetensorError
 
 from sdt_model.bundle import DESCRIPTION, WEIGHTS, Bundle
 from sdt_model.config import Frozen
 from tasks.archive.layout import MODELS, PRODUCTION, model_folder, name_of_description
 from tasks.config.stages import ExtractorNames
-from tasks.errors import WorkflowError
+from tasks.errors import StoreOut, WorkflowError
+from tasks.registry.encoders import is_local
 from tasks.storage.workspace import Workspace
 
 if TYPE_CHECKING:
     from sdt_model.model import SDT
+
+log = logging.getLogger("sdt.models")
 
 _REMEMBERED = 20  # earlier models in the pointer
 
@@ -50,9 +55,29 @@ def write_bundle(workspace: Workspace, model_id: str, files: dict[str, bytes]) -
 
 
 def read_bundle(workspace: Workspace, model_id: str) -> Bundle | None:
-    """Read the description of a bundle; None where there is no complete one."""
+    """Read the description of a bundle; None where there is no complete one.
+
+    Raises:
+        WorkflowError: it is damaged, no description, or that of another model.
+    """
     path = f"{model_folder(model_id)}/{DESCRIPTION}"
-    return Bundle.model_validate_json(workspace.read_bytes(path)) if workspace.exists(path) else None
+    if not workspace.exists(path):
+        return None
+    try:
+        bundle = Bundle.model_validate_json(workspace.read_bytes(path))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise WorkflowError(
+            f"{workspace.uri(path)}: damaged, or no model's description: {where}: {first['msg']}\n"
+            "  restore it, or remove the model's folder and train it again"
+        ) from None
+    if bundle.model_id != model_id:
+        raise WorkflowError(
+            f"{workspace.uri(path)}: describes a model called {bundle.model_id}\n"
+            "  a model lies in the folder of its own name: move it there"
+        )
+    return bundle
 
 
 def find_bundle(workspace: Workspace, model: str) -> Bundle:
@@ -73,9 +98,31 @@ def find_bundle(workspace: Workspace, model: str) -> Bundle:
 
 
 def bundles(workspace: Workspace) -> list[Bundle]:
-    """Read the description of every complete bundle, by name."""
-    descriptions = (read_bundle(workspace, model_id) for model_id in _ids(workspace))
+    """Read the description of every complete bundle, by name; one that cannot be read is a line in the log."""
+    descriptions = []
+    for model_id in _ids(workspace):
+        try:
+            descriptions.append(read_bundle(workspace, model_id))
+        except StoreOut:
+            raise
+        except WorkflowError as error:
+            log.warning("models: %s", error)
     return [bundle for bundle in descriptions if bundle is not None]
+
+
+def check_encoders(bundle: Bundle) -> None:
+    """Let a model name encoders that are on this machine, and no others: whoever made it has no say in what is fetched.
+
+    Raises:
+        WorkflowError: one would have to be fetched from the hub.
+    """
+    for modality, source in bundle.features.items():
+        kind, _, base = source.extractor.partition("?")[0].partition(":")
+        if kind == "hf" and not is_local(base):
+            raise WorkflowError(
+                f"model {bundle.model_id} takes {modality} features of {source.extractor}, which is not on this "
+                f"machine\n  get it with `hf download {base}`, or allow that with --set fetch_encoders=true"
+            )
 
 
 def _ids(workspace: Workspace) -> list[str]:
@@ -95,17 +142,16 @@ def read_network(workspace: Workspace, bundle: Bundle) -> "SDT":
     """Load the trained network of a bundle.
 
     Raises:
-        WorkflowError: its weights are no numbers.
+        WorkflowError: its weights are damaged, no numbers, or not those that are described.
     """
     from sdt_model.weights import load_network  # torch takes seconds to import, and descriptions need none of it
 
     path = f"{model_folder(bundle.model_id)}/{WEIGHTS}"
     try:
         return load_network(bundle, workspace.read_bytes(path))
-    except ValueError as error:
+    except (ValueError, SafetensorError) as error:
         raise WorkflowError(
-            f"{workspace.uri(path)}: {error}\n"
-            f"  it says nothing of any utterance; remove the model's folder and train it again, or use another model"
+            f"{workspace.uri(path)}: {error}\n  remove the model's folder and train it again, or use another model"
         ) from error
 
 

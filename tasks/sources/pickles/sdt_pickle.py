@@ -8,8 +8,8 @@ import polars as pl
 from tasks.archive.schema import UTTERANCES
 from tasks.errors import WorkflowError
 from tasks.sources.base import BATCH_ROWS, SourceFeatures, SourceFile, find_files
-from tasks.sources.pickles.published import LAYOUTS, Published, published
-from tasks.sources.pickles.unpickler import unpickle
+from tasks.sources.pickles.isolated import Contents, read_published
+from tasks.sources.pickles.published import LAYOUTS
 
 EXPECTED = f"one pickle of {', '.join(layout.name for layout in LAYOUTS)}"
 
@@ -24,29 +24,22 @@ class SdtPickle:
         return files
 
     def batches(self, file: SourceFile, media_root: str | None) -> Iterator[pl.DataFrame]:  # noqa: ARG002
-        rows = _rows(_read(file))
+        rows = _rows(read_published(file))
         empty = dict.fromkeys(("problem", "content", *UTTERANCES.names))
         schema = {**dict.fromkeys(empty, pl.String), "row": pl.Int64, "ready": pl.Boolean}
         while batch := list(islice(rows, BATCH_ROWS)):
             yield pl.DataFrame([{**empty, **row} for row in batch], schema=schema, orient="row")
 
     def features(self, file: SourceFile) -> SourceFeatures:
-        content = _read(file)
-        return SourceFeatures(content.layout.name, content.dims, list(content.keys), content.vectors)
+        content = read_published(file)
+        names = [conversation.id for conversation in content.conversations]
+        return SourceFeatures(content.layout, content.dims, names, content.vectors)
 
 
-def _read(file: SourceFile) -> Published:
-    content = unpickle(file)
-    try:
-        return published(content, file.size)
-    except WorkflowError as error:
-        raise WorkflowError(f"{file.url}: {error}") from None
-
-
-def _rows(content: Published) -> Iterator[dict[str, object]]:
+def _rows(content: Contents) -> Iterator[dict[str, object]]:
     """The utterances as canonical values, numbered through the whole file."""
     number = 0
-    for conversation in content.conversations():
+    for conversation in content.conversations:
         spoken = zip(conversation.speakers, conversation.texts, conversation.emotions, strict=True)
         for turn, (speaker, text, emotion) in enumerate(spoken):
             number += 1

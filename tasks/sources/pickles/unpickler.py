@@ -36,30 +36,45 @@ class _Refused(Exception):
 
 
 def unpickle(file: SourceFile) -> Any:
-    """Read a file. Arrays stay numpy's; scalars, `OrderedDict` and `defaultdict` become Python's numbers and dicts.
+    """Read a file in this process, see `load`; `tasks.sources.pickles.isolated` does so in another one."""
+    check_size(file)
+    fs, path = file.filesystem
+    with fs.open(path, "rb") as opened:
+        return load(opened, file.size, file.url)
+
+
+def check_size(file: SourceFile) -> None:
+    """Raises: WorkflowError: the file is larger than any that is read."""
+    if file.size > LARGEST:
+        raise WorkflowError(f"{file.url}: {file.size:,} bytes, and a pickle of at most {LARGEST:,} is read")
+
+
+def load(opened: BinaryIO, size: int, url: str) -> Any:
+    """Read a pickle. Arrays stay numpy's; scalars, `OrderedDict` and `defaultdict` become Python's numbers and dicts.
+
+    Args:
+        opened: where it is read from.
+        size: its bytes.
+        url: what it is called in errors.
 
     Raises:
         WorkflowError: the file asks for anything else, for memory out of proportion to its size, or is incomplete.
     """
-    if file.size > LARGEST:
-        raise WorkflowError(f"{file.url}: {file.size:,} bytes, and a pickle of at most {LARGEST:,} is read")
-    fs, path = file.filesystem
     try:
-        with fs.open(path, "rb") as opened:
-            _walk(opened, file.size)
-            opened.seek(0)
-            # Python 2 wrote arrays as text; latin1 gives their bytes back.
-            return _Unpickler(opened, encoding="latin1").load()
+        _walk(opened, size)
+        opened.seek(0)
+        # Python 2 wrote arrays as text; latin1 gives their bytes back.
+        return _Unpickler(opened, encoding="latin1").load()
     except _Refused as refused:
         raise WorkflowError(
-            f"{file.url}: refused, it {refused}\n"
+            f"{url}: refused, it {refused}\n"
             "  allowed: numbers, text, lists, tuples, sets, dicts and numeric numpy arrays; nothing else of it was run"
         ) from None
-    except (OSError, WorkflowError):
+    except (OSError, WorkflowError, MemoryError):
         raise
     except Exception as error:  # the pickle decides which one
         why = f"{type(error).__name__}: {error}"[:200]
-        raise WorkflowError(f"{file.url}: not a whole pickle of numbers, text and containers\n  {why!a}") from None
+        raise WorkflowError(f"{url}: not a whole pickle of numbers, text and containers\n  {why!a}") from None
 
 
 def _walk(file: BinaryIO, size: int) -> None:

@@ -1,11 +1,14 @@
+from pathlib import Path
+
 import pytest
 
-from sdt_model.bundle import WEIGHTS
+from sdt_model.bundle import WEIGHTS, Bundle
 from sdt_model.weights import new_network, to_files
 from tasks.archive.layout import PRODUCTION
 from tasks.errors import WorkflowError
 from tasks.registry.models import (
     bundles,
+    check_encoders,
     extractor_names,
     find_bundle,
     production,
@@ -90,3 +93,65 @@ def test_the_extractors_that_a_model_needs() -> None:
     text = bundle().features["text"].model_copy(update={"storage": "float16"})
     halved = bundle().model_copy(update={"features": bundle().features | {"text": text}})
     assert extractor_names(halved).storage == "float16"
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"model_id": "../../elsewhere"}, "model_id: String should match"),
+        ({"model_id": "sdt-y"}, "describes a model called sdt-y"),
+        ({"emotions": ["joy", "joy"]}, "emotions: .*a name of its own"),
+        ({"emotions": ["joy", ""]}, "emotions: .*a name of its own"),
+        ({"calibration_temperature": "NaN"}, "calibration_temperature: "),
+        ({"calibration_temperature": "Infinity"}, "calibration_temperature: "),
+        ({"student_temperatures": {"text": 0}}, "student_temperatures.text: "),
+        ({"features": {"text": {"extractor": "x", "fingerprint": "../..", "dim": 3}}}, "features.text.fingerprint: "),
+        ({"features": {"text": {"extractor": "x", "fingerprint": "f", "dim": 10**12}}}, "features.text.dim: "),
+        ({"training": {"model": {"hidden": 10**9}}}, "training.model.hidden: "),
+        ({"run": "rm"}, "run: Extra inputs"),
+    ],
+)
+def test_a_description_from_elsewhere_leads_nowhere_else(
+    stored: Workspace, changed: dict[str, object], message: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    stored.write_json("models/sdt-x/bundle.json", stored.read_json("models/sdt-x/bundle.json") | changed)
+    with pytest.raises(WorkflowError, match=rf"models/sdt-x/bundle.json: .*{message}"):
+        find_bundle(stored, "sdt-x")
+    assert list(bundles(stored)) == [] and "bundle.json" in caplog.text
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\x00" * 100, b"null"])
+def test_a_damaged_description_is_named(stored: Workspace, content: bytes) -> None:
+    stored.write_bytes("models/sdt-x/bundle.json", content)
+    with pytest.raises(WorkflowError, match=r"(?s)bundle.json: damaged, or no model's description.*train it again"):
+        read_bundle(stored, "sdt-x")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("hidden", 2**16), ("speakers", 2**20), ("hidden", 32), ("unimodal_gates", "none")]
+)
+def test_a_network_that_its_weights_are_not_of_takes_no_memory(stored: Workspace, field: str, value: object) -> None:
+    """The first would have 9 * 9 * 2 ** 32 weights."""
+    described = bundle()
+    model = described.training.model.model_copy(update={field: value})
+    other = described.model_copy(update={"training": described.training.model_copy(update={"model": model})})
+    with pytest.raises(WorkflowError, match="not the weights that are described: "):
+        read_network(stored, other)
+
+
+def test_weights_that_are_none_are_named(stored: Workspace) -> None:
+    stored.write_bytes(f"models/sdt-x/{WEIGHTS}", b"\x00" * 64)
+    with pytest.raises(WorkflowError, match=rf"(?s){WEIGHTS}: .*train it again"):
+        read_network(stored, bundle())
+
+
+def test_a_model_has_no_say_in_what_is_fetched(tmp_path: Path) -> None:
+    def named(extractor: str) -> Bundle:
+        text = bundle().features["text"].model_copy(update={"extractor": extractor})
+        return bundle().model_copy(update={"features": {"text": text}})
+
+    for local in ("minilm", "hf:minilm", f"hf:{tmp_path}", f"hf:{tmp_path}?layers=2", "given"):
+        check_encoders(named(local))
+    for foreign in ("hf:someone/encoder", "hf:someone/encoder?layers=2", "hf:encoder", "hf:../x"):
+        with pytest.raises(WorkflowError, match=r"not on this machine\n.*fetch_encoders=true"):
+            check_encoders(named(foreign))
