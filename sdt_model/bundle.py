@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from sdt_model.config import MODALITIES, Frozen, Modality, TrainingConfig
+from sdt_model.markdown import escaped
 
 WEIGHTS, DESCRIPTION, METRICS, CARD = "model.safetensors", "bundle.json", "metrics.json", "README.md"
 HISTORY = "history.json"
@@ -95,15 +96,15 @@ class Bundle(Frozen):
 def card(bundle: Bundle) -> str:
     """The model card: what it is, what it was trained on, how well it did, and how that was selected."""
     made_with = f" with {bundle.code}" if bundle.code else ""
-    rows = [f"| {name} | {value:.4f} |" for name, value in sorted(bundle.metrics.items())]
-    features = [f"| {m} | {s.extractor} | {s.dim} | {s.fingerprint} |" for m, s in bundle.features.items()]
+    rows = [f"| {escaped(name)} | {value:.4f} |" for name, value in sorted(bundle.metrics.items())]
+    features = [f"| {m} | {escaped(s.extractor)} | {s.dim} | {s.fingerprint} |" for m, s in bundle.features.items()]
     return "\n".join(
         [
             f"# {bundle.model_id}",
             "",
             "SDT (Ma et al. 2023): emotions of the utterances of a conversation.",
-            f"Trained on archive `{bundle.archive}` (data {bundle.data_fingerprint}){made_with}.",
-            f"Emotions: {', '.join(bundle.emotions)}.",
+            f"Trained on archive {escaped(f'{bundle.archive} (data {bundle.data_fingerprint}){made_with}')}.",
+            f"Emotions: {escaped(', '.join(bundle.emotions))}.",
             "",
             "The epoch was selected on the dev split. Only `paper_protocol_*` scores were selected on the test split.",
             f"Confidence: the fused head's logits are divided by {bundle.calibration_temperature:.4f}, fitted on dev.",

@@ -31,6 +31,7 @@ from tasks.storage.manifest import Manifest, read_manifest
 from tasks.storage.workspace import Workspace, checked_name
 
 OUTPUTS = (".csv", ".json", ".ndjson", ".parquet")
+_FILE_READER = re.compile(r"(read|scan)_(csv|parquet|ipc|ndjson|json|avro|delta|iceberg|excel|lines)", re.IGNORECASE)
 _COMMANDS = {"labels": "sdt label ARCHIVE", "utterances": "sdt ingest KIND PATH --archive NAME"}
 
 
@@ -99,12 +100,24 @@ def rejection_reasons(workspace: Workspace, archive: str, manifest: Manifest | N
     return dict(counted.collect().iter_rows())
 
 
-def run_query(workspace: Workspace, sql: str, archive: str | None = None) -> pl.LazyFrame:
+def run_query(workspace: Workspace, sql: str, archive: str | None = None, files: bool = False) -> pl.LazyFrame:
     """Plan one SQL statement over ``labels``, ``utterances`` and ``rejected``; the result is not yet computed.
+
+    Args:
+        workspace: whose tables are read.
+        sql: the statement.
+        archive: of which the tables are; None: of all.
+        files: whether it may also read files that it names, with this user's rights.
 
     Raises:
         WorkflowError: the SQL is wrong, or there is nothing to query; the message lists tables and columns.
     """
+    # Polars knows no switch for them, and no other way to write their names. A text that has one is refused as well.
+    if not files and (reader := _FILE_READER.search(sql)):
+        raise WorkflowError(
+            f"the query reads a file ({reader[0]}): only labels, utterances and rejected are tables here\n"
+            "  let it read any file that you may read with: sdt query --allow-files"
+        )
     tables: dict[str, pl.LazyFrame] = {}
     missing: list[str] = []
     for name, scan in (("labels", scan_labels), ("utterances", scan_utterances), ("rejected", scan_rejected)):

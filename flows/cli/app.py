@@ -242,6 +242,9 @@ def query(
         Path | None, typer.Option("--out", metavar="FILE", help="Write .csv, .json, .ndjson or .parquet instead.")
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="Most rows to print.")] = 50,
+    files: Annotated[
+        bool, typer.Option("--allow-files", help="Let it read files, such as read_csv('x.csv'), as you may.")
+    ] = False,
     workspace: WorkspaceOption = None,
     debug: DebugOption = False,
 ) -> None:
@@ -250,4 +253,4 @@ def query(
     A label's scores are reached with a dot: SELECT probabilities.joy FROM labels.
     """
     with errors_in_one_block(debug):
-        show_query(sql, opened(workspace), archive, limit, out)
+        show_query(sql, opened(workspace), archive, limit, out, files)

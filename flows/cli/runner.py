@@ -171,10 +171,17 @@ def opened(workspace: str | None) -> "Workspace":
     return Workspace(workspace or DEFAULT_WORKSPACE)
 
 
-def show_query(sql: str, workspace: "Workspace", archive: str | None, limit: int, out: Path | None = None) -> None:
+def show_query(
+    sql: str,
+    workspace: "Workspace",
+    archive: str | None,
+    limit: int,
+    out: Path | None = None,
+    files: bool = False,
+) -> None:
     from tasks.query import run_query, write_result
 
-    result = run_query(workspace, sql, archive)
+    result = run_query(workspace, sql, archive, files)
     if out is None:
         _print_table(result, limit)
     else:

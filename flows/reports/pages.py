@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from flows.reports.markdown import place, table, table_of_some, together
 from sdt_model.config import Modality
+from sdt_model.markdown import escaped
 from sdt_model.metrics.scores import PRIMARY, SCORES, SPLITS
 from tasks.archive.facts import FeatureFacts, IngestFacts
 from tasks.archive.layout import archive_features_folder, archive_folder
@@ -89,7 +90,7 @@ def train_page(config: RunSettings, report: "TrainReport") -> str:
     if report.epochs and best is not None:
         epochs += f", the best on dev was epoch {int(best) + 1}"
     title = f"## Train: model {report.model_id}"
-    production = f"In production: {'yes' if report.promotion.promoted else 'no'}, {report.promotion.why}"
+    production = f"In production: {'yes' if report.promotion.promoted else 'no'}, {escaped(report.promotion.why)}"
     where = place("Model", config, report.path)
     return together([title, _scores(report.metrics), f"Trained: {epochs}", production, where])
 

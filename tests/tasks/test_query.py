@@ -154,3 +154,41 @@ def test_a_result_that_cannot_be_written_leaves_nothing(workspace: Workspace, tm
     with pytest.raises(pl.exceptions.ComputeError):
         write_result(rows, tmp_path / "out.csv")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["workspace"]
+
+
+FILES = [
+    "SELECT * FROM read_csv('{0}')",
+    "SELECT * FROM \"read_csv\"('{0}')",
+    "SELECT * FROM Read_CSV/**/('{0}')",
+    "SELECT * FROM `read_csv`('{0}')",
+    "SELECT * FROM read_parquet('{0}')",
+    "SELECT * FROM read_ndjson('{0}')",
+    "SELECT * FROM read_json('{0}')",
+    "SELECT * FROM read_ipc('{0}')",
+    "WITH q AS (SELECT * FROM read_csv('{0}')) SELECT * FROM q",
+    "SELECT u.* FROM utterances u JOIN read_csv('{0}') f ON f.a = u.turn",
+    "SELECT * FROM utterances WHERE text IN (SELECT a FROM read_csv('{0}'))",
+    "CREATE TABLE utterances2 AS SELECT * FROM read_csv('{0}')",
+    "SELECT * FROM -- x\nread_csv--\n('{0}')",
+]
+
+
+@pytest.mark.parametrize("sql", FILES)
+def test_no_file_is_read_that_is_no_table_of_the_workspace(workspace: Workspace, tmp_path: Path, sql: str) -> None:
+    made.archive(workspace)
+    secret = tmp_path / "secret.csv"
+    secret.write_text("a\n1\n")
+    with pytest.raises(WorkflowError, match=r"the query reads a file \((?i:read)_\w+\).*\n.*--allow-files"):
+        run_query(workspace, sql.format(secret))
+
+
+def test_a_file_is_read_where_that_is_allowed_and_names_that_are_none_are_not(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    made.archive(workspace)
+    secret = tmp_path / "secret.csv"
+    secret.write_text("a\n1\n")
+    assert run_query(workspace, FILES[0].format(secret), files=True).collect()["a"].to_list() == [1]
+    for sql in ("SELECT * FROM '{0}'", 'SELECT * FROM "{0}"', "SELECT * FROM csv('{0}')", "SELECT read_file('{0}')"):
+        with pytest.raises(WorkflowError, match="the query cannot be run"):
+            run_query(workspace, sql.format(secret))

@@ -2,6 +2,7 @@
 
 from datetime import date
 
+from flows.reports.markdown import table
 from flows.reports.pages import (
     PipelineReport,
     demo_page,
@@ -126,3 +127,9 @@ def test_finetune_text_names_the_extractor_and_the_encoder_s_own_scores(workspac
     assert "extractors.text=finetuned:made-1" in page and "3 encoders" in page and "9 epochs" in page
     again = finetune_text_page(settings(workspace), report.model_copy(update={"epochs": 0, "folds": 1}))
     assert "it was there already" in again and "encoders," not in again
+
+
+def test_a_name_from_elsewhere_stands_on_a_page_as_it_reads() -> None:
+    page = table(("emotion", "![x](http://e.vil)"), [("<img src=//e.vil/p.png>", 3), ("[joy](https://e.vil)", 4)])
+    assert cells(page)[2:] == [["&lt;img src=//e.vil/p.png>", "3"], [r"\[joy\](https\://e.vil)", "4"]]
+    assert r"!\[x\](http\://e.vil)" in page
