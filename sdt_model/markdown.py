@@ -2,12 +2,15 @@
 
 import re
 
-_MARKS = re.compile(r"[\\`*\[\]|~]|(?<=http):(?=//)|(?<=https):(?=//)|(?<=ftp):(?=//)|(?<=www)\.", re.IGNORECASE)
+_MARKS = re.compile(r"[\\*\[\]|~]|(?<=http):(?=//)|(?<=https):(?=//)|(?<=ftp):(?=//)|(?<=www)\.", re.IGNORECASE)
 _ENTITY = re.compile(r"&(?=#?\w+;)")
 _INVISIBLE = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 
 
 def escaped(text: str) -> str:
-    """The text without any power: no HTML, link, picture, table or emphasis, and nothing that moves a cursor."""
+    """The text without any power: no HTML, link, picture, table or emphasis, and nothing that moves a cursor.
+
+    What stands between backticks is code, as our own messages write it, and does nothing either.
+    """
     plain = _INVISIBLE.sub("\ufffd", re.sub(r"[\r\n\t]+", " ", text))
     return _MARKS.sub(r"\\\g<0>", _ENTITY.sub("&amp;", plain)).replace("<", "&lt;")
