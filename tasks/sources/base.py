@@ -19,6 +19,10 @@ from tasks.storage.filesystem import answering, is_folder, list_files, open_url,
 
 BATCH_ROWS = 50_000
 CANONICAL = tuple(UTTERANCES.names)
+_OTHER_KINDS = {
+    **dict.fromkeys((".xlsx", ".xls", ".ods"), "it is a spreadsheet: save it as CSV in UTF-8"),
+    **dict.fromkeys((".gz", ".zip", ".bz2", ".xz", ".zst", ".tar"), "it is compressed: unpack it"),
+}
 ROW = {**dict.fromkeys(CANONICAL, pl.String), "row": pl.Int64, "problem": pl.String, "content": pl.String}
 
 
@@ -131,7 +135,8 @@ def find_files(path: str, endings: tuple[str, ...], expected: str) -> list[Sourc
             files.append(SourceFile(url, name.removeprefix(root).strip("/") or name.rsplit("/", 1)[-1], info["size"]))
     if not files:
         another = f"is a file of another kind: its name ends in none of {', '.join(endings)}"
-        what = "holds no such file" if is_folder(fs, root) else another
+        hint = next((f"; {hint}" for ending, hint in _OTHER_KINDS.items() if root.lower().endswith(ending)), "")
+        what = "holds no such file" if is_folder(fs, root) else another + hint
         raise WorkflowError(f"{path} {what}\n  expected: {expected}")
     return files
 

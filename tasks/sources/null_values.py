@@ -10,16 +10,18 @@ import polars as pl
 
 from tasks.config.tables import TableSettings
 
-# As pandas, R, Excel and databases write it; in this spelling alone, for Nan is a name and `none` an emotion.
-WORDS = ("NaN", "nan", "-nan", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaT", "NULL", "null", "None", "\\N")
+# As pandas, R, spreadsheets and databases write it; in this spelling alone, for `none` is an emotion.
+WORDS = ("NaN", "nan", "-nan", "-NaN", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaT", "NULL", "null", "(null)", "[NULL]",
+         "<null>", "None", "\\N", "#VALUE!", "#REF!", "#DIV/0!", "#NAME?", "#NUM!", "#NULL!")  # fmt: skip
+_NO_NAME = ("Nan", "NAN")  # where it is not someone's: what becomes of nan where classes are written in capitals
 
 
 def null_words(table: TableSettings, column: str) -> tuple[str, ...]:
-    """The words that stand for no value in a canonical column of a table."""
+    """The words that stand for no value in a canonical column of a table; none where an empty list is set."""
     named = table.null_values
-    if named is None:
-        return () if column == "text" else WORDS
-    return () if not named else named if column == "text" else (*WORDS, *named)
+    if named == () or column == "text":
+        return named or ()
+    return (*WORDS, *(() if column == "speaker" else _NO_NAME), *(named or ()))
 
 
 def has_value(column: pl.Expr, words: Collection[str]) -> pl.Expr:

@@ -121,9 +121,16 @@ def test_words_that_users_list_count_in_text_and_beside_the_usual_ones() -> None
     assert rows[0]["losses"] == ["no_value.text", "no_value.emotion"]
 
 
-@pytest.mark.parametrize("name", ["Nan", "none", "na", "Null", "nano"])
+@pytest.mark.parametrize("word", ["Nan", "NAN"])
+def test_nan_in_capitals_is_a_speaker_and_no_class(word: str) -> None:
+    row = typed(GOOD | {"speaker": word, "emotion": word, "text": word}, table=TableSettings())[0]
+    assert (row["speaker"], row["emotion"], row["text"]) == (word, None, word)
+    assert typed(GOOD | {"conversation_id": word}, table=TableSettings())[0]["reason"] == "no conversation_id"
+
+
+@pytest.mark.parametrize("name", ["none", "na", "Null", "nano"])
 def test_names_that_look_like_no_value_are_names(name: str) -> None:
-    assert typed(GOOD | {"speaker": name, "emotion": name}, table=TableSettings())[0]["speaker"] == name
+    assert typed(GOOD | {"speaker": name, "emotion": name}, table=TableSettings())[0]["emotion"] == name
 
 
 def test_a_conversation_has_one_bucket_and_it_never_changes() -> None:

@@ -228,8 +228,8 @@ def test_settings_that_make_no_sense_are_refused(settings: dict) -> None:
         TableSettings.model_validate(settings)
 
 
-@pytest.mark.parametrize("name", ["x.xlsx", "x.csv.gz", "x.txt"])
-def test_a_file_of_another_kind_is_not_called_a_folder_without_files(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(("name", "hint"), [("x.xlsx", "save it as CSV"), ("x.csv.gz", "unpack it"), ("x.txt", "")])
+def test_a_file_of_another_kind_is_not_called_a_folder_without_files(tmp_path: Path, name: str, hint: str) -> None:
     (tmp_path / name).touch()
-    with pytest.raises(WorkflowError, match=re.escape(f"{name} is a file of another kind")):
+    with pytest.raises(WorkflowError, match=f"{re.escape(name)} is a file of another kind.*{hint}"):
         read(tmp_path / name)
