@@ -25,7 +25,7 @@ CODE_VERSION = 3
 # Raised where faulty values are read otherwise: archives that are there stay, and those made from now on have it.
 READER_VERSION = 2
 _FEWEST_SHARDS = 4
-_CHUNK_ROWS = 4 * BATCH_ROWS  # scanned rows ordered by shard at a time
+_CHUNK_ROWS, _CHUNK_BYTES = 4 * BATCH_ROWS, 512 * 2**20  # scanned rows ordered by shard at a time
 # Small source files are scanned together, and of a large source no more than so many parts are made: every shard opens
 # each of them.
 _SCAN_FILES, _SCAN_BYTES, _SCAN_PARTS = 64, 32 * 2**20, 256
@@ -135,7 +135,8 @@ def _chunks(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
     waiting: list[pa.Table] = []
     for table in tables:
         waiting.append(table)
-        if sum(part.num_rows for part in waiting) >= _CHUNK_ROWS:
+        rows, size = sum(part.num_rows for part in waiting), sum(part.nbytes for part in waiting)
+        if rows >= _CHUNK_ROWS or size >= _CHUNK_BYTES:
             yield pa.concat_tables(waiting).sort_by("bucket")
             waiting = []
     if waiting:

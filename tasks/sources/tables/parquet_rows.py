@@ -2,8 +2,10 @@
 
 from collections.abc import Collection, Iterator
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tasks.config.tables import Column
@@ -16,6 +18,8 @@ _EXACT = {"halffloat": 11, "float": 24, "double": 53}  # bits of a float's digit
 _TEXT = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_integer,
          pa.types.is_timestamp, pa.types.is_date, pa.types.is_time, pa.types.is_null)  # fmt: skip
 _BINARY = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view)
+_PART_BYTES = 64 * 2**20  # of text that is written out at a time
+_SMALL, _MOST_GROWTH = 2**30, 1000  # bytes that any file may unpack to, and how many times its size
 _TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}  # in a second, by the unit of an Arrow type
 
 
@@ -35,11 +39,14 @@ def parquet_batches(
     """
     fs, path = file.filesystem
     try:
-        parquet = pq.ParquetFile(path, filesystem=arrow_filesystem(fs))
+        with pq.ParquetFile(path, filesystem=arrow_filesystem(fs)) as described:
+            columns, schema = described.schema_arrow.names, described.schema_arrow
+        # A text that many rows have stands once in a dictionary: written out, a batch of rows may take any memory.
+        repeated = [field.name for field in schema if field.name in roles and _is_text(field.type)]
+        parquet = pq.ParquetFile(path, filesystem=arrow_filesystem(fs), read_dictionary=repeated)
     except pa.ArrowInvalid as error:
         raise WorkflowError(f"{file.url}: not a whole Parquet file: {error}\n  expected: {expected}") from error
     with parquet:
-        columns = parquet.schema_arrow.names
         if missing := [name for name in required if name not in columns]:
             raise WorkflowError(
                 f"{file.url}: lacks {', '.join(missing)}\n  found: {', '.join(columns)}\n  expected: {expected}"
@@ -47,10 +54,38 @@ def parquet_batches(
         present = {name: roles[name] for name in roles if name in columns}
         if time_format is not None and not time_format.startswith("epoch_"):
             _check_times_are_text(file, parquet.schema_arrow, present)
-        first = 1
+        first, total = 1, 0
         for batch in parquet.iter_batches(BATCH_ROWS, columns=sorted(present)):
-            yield _frames(pa.Table.from_batches([batch]), present, first)
-            first += batch.num_rows
+            for part, size in _parts(pa.Table.from_batches([batch])):
+                total += size
+                if total > max(_SMALL, _MOST_GROWTH * file.size):
+                    raise WorkflowError(
+                        f"{file.url}: unpacks to more than {_MOST_GROWTH} times its {file.size:,} bytes: refused"
+                    )
+                yield _frames(part, present, first)
+                first += part.num_rows
+
+
+def _parts(table: pa.Table) -> Iterator[tuple[pa.Table, int]]:
+    """Consecutive rows of at most `_PART_BYTES` of text, but at least one, and how many bytes that are."""
+    sizes = np.zeros(table.num_rows, np.int64)
+    for column in table.columns:
+        for begin, chunk in zip(np.cumsum([0, *map(len, column.chunks)]).tolist(), column.chunks, strict=False):
+            if pa.types.is_dictionary(chunk.type):
+                lengths = pc.take(pc.binary_length(chunk.dictionary), chunk.indices).fill_null(0)
+                sizes[begin : begin + len(chunk)] += lengths.to_numpy(zero_copy_only=False).astype(np.int64)
+    ends = np.cumsum(sizes)
+    begin = 0
+    while begin < table.num_rows:
+        before = int(ends[begin - 1]) if begin else 0
+        end = max(begin + 1, int(np.searchsorted(ends, before + _PART_BYTES, side="right")))
+        yield table.slice(begin, end - begin), int(ends[end - 1]) - before
+        begin = end
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    tests = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
+    return any(test(kind) for test in tests)
 
 
 def _check_times_are_text(file: SourceFile, schema: pa.Schema, roles: Roles) -> None:
