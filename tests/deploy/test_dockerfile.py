@@ -45,7 +45,6 @@ def test_each_variant_has_a_stage_that_installs_the_pinned_torch() -> None:
 
 def test_no_package_index_is_named_but_that_of_torch() -> None:
     assert re.findall(r"https?://\S+", DOCKERFILE) == ["https://download.pytorch.org/whl/cpu"]
-    assert " --index-url" not in DOCKERFILE
 
 
 def test_it_runs_as_nobody_in_particular() -> None:
@@ -77,3 +76,9 @@ def test_commands_of_ours_are_in_the_image() -> None:
     commands += [s["command"][0] for s in compose()["services"].values() if s["image"] in TAGS]
     assert set(commands) == {"prefect", "ray", "python", "deploy/register.sh"}
     assert (DEPLOY / "register.sh").stat().st_mode & 0o111
+
+
+def test_no_command_has_two_indexes_to_take_a_name_from() -> None:
+    assert "--extra-index-url" not in DOCKERFILE
+    (other,) = [line for line in instructions("RUN") if "--index-url" in line]
+    assert "--no-deps" in other and other.count("\"$(grep '^torch=='") == 1

@@ -96,3 +96,11 @@ def test_budgets_guard_each_lasting_workload_in_a_way_that_counts() -> None:
     assert sorted(name for names in guarded for name in names) == sorted(set(pod_templates()) - {"sdt-prefect-deploy"})
     for budget in budgets:
         assert set(budget) == {"minAvailable", "selector"} and isinstance(budget["minAvailable"], int)
+
+
+def test_no_pod_may_call_any_address_but_at_a_port_and_never_the_machine_s_own() -> None:
+    for policy in (document["spec"] for document in documents() if document["kind"] == "NetworkPolicy"):
+        for rule in policy.get("egress", []):
+            blocks = [peer["ipBlock"] for peer in rule.get("to", []) if "ipBlock" in peer]
+            assert "to" in rule or rule["ports"] == [{"protocol": "TCP", "port": 6443}]
+            assert all("169.254.0.0/16" in block["except"] and rule["ports"] for block in blocks)
