@@ -1,6 +1,6 @@
 """Flow `sdt-extract`: an archive to features, one task for each modality."""
 
-from flows.orchestration import conclude, flow, run_task
+from flows.orchestration import conclude, current_run, flow, run_task
 from flows.reports.pages import Features, extract_page
 from flows.run_state import Outcome, aside_files
 from tasks.archive.layout import archive_features_folder
@@ -11,7 +11,10 @@ from tasks.extract.stage import extract
 @flow("sdt-extract")
 def extract_flow(config: ExtractConfig) -> Features:
     """Make the features of every utterance of an archive."""
-    features = {modality: run_task(f"extract-{modality}", extract, config, modality) for modality in config.modalities}
+    name = current_run().name
+    features = {
+        modality: run_task(f"extract-{modality}", extract, config, modality, name) for modality in config.modalities
+    }
     conclude(
         Outcome(
             extract_page(config, features),

@@ -24,10 +24,11 @@ from tasks.archive.layout import (
     rejected_folder,
     utterances_folder,
 )
+from tasks.archive.repair import finished_manifest, repair_command
 from tasks.archive.schema import REJECTED, UTTERANCES, labels_schema
-from tasks.errors import WorkflowError
+from tasks.errors import DamagedFile, WorkflowError
 from tasks.storage.filesystem import polars_options
-from tasks.storage.manifest import Manifest, read_manifest
+from tasks.storage.manifest import Manifest, incomplete_shards
 from tasks.storage.workspace import Workspace, checked_name
 
 OUTPUTS = (".csv", ".json", ".ndjson", ".parquet")
@@ -173,8 +174,26 @@ def _manifests(workspace: Workspace, paths: Iterable[tuple[str, str]]) -> Iterat
     """Read manifests, given as (archive, path); one that has gone since it was listed is left out."""
     named = list(paths)
     with ThreadPoolExecutor(8) as pool:
-        manifests = list(pool.map(lambda pair: read_manifest(workspace, pair[1]), named))
+        manifests = list(pool.map(lambda pair: finished_manifest(workspace, pair[1]), named))
     return ((name, manifest) for (name, _), manifest in zip(named, manifests, strict=True) if manifest is not None)
+
+
+@contextmanager
+def naming_damage(workspace: Workspace, archive: str | None = None) -> Iterator[None]:
+    """Name the file that a result could not be computed for, and the command that makes it anew.
+
+    Raises:
+        WorkflowError: a file that the result may need is damaged or gone.
+    """
+    try:
+        yield
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        manifests = (*_archive_manifests(workspace, archive), *_label_manifests(workspace, archive))
+        shards = [shard for _, manifest in manifests for shard in manifest.shards]
+        sizes = workspace.sizes(ARCHIVES) | workspace.sizes(LABELS)
+        for path, why in incomplete_shards(workspace, shards, sizes, "content").items():
+            raise DamagedFile(workspace.uri(path), path, why, repair_command(workspace, path)) from error
+        raise
 
 
 def _scan(workspace: Workspace, paths: list[str], schema: pa.Schema, archive: str, dated: bool = False) -> pl.LazyFrame:

@@ -3,6 +3,7 @@
 No flow runs here, and no Ray: the workspace is read, and what is to go is removed.
 """
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -60,15 +61,13 @@ def prune(
 ) -> None:
     """Remove superseded files and features of archives that are gone.
 
-    A training or labelling that began before the last `sdt extract` may still be reading superseded files.
+    While a run writes in the workspace it removes nothing, and names that run.
     """
     with errors_in_one_block(debug):
         from flows.reports.features import prune_page
-        from tasks.features.prune import plan_prune
-        from tasks.features.prune import prune as remove
+        from tasks.features.prune import plan_and_prune, plan_prune
 
         place = opened(workspace)
-        removals = plan_prune(place, archive, extractor or (), unused)
-        if yes:
-            remove(place, removals)
+        plan = partial(plan_prune, place, archive, extractor or (), unused)
+        removals = plan_and_prune(place, plan) if yes else plan()
         print(prune_page(removals, removed=yes))

@@ -3,6 +3,7 @@
 No flow runs here, and no Ray.
 """
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -32,7 +33,7 @@ def verify(
     assign: SetOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """Read an archive's utterances, features and labels again and compare them with their manifests.
+    """Read an archive's utterances, features and labels again, with all models and encoders, and compare their hashes.
 
     Exit code 1: something is not as its manifest says.
     """
@@ -74,17 +75,16 @@ def prune(
 ) -> None:
     """Remove what no manifest and no pointer names any more, of archives, features, labels and finished trainings.
 
-    Do it while nothing runs: a stage that began before the last change may still be reading what is superseded.
+    While a run writes in the workspace it removes nothing, and names that run.
     """
     with errors_in_one_block(debug):
         from flows.reports.features import prune_page
-        from tasks.features.prune import prune as remove
+        from tasks.features.prune import plan_and_prune
         from tasks.maintenance.prune import plan_workspace_prune
 
         where = opened(workspace)
-        removals = plan_workspace_prune(where, archive)
-        if yes:
-            remove(where, removals)
+        plan = partial(plan_workspace_prune, where, archive)
+        removals = plan_and_prune(where, plan) if yes else plan()
         print(prune_page(removals, removed=yes))
 
 

@@ -9,7 +9,9 @@ _MOST = 50
 
 def verify_page(archive: str, report: VerifyReport) -> str:
     """What was read again, the faults, and what else is worth knowing."""
-    read = table(("read again", "files", "rows"), [(what, n, report.rows[what]) for what, n in report.files.items()])
+    read = table(
+        ("read again", "files", "rows"), [(what, n, report.rows.get(what, "")) for what, n in report.files.items()]
+    )
     faults = [(fault.path, fault.what) for fault in report.faults]
     shown = table_of_some(("file", "fault"), faults, _MOST) if faults else "No faults."
     notes = "\n".join(f"- {escaped(note)}" for note in report.notes[:_MOST])

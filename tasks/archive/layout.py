@@ -98,6 +98,11 @@ def rejected_folder(archive: str, ingest: str = "") -> str:
     return f"{ARCHIVES}/{archive}/rejected" + (f"/{ingest}" if ingest else "")
 
 
+def rejected_path(archive: str, utterances: str) -> str:
+    """Where the rejected rows of an utterance shard lie, by the path of that."""
+    return utterances.replace(utterances_folder(archive), rejected_folder(archive), 1)
+
+
 def scan_folder(archive: str, scan: str = "") -> str:
     """What ingest has read of the source's files (`shard_file`), removed when it is done."""
     return f"{ARCHIVES}/{archive}/scan" + (f"/{scan}" if scan else "")

@@ -5,8 +5,9 @@ from collections import Counter
 from sdt_model.config import Modality
 from tasks.archive.facts import UtteranceShardFacts
 from tasks.archive.layout import ARCHIVES, archive_manifest_path, archive_of
+from tasks.archive.repair import finished_manifest
 from tasks.errors import WorkflowError
-from tasks.storage.manifest import Manifest, read_manifest
+from tasks.storage.manifest import Manifest
 from tasks.storage.workspace import Workspace
 
 
@@ -19,9 +20,9 @@ def read_archive(workspace: Workspace, archive: str) -> Manifest:
     """The archive's manifest.
 
     Raises:
-        WorkflowError: the archive was never ingested here, or its ingest did not finish.
+        WorkflowError: the archive was never ingested here, its ingest did not finish, or its manifest is damaged.
     """
-    manifest = read_manifest(workspace, archive_manifest_path(archive))
+    manifest = finished_manifest(workspace, archive_manifest_path(archive))
     if manifest is None:
         raise WorkflowError(
             f"archive {archive!r} is not in {workspace.url}, or its ingest did not finish\n"

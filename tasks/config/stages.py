@@ -74,8 +74,15 @@ class Leasing(Frozen):
     features, labels, model or encoder."""
 
 
+Check = Literal["size", "content"]
+
+
 class StageConfig(Leasing, RunSettings):
     """A stage that works shard by shard."""
+
+    check: Check = "size"
+    """What is looked at before files count as made: that they exist and have their `size`, or also their `content`, for
+    which all of them are read. What is damaged is made again."""
 
     workers: int | None = Field(None, ge=1)
     """Most workers that a stage runs at the same time; null: as many as the cluster has room for."""
@@ -218,8 +225,12 @@ class LabelConfig(Labelling, StageConfig):
         return DateRange(since=self.since and self.since - back, until=self.until)
 
 
+Part = Literal["utterances", "features", "labels", "models", "encoders"]
+
+
 class VerifyConfig(RunSettings):
     """What to read again and compare with its manifests."""
 
-    parts: tuple[Literal["utterances", "features", "labels"], ...] = ("utterances", "features", "labels")
-    """Which of the archive's files are read again: any of `utterances`, `features` and `labels`."""
+    parts: tuple[Part, ...] = ("utterances", "features", "labels", "models", "encoders")
+    """What is read again: any of the archive's `utterances`, `features` and `labels`, and of the workspace's `models`
+    and `encoders`."""

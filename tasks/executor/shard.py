@@ -1,6 +1,5 @@
 """A shard: the unit of work, retry and resume. What it is, what its function returns, and how it becomes a file."""
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -8,7 +7,8 @@ from typing import Generic, TypeVar
 
 import pyarrow as pa
 
-from tasks.storage.manifest import ShardFacts, ShardRecord
+from tasks.errors import DamagedFile
+from tasks.storage.manifest import ShardFacts, ShardRecord, file_digest
 from tasks.storage.workspace import ROW_GROUP, Workspace
 
 _RECORD = b"sdt"  # key of the counts and facts in a shard file's Parquet metadata
@@ -19,8 +19,10 @@ Payload = TypeVar("Payload")
 class Shard(Generic[Payload]):
     """One unit of work: its number, the file it becomes, and what its function needs to know.
 
-    In a watched stage ``aside`` holds the files that it must not open, and why. Shards of one ``source`` are done by
-    one worker, one after another, as long as there are others to do.
+    Attributes:
+        aside: in a watched stage the files that it must not open, and why.
+        source: shards of one source are done by one worker, one after another, as long as there are others to do.
+        sha256: of the file, where a manifest has it; a file of which none knows that is read through before it counts.
     """
 
     index: int
@@ -28,6 +30,7 @@ class Shard(Generic[Payload]):
     payload: Payload = None  # type: ignore[assignment]  # of a stage whose function needs nothing more
     aside: dict[str, str] = field(default_factory=dict)
     source: str = ""
+    sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,16 +74,38 @@ def run_shard(workspace: Workspace, shard: Shard[Payload], work: ShardFunction[P
 
 
 def describe_shard(workspace: Workspace, shard: Shard[Payload]) -> ShardRecord:
-    """The record of a shard file that is there."""
-    digest, size = hashlib.sha256(), 0
-    with workspace.open(shard.path) as file:
-        while block := file.read(2**20):
-            digest.update(block)
-            size += len(block)
+    """The record of a shard file that is there.
+
+    Raises:
+        FileNotFoundError: it is not.
+        DamagedFile: it is not what was written.
+    """
+    digest, size = file_digest(workspace, shard.path)
     with workspace.parquet(shard.path) as parquet:
-        record = json.loads(parquet.metadata.metadata[_RECORD])
+        try:
+            record = json.loads(parquet.metadata.metadata[_RECORD])
+        except (KeyError, TypeError, ValueError) as error:
+            raise DamagedFile(workspace.uri(shard.path), shard.path, "it lacks a shard's record") from error
         rows = parquet.metadata.num_rows
-    return ShardRecord(index=shard.index, path=shard.path, rows=rows, bytes=size, sha256=digest.hexdigest(), **record)
+    return ShardRecord(index=shard.index, path=shard.path, rows=rows, bytes=size, sha256=digest, **record)
+
+
+def existing_shard(workspace: Workspace, shard: Shard[Payload]) -> ShardRecord:
+    """The record of a shard file that an earlier run left, once it is known to be whole.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        DamagedFile: it is not what was written.
+    """
+    record = describe_shard(workspace, shard)
+    if record.sha256 == shard.sha256:
+        return record
+    if shard.sha256:
+        raise DamagedFile(workspace.uri(shard.path), shard.path, "its sha256 is not that of its manifest")
+    with workspace.parquet(shard.path) as parquet:
+        for group in range(parquet.num_row_groups):
+            parquet.read_row_group(group)
+    return record
 
 
 def shard_columns(workspace: Workspace, path: str) -> dict[str, str]:

@@ -6,9 +6,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from tasks.errors import DamagedFile
 from tasks.executor.scheduler import Attempt
-from tasks.executor.shard import ShardFunction, describe_shard, run_shard
-from tasks.storage.manifest import ShardRecord
+from tasks.executor.shard import ShardFunction, existing_shard, run_shard
+from tasks.storage.manifest import ShardRecord, remove_damaged
 from tasks.storage.workspace import Workspace
 
 
@@ -21,10 +22,15 @@ class ShardWorker:
         self._work: ShardFunction[Any] | None = None
 
     def do(self, attempt: Attempt, exists: bool) -> ShardRecord:
-        """The record of a shard, which is computed unless its file exists."""
+        """The record of a shard, which is computed unless its file exists and is whole."""
         time.sleep(attempt.pause_s)
         if exists:
-            return describe_shard(self._workspace, attempt.shard)
+            try:
+                return existing_shard(self._workspace, attempt.shard)
+            except FileNotFoundError:
+                pass  # it was removed since the stage began
+            except DamagedFile as error:
+                remove_damaged(self._workspace, {attempt.shard.path: error.reason}, f"shard {attempt.shard.index}")
         if self._work is None:
             self._work = self._prepare()
         record = run_shard(self._workspace, attempt.shard, self._work)

@@ -4,6 +4,7 @@ The same extractor made them of the same archive; what differs is which conversa
 many shards. An earlier file is read a row group at a time, and only where it has something.
 """
 
+import logging
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -12,10 +13,13 @@ import pyarrow as pa
 
 from tasks.archive.layout import shard_number
 from tasks.archive.sharding import shard_of
+from tasks.errors import DamagedFile
 from tasks.extractors.base import Extracted
 from tasks.features.content_keys import Keys
 from tasks.features.table import vectors_of
 from tasks.storage.workspace import Workspace
+
+log = logging.getLogger("sdt.extract")
 
 Wanted = dict[bytes, list[int]]
 
@@ -66,7 +70,7 @@ def copy_rows(
 
 
 def _holding(workspace: Workspace, path: str, wanted: Wanted) -> Iterator[pa.Table]:
-    """The row groups of a file that hold something; none where the file was removed meanwhile."""
+    """The row groups of a file that hold something; none where it was removed meanwhile, or is damaged."""
     try:
         with workspace.parquet(path) as file:
             if "made_from" not in file.schema_arrow.names:  # of the time before there were keys
@@ -77,6 +81,8 @@ def _holding(workspace: Workspace, path: str, wanted: Wanted) -> Iterator[pa.Tab
                     yield file.read_row_group(group, columns=["made_from", "vector", "reason"])
     except FileNotFoundError:
         return
+    except DamagedFile as error:
+        log.warning("%s, and passed over", error)
 
 
 def _copy(table: pa.Table, wanted: Wanted, target: Extracted) -> None:

@@ -6,7 +6,7 @@ an earlier file holds are copied. A worker in whose shards all rows are copied l
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 
@@ -17,12 +17,14 @@ from sdt_model.config import Modality
 from tasks.archive.days import feature_days
 from tasks.archive.facts import DatedShardFacts, FeatureFacts, IngestFacts
 from tasks.archive.layout import features_folder, features_path, manifest_path, shard_number, timing_path
+from tasks.archive.leases import features_of
 from tasks.archive.manifests import has_modality, read_archive
+from tasks.archive.repair import reading
 from tasks.archive.schema import TIMING
 from tasks.config.stages import ExtractConfig
 from tasks.errors import WorkflowError
 from tasks.executor.shard import Shard, ShardFunction, ShardOutput
-from tasks.executor.stage import Stage, run_stage
+from tasks.executor.stage import Stage, finished, run_stage
 from tasks.executor.watchdog import Watch
 from tasks.extract.cache import Earlier, copy_rows
 from tasks.extract.inputs import usable_inputs
@@ -32,7 +34,8 @@ from tasks.extractors.registry import chosen_spec
 from tasks.features.content_keys import content_keys
 from tasks.features.precomputed import chosen_precomputed, precomputed_manifest
 from tasks.features.table import ROWS_A_GROUP, feature_rows
-from tasks.storage.manifest import Aside, Manifest, ShardFacts, fingerprint, read_manifest
+from tasks.storage.lease import Lease, lease
+from tasks.storage.manifest import Aside, Manifest, ShardFacts, ShardRecord, fingerprint, usable_manifest
 from tasks.storage.workspace import Workspace
 
 log = logging.getLogger("sdt.extract")
@@ -50,25 +53,51 @@ class ExtractPlan:
     earlier: Earlier
 
 
-def extract(config: ExtractConfig, modality: Modality) -> Manifest | None:
+def extract(config: ExtractConfig, modality: Modality, run: str = "") -> Manifest | None:
     """Make one modality's features of every utterance; None where the archive has nothing of the modality.
 
+    ``run`` is how a second run that would make the same features is told who does.
+
     Raises:
-        WorkflowError: no such archive, or no such extractor.
+        WorkflowError: no such archive, no such extractor, or another run makes them, or changed the archive meanwhile.
         StageFailed: some shards could not be done.
     """
     workspace = Workspace(config.workspace)
     archive = read_archive(workspace, config.archive)
     if (precomputed := chosen_precomputed(archive, config.archive, config.extractors, modality)) is not None:
-        return precomputed_manifest(workspace, config.archive, precomputed)
+        return precomputed_manifest(workspace, config.archive, precomputed, config.check)
     spec = chosen_spec(modality, config.extractors, workspace)
     if not has_modality(archive, modality):
         log.info("extract-%s: archive %s has none, passed over", modality, config.archive)
         return None
     folder = features_folder(config.archive, modality, spec.fingerprint)
-    before = read_manifest(workspace, manifest_path(folder))
+    before = usable_manifest(workspace, manifest_path(folder))
     stage = extract_stage(workspace, config, archive, spec, before)
-    manifest = run_stage(stage, config)
+    if not changed_aside(stage, before) and (manifest := finished(stage, config)) is not None:
+        return manifest
+    with lease(workspace, features_of(config.archive, modality, spec.fingerprint), config.lease_s, run) as claim:
+        return _make(workspace, config, spec, claim)
+
+
+def _make(workspace: Workspace, config: ExtractConfig, spec: ExtractorSpec, claim: Lease) -> Manifest:
+    """Make what is missing of the archive as it is now: this run may have waited for another that changed it."""
+    archive = read_archive(workspace, config.archive)
+    folder = features_folder(config.archive, spec.modality, spec.fingerprint)
+    before = usable_manifest(workspace, manifest_path(folder))
+    stage = extract_stage(workspace, config, archive, spec, before)
+    if again := changed_aside(stage, before):
+        _make_again(workspace, stage.manifest_path, before, again)
+
+    def fence() -> None:
+        claim.check()
+        if read_archive(workspace, config.archive).fingerprint != archive.fingerprint:
+            raise WorkflowError(
+                f"{stage.name}: archive {config.archive!r} was ingested anew while its features were made\n"
+                "  run the same command again: what is made already is not made again"
+            )
+
+    manifest = run_stage(stage, config, fence)
+    claim.check()
     _remove_superseded(workspace, folder, manifest, before)
     return manifest
 
@@ -79,16 +108,17 @@ def extract_stage(
     """Plan the archive's shards; ``before`` is the last run's manifest, whose vectors are copied where they fit."""
     folder = features_folder(config.archive, spec.modality, spec.fingerprint)
     media = MediaRoot(IngestFacts.of(archive).media_root, spec.channels)
-    aside = still_aside(workspace, manifest_path(folder), before, media, config.retry_set_aside)
+    aside = still_aside(before, media, config.retry_set_aside)
     counts = {len(archive.shards), len(before.shards) if before else len(archive.shards)}
     earlier = Earlier.among(workspace.files(folder), counts)
+    known = {shard.path: shard.sha256 for shard in before.shards} if before else {}
     return Stage(
         name=f"extract-{spec.modality}",
         fingerprint=fingerprint(
             CODE_VERSION, spec.fingerprint, archive.fingerprint, [record.sha256 for record in archive.shards]
         ),
         manifest_path=manifest_path(folder),
-        shards=tuple(Shard(r.index, features_path(folder, r), r.path) for r in archive.shards),
+        shards=tuple(_shard(features_path(folder, record), record, known) for record in archive.shards),
         prepare=partial(prepare, ExtractPlan(workspace, spec, media, earlier)),
         facts=FeatureFacts(
             modality=spec.modality,
@@ -104,22 +134,29 @@ def extract_stage(
     )
 
 
-def still_aside(
-    workspace: Workspace, manifest_file: str, before: Manifest | None, media: MediaRoot, retry: bool
-) -> dict[str, str]:
-    """The files that an earlier run set aside and that are as they were, with the reason.
+def _shard(path: str, utterances: ShardRecord, known: Mapping[str, str]) -> Shard[str]:
+    return Shard(utterances.index, path, utterances.path, sha256=known.get(path, ""))
 
-    Shards made without one that has changed since, or is to be tried again, get another name: they are to be made
-    anew, and what they hold of other files is copied.
-    """
+
+def still_aside(before: Manifest | None, media: MediaRoot, retry: bool) -> dict[str, str]:
+    """The files that an earlier run set aside and that are as they were, with the reason."""
     known = before.aside if before else {}
     stay = {name: why for name, why in known.items() if not retry and media.version(name) == why.version}
-    if again := known.keys() - stay:
-        workspace.remove(manifest_file)  # first: a manifest says that all its shards are there
-        for shard in before.shards if before else ():
-            if again & ShardFacts.of(shard).aside.keys():
-                workspace.rename(shard.path, shard.path.replace(".parquet", "-before.parquet"))
     return {name: why.reason for name, why in stay.items()}
+
+
+def changed_aside(stage: Stage[str], before: Manifest | None) -> set[str]:
+    """The files that an earlier run set aside and that this one tries again."""
+    assert stage.watch is not None
+    return set(before.aside) - stage.watch.aside.keys() if before else set()
+
+
+def _make_again(workspace: Workspace, manifest_file: str, before: Manifest | None, again: set[str]) -> None:
+    """Give shards that were made without some files another name: what they hold of other files is copied."""
+    workspace.remove(manifest_file)  # first: a manifest says that all its shards are there
+    for shard in before.shards if before else ():
+        if again & ShardFacts.of(shard).aside.keys():
+            workspace.rename(shard.path, shard.path.replace(".parquet", "-before.parquet"))
 
 
 def _remove_superseded(workspace: Workspace, folder: str, manifest: Manifest, before: Manifest | None) -> None:
@@ -145,7 +182,8 @@ def prepare(plan: ExtractPlan) -> ShardFunction[str]:
 def extract_shard(plan: ExtractPlan, load: Callable[[], Extractor], shard: Shard[str]) -> ShardOutput:
     """One feature shard: a row for every utterance of the shard that the payload is the path of, in their order."""
     spec, media = plan.spec, plan.media
-    utterances = plan.workspace.read_table(shard.payload)
+    with reading(plan.workspace, shard.payload):
+        utterances = plan.workspace.read_table(shard.payload)
     inputs = usable_inputs(utterances, spec.modality, shard.aside)
     keys = content_keys(inputs.utterances, spec, media)
     vectors = Extracted.none(utterances.num_rows, spec.dim)

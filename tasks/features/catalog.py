@@ -16,8 +16,9 @@ from tasks.archive.layout import (
     manifest_path,
     timing_path,
 )
+from tasks.archive.repair import finished_manifest
 from tasks.registry.models import bundles
-from tasks.storage.manifest import Manifest, read_manifest
+from tasks.storage.manifest import Manifest
 from tasks.storage.workspace import Workspace
 
 
@@ -84,7 +85,7 @@ class FeatureSet:
 def feature_sets(workspace: Workspace, archive: str | None = None) -> list[FeatureSet]:
     """All features of a workspace, or of one archive, by their place."""
     users: dict[str, list[str]] = defaultdict(list)
-    for bundle in bundles(workspace):
+    for bundle in bundles(workspace, strict=True):
         for source in bundle.features.values():
             users[source.fingerprint].append(bundle.model_id)
     files: dict[str, dict[str, int]] = defaultdict(dict)
@@ -100,8 +101,8 @@ def _read(workspace: Workspace, folder: str, files: dict[str, int], users: dict[
     return FeatureSet(
         folder=folder,
         files=files,
-        manifest=read_manifest(workspace, manifest_path(folder)),
-        archive=read_manifest(workspace, archive_manifest_path(place.archive)),
+        manifest=finished_manifest(workspace, manifest_path(folder)),
+        archive=finished_manifest(workspace, archive_manifest_path(place.archive)),
         gone=not workspace.files(archive_folder(place.archive)),
         models=tuple(users.get(place.extractor, ())),
     )

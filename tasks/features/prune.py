@@ -4,13 +4,17 @@ Never goes: what a manifest names, what a running extract of the archive as it i
 what a model in the workspace takes.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from tasks.archive.layout import manifest_path
+from tasks.archive.leases import whole_workspace
 from tasks.errors import WorkflowError
 from tasks.features.catalog import FeatureSet, feature_sets
+from tasks.storage.lease import lease
 from tasks.storage.workspace import Workspace
+
+_LEASE_S = 120.0
 
 
 @dataclass(frozen=True)
@@ -61,9 +65,28 @@ def _whole(features: FeatureSet, why: str) -> Removal:
     return Removal(features.folder, tuple(features.files), features.bytes, True, why)
 
 
-def prune(workspace: Workspace, removals: Collection[Removal]) -> None:
-    """Remove what was planned; a folder's manifest first, as it says that all shards are there."""
+def plan_and_prune(workspace: Workspace, plan: Callable[[], list[Removal]]) -> list[Removal]:
+    """Plan what is to go while no run writes in the workspace, and remove it.
+
+    Raises:
+        WorkflowError: a run is under way; names it.
+    """
+    with lease(workspace, whole_workspace(), _LEASE_S) as claim:
+        removals = plan()
+        prune(workspace, removals, claim.check)
+    return removals
+
+
+def prune(workspace: Workspace, removals: Collection[Removal], fence: Callable[[], None] = lambda: None) -> None:
+    """Remove what was planned; a folder's manifest first, as it says that all shards are there.
+
+    Args:
+        workspace: where it lies.
+        removals: what was planned.
+        fence: called before each of them; raises where a run has begun that may need it.
+    """
     for removal in removals:
+        fence()
         for path in sorted(removal.files, key=lambda path: path != manifest_path(removal.folder)):
             if workspace.exists(path):
                 workspace.remove(path)

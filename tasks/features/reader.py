@@ -16,10 +16,11 @@ from sdt_model.config import Modality
 from sdt_model.conversations import Bools, Conversations, Floats, Ints
 from tasks.archive.layout import features_folder, features_path, features_place, manifest_path
 from tasks.archive.manifests import has_modality
+from tasks.archive.repair import finished_manifest, reading, repair_command
 from tasks.archive.schema import KEY
 from tasks.errors import WorkflowError
 from tasks.features.table import NOT_FINITE, vectors_of
-from tasks.storage.manifest import Manifest, ShardRecord, read_manifest
+from tasks.storage.manifest import Manifest, ShardRecord
 from tasks.storage.workspace import Workspace
 
 COLUMNS = [*KEY, "speaker", "emotion", "split", "occurred_at"]
@@ -63,7 +64,7 @@ class ShardFeatures:
 
 def complete_features(workspace: Workspace, archive: str, modality: Modality, extractor: str) -> Manifest | None:
     """The manifest of the features that the extractor with this fingerprint made of the archive, if complete."""
-    return read_manifest(workspace, manifest_path(features_folder(archive, modality, extractor)))
+    return finished_manifest(workspace, manifest_path(features_folder(archive, modality, extractor)))
 
 
 def feature_folders(
@@ -111,9 +112,11 @@ def read_shard(
     in the row groups that hold some of them.
 
     Raises:
-        WorkflowError: a feature shard does not hold exactly the utterances of its utterance shard.
+        WorkflowError: a file is damaged or gone, or a feature shard does not hold exactly the utterances of its
+            utterance shard; names the command that makes it anew.
     """
-    whole = _frame(workspace.read_table(shard.path, COLUMNS))
+    with reading(workspace, shard.path):
+        whole = _frame(workspace.read_table(shard.path, COLUMNS))
     rows = np.arange(whole.height) if chosen is None else np.flatnonzero(chosen(whole).to_numpy())
     features: dict[Modality, Floats] = {}
     present: list[Bools] = []
@@ -141,12 +144,12 @@ def _vectors(
         nothing = pl.repeat(None, len(rows), dtype=pl.String, eager=True)
         return np.zeros((len(rows), folder.dim), np.float32), np.zeros(len(rows), bool), nothing
     path = features_path(folder.folder, shard)
-    with workspace.parquet(path) as file:
+    with reading(workspace, path), workspace.parquet(path) as file:
         table, places = _row_groups(file, rows)
         same = file.metadata.num_rows == utterances.height
     if not same or not _frame(table.select(list(KEY))).equals(utterances.select(KEY)[places]):
         raise WorkflowError(
-            f"{path}: holds other utterances than {shard.path}\n  remove it and run `sdt extract` again to make it anew"
+            f"{path}: holds other utterances than {shard.path}\n  make it anew with: {repair_command(workspace, path)}"
         )
     table = table if len(rows) == len(places) else table.take(np.searchsorted(places, rows))
     vectors, valid = vectors_of(table["vector"])

@@ -6,7 +6,7 @@ the features of the training split afterwards then holds for conversations that 
 
 import logging
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -21,7 +21,9 @@ from sdt_model.text_encoder.encoder import Tokenizer
 from tasks.archive.layout import ENCODER_RUNS, encoder_folder
 from tasks.archive.leases import making_of
 from tasks.archive.manifests import read_archive
+from tasks.archive.repair import reading
 from tasks.config.training import FinetuneConfig
+from tasks.errors import DamagedFile
 from tasks.executor.capacity import training_resources
 from tasks.finetuning.plan import check_length, encoder_name, placed, plan_finetuning
 from tasks.finetuning.worker import FinetunePlan, finetune_worker, read_best
@@ -36,7 +38,9 @@ from tasks.registry.encoders import (
     put_folder,
     read_encoder,
     trace,
+    write_description,
 )
+from tasks.registry.sums import read_sums, wrong_files
 from tasks.storage.lease import Lease, lease
 from tasks.storage.manifest import Manifest
 from tasks.storage.workspace import Workspace
@@ -110,17 +114,32 @@ def finetune(config: FinetuneConfig, run: str = "") -> FinetuneReport:
         seen, description = _seen(making), _describe(making, scores)
         claim.check()
         workspace.write_json(f"{encoder_folder(encoder_id)}/{SEEN}", seen)
-        workspace.write_json(f"{encoder_folder(encoder_id)}/{DESCRIPTION}", description.model_dump(mode="json"))
+        write_description(workspace, description)
         workspace.remove_folder(making.runs)
     return _report(description, sum(int(s["epochs"]) for s in scores))
 
 
 def _existing(workspace: Workspace, encoder_id: str) -> FinetuneReport | None:
-    description = read_encoder(workspace, encoder_id)
-    if description is None:
+    folder = encoder_folder(encoder_id)
+    try:
+        description = read_encoder(workspace, encoder_id)
+        wrong = wrong_files(workspace, folder, read_sums(workspace, folder)) if description else {}
+    except DamagedFile as error:
+        description, wrong = None, {error.path: error.reason}
+    if description is None or wrong:
+        _remove_damaged(workspace, folder, wrong)
         return None
     log.info("finetune: nothing to do, %s exists", encoder_id)
     return _report(description, 0)
+
+
+def _remove_damaged(workspace: Workspace, folder: str, wrong: Mapping[str, str]) -> None:
+    """Remove damaged files of an encoder, and the scores that say that their fold is done."""
+    for path, why in wrong.items():
+        log.warning("finetune: %s is made again: %s", path, why)
+        for gone in (f"{folder}/{DESCRIPTION}", path, f"{path.rpartition('/')[0]}/{_SCORES}"):
+            if workspace.exists(gone):
+                workspace.remove(gone)
 
 
 def _fold(making: _Run, claim: Lease, fold: int) -> dict[str, float]:
@@ -208,7 +227,8 @@ def _seen(making: _Run) -> list[str]:
     """Traces of the conversations of the training split."""
     traces: set[str] = set()
     for shard in making.archive.shards:
-        utterances = pl.DataFrame(making.workspace.read_table(shard.path, ["conversation_id", "split"]))
+        with reading(making.workspace, shard.path):
+            utterances = pl.DataFrame(making.workspace.read_table(shard.path, ["conversation_id", "split"]))
         splits = named_splits(utterances)
         traces |= {trace(name) for name, split in splits if making.plan.rule.split(name, split) == "train"}
     return sorted(traces)

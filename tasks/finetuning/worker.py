@@ -13,6 +13,7 @@ from sdt_model.text_encoder.encoder import TextEncoder, Tokenizer, load_body
 from sdt_model.text_encoder.trainer import FinetuneOptim, Finetuner, Texts
 from sdt_model.text_encoder.windows import Window, token_windows
 from tasks.archive.manifests import read_archive
+from tasks.archive.repair import reading
 from tasks.errors import WorkflowError
 from tasks.extractors.text.conversation import conversation_texts
 from tasks.features.reader import FeatureFolder, read_shard
@@ -92,7 +93,8 @@ def gather_texts(workspace: Workspace, plan: FinetunePlan, words: Tokenizer) -> 
     taught: list[np.ndarray] = []
     classes = {name: index for index, name in enumerate(plan.emotions)}
     for shard in read_archive(workspace, plan.archive).shards:
-        utterances = pl.DataFrame(workspace.read_table(shard.path, _COLUMNS))
+        with reading(workspace, shard.path):
+            utterances = pl.DataFrame(workspace.read_table(shard.path, _COLUMNS))
         named = dict(named_splits(utterances))
         teacher_probabilities = _teacher(workspace, plan, shard)
         for (conversation_id,), turns in utterances.with_row_index("row").group_by(

@@ -28,7 +28,15 @@ from tasks.extractors.base import Extracted
 from tasks.features.precomputed import PRECOMPUTED, precomputed_path
 from tasks.features.table import ROWS_A_GROUP, feature_rows
 from tasks.sources.base import FeatureSource, SourceFeatures, SourceFile
-from tasks.storage.manifest import Manifest, ShardFacts, ShardRecord, fingerprint
+from tasks.storage.manifest import (
+    Manifest,
+    ShardFacts,
+    ShardRecord,
+    fingerprint,
+    incomplete_shards,
+    remove_damaged,
+    usable_manifest,
+)
 from tasks.storage.workspace import Workspace
 
 CODE_VERSION = 1
@@ -92,6 +100,8 @@ def import_features(
     scan = [Shard(0, plan.ready, file)]
     facts = SourceFeatureFacts.of(fan_out("given", scan, partial(_prepare, scan_features, plan), config)[0])
     features = [plan.features(modality, facts.dims[modality]) for modality in MODALITIES if modality in facts.dims]
+    for one in features:
+        remove_damaged(plan.workspace, _damaged(plan, one, config), "features")
     count = len(utterances)
     shards = [
         Shard(place * count + i, _path(plan, one, record), ImportTask(record, one))
@@ -104,6 +114,13 @@ def import_features(
         manifest = _manifest(plan, one, facts.layout, utterances, done)
         manifest.write(plan.workspace, precomputed_path(plan.archive, one))
     return {"precomputed": tuple(features), "layout": facts.layout}
+
+
+def _damaged(plan: ImportPlan, features: PrecomputedFeatures, config: StageConfig) -> dict[str, str]:
+    """The feature shards that are not as an earlier import's manifest says."""
+    manifest = usable_manifest(plan.workspace, precomputed_path(plan.archive, features))
+    sizes = plan.workspace.sizes(features_folder(plan.archive, features.modality, features.fingerprint))
+    return incomplete_shards(plan.workspace, manifest.shards, sizes, config.check) if manifest else {}
 
 
 def _path(plan: ImportPlan, features: PrecomputedFeatures, record: ShardRecord) -> str:

@@ -6,7 +6,7 @@ import pyarrow.compute as pc
 
 from tasks.archive.days import utterance_days
 from tasks.archive.facts import UtteranceShardFacts
-from tasks.archive.layout import rejected_folder, utterances_folder
+from tasks.archive.layout import rejected_path
 from tasks.archive.schema import KEY, REJECTED, UTTERANCES, conform
 from tasks.executor.shard import Shard, ShardOutput
 from tasks.ingest.scan import SCANNED_ROWS, IngestPlan
@@ -23,7 +23,7 @@ def merge_shard(plan: IngestPlan, parts: int, shard: Shard[None]) -> ShardOutput
     table = conform(_shaped(accepted, UTTERANCES), UTTERANCES, shard.path)
     beside: dict[str, pa.Table] = {}
     if len(rejected):
-        path = shard.path.replace(utterances_folder(plan.archive), rejected_folder(plan.archive))
+        path = rejected_path(plan.archive, shard.path)
         beside[path] = conform(_shaped(rejected, REJECTED), REJECTED, path)
     return ShardOutput(table, _counts(accepted, rejected), _facts(accepted), beside)
 

@@ -41,6 +41,7 @@ class LabelPlan:
     bundle: Bundle
     folders: tuple[FeatureFolder, ...]
     batch_utterances: int
+    archive_fingerprint: str = ""
 
     def run_id(self, day: Day) -> str:
         """In every row of the day: the fingerprint of all that its labels depend on."""

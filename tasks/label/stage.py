@@ -23,12 +23,12 @@ from tasks.executor.fan_out import fan_out
 from tasks.executor.shard import Shard, ShardFunction, shard_columns
 from tasks.features.reader import feature_folders
 from tasks.label.days import Day, all_out_of_date, archive_days, chosen_days
-from tasks.label.manifests import clear_day, label_files, labelled_days
+from tasks.label.manifests import DayFiles, clear_day, label_files, labelled_days
 from tasks.label.plan import LabelPlan, LabelTask, shards_by_day
 from tasks.label.report import LabelReport, label_report
 from tasks.registry.models import find_bundle
 from tasks.storage.lease import Lease, lease
-from tasks.storage.manifest import Manifest, ShardRecord
+from tasks.storage.manifest import Manifest, ShardRecord, incomplete_shards, remove_damaged, usable_manifest
 from tasks.storage.workspace import Workspace
 
 log = logging.getLogger("sdt.label")
@@ -49,14 +49,27 @@ def label(config: LabelConfig, run: str = "") -> LabelReport:
     with lease(workspace, labels_of(config.archive, config.reach), config.lease_s, run) as claim:
         plan, days = _plan(config)  # again: the run that this one has waited for may have labelled, or ingested
         state = _read_state(plan, config, days)
+        remove_damaged(workspace, state.damaged, "label")
         labelled = state.labelled | _label_days(plan, config, state.missing, claim)
-        for name, manifest in _superseded(config, days, state.files, labelled).items():
+        superseded = _superseded(config, days, state.files, labelled)
+        if None in superseded.values():
+            _check_archive(plan)
+        for name, manifest in superseded.items():
             claim.check()
             clear_day(plan.workspace, config.archive, name, manifest)
             if manifest is None:
                 labelled.pop(name, None)
     new_days = tuple(day.name for day in state.missing)
     return label_report(config, plan.bundle, state.chosen, labelled, new_days, all_out_of_date(days, labelled))
+
+
+def _check_archive(plan: LabelPlan) -> None:
+    """Labels of days that the archive no longer has go only if that is so now."""
+    if read_archive(plan.workspace, plan.archive).fingerprint != plan.archive_fingerprint:
+        raise WorkflowError(
+            f"label: archive {plan.archive!r} was ingested anew while it was labelled\n"
+            "  run the same command again: what is labelled already is not labelled again"
+        )
 
 
 def _existing(config: LabelConfig) -> LabelReport | None:
@@ -77,13 +90,15 @@ class _State:
         files: in each day's folder, the manifest among them.
         labelled: the manifest of each day that has labels.
         chosen: the days to be labelled.
-        missing: those of them whose labels are not the plan's.
+        missing: those of them whose labels are not the plan's, or are damaged.
+        damaged: files of labels that are not as their manifests say, and what is wrong with each.
     """
 
-    files: dict[str, list[str]]
+    files: dict[str, dict[str, int]]
     labelled: dict[str, Manifest]
     chosen: list[Day]
     missing: list[Day]
+    damaged: dict[str, str]
 
 
 def _plan(config: LabelConfig) -> tuple[LabelPlan, dict[str, Day]]:
@@ -91,20 +106,24 @@ def _plan(config: LabelConfig) -> tuple[LabelPlan, dict[str, Day]]:
     archive = read_archive(workspace, config.archive)
     bundle = find_bundle(workspace, config.model)
     folders, features = feature_folders(workspace, archive, bundle, config.archive)
-    plan = LabelPlan(workspace, config.archive, bundle, folders, config.batch_utterances)
+    plan = LabelPlan(workspace, config.archive, bundle, folders, config.batch_utterances, archive.fingerprint)
     return plan, archive_days(archive, config.archive, features)
 
 
 def _read_state(plan: LabelPlan, config: LabelConfig, days: Mapping[str, Day]) -> _State:
     files = label_files(plan.workspace, config.archive)
-    labelled = labelled_days(plan.workspace, config.archive, files)
+    labelled = labelled_days(plan.workspace, config.archive, files, usable_manifest)
     chosen = chosen_days(config, days, labelled)
-    missing = [day for day in chosen if not plan.is_current(day, labelled.get(day.name))]
-    return _State(files, labelled, chosen, missing)
+    current = [day for day in chosen if plan.is_current(day, labelled.get(day.name))]
+    shards = [shard for day in current for shard in labelled[day.name].shards]
+    sizes = {path: size for day in current for path, size in files[day.name].items()}
+    damaged = incomplete_shards(plan.workspace, shards, sizes, config.check)
+    whole = {day.name for day in current if not damaged.keys() & {shard.path for shard in labelled[day.name].shards}}
+    return _State(files, labelled, chosen, [day for day in chosen if day.name not in whole], damaged)
 
 
 def _superseded(
-    config: LabelConfig, days: Mapping[str, Day], files: Mapping[str, list[str]], labelled: Mapping[str, Manifest]
+    config: LabelConfig, days: Mapping[str, Day], files: DayFiles, labelled: Mapping[str, Manifest]
 ) -> dict[str, Manifest | None]:
     """The days whose folders hold files that are to go, and the manifest whose files stay; None: all of them go."""
     within = [name for name in files if config.reach.contains(name)]
@@ -143,7 +162,8 @@ def _finish_day(
     manifest = Manifest(
         stage="label",
         fingerprint=plan.run_id(day),
-        shards=tuple(records[shard.index] for shard in shards),
+        # Numbered within the day: what else this run labels is nothing to the manifest.
+        shards=tuple(records[shard.index].model_copy(update={"index": i}) for i, shard in enumerate(shards)),
         columns=shard_columns(plan.workspace, shards[0].path),
         facts=LabelFacts(
             archive=plan.archive,

@@ -11,7 +11,7 @@ from tasks.features.reader import complete_features
 from tasks.label.days import all_out_of_date, archive_days
 from tasks.label.manifests import label_files, labelled_days
 from tasks.registry.models import find_bundle, production
-from tasks.storage.manifest import Manifest
+from tasks.storage.manifest import Manifest, incomplete_shards, usable_manifest
 from tasks.storage.workspace import Workspace
 
 
@@ -46,14 +46,16 @@ def _status(workspace: Workspace, name: str, bundle: Bundle | None) -> ArchiveSt
     if not workspace.exists(archive_manifest_path(name)):
         return ArchiveStatus(name, None, 0, 0, {}, ((f"sdt ingest KIND PATH --archive {name}", "it did not finish"),))
     archive = read_archive(workspace, name)
-    states, manifests, missing = _features(workspace, name, archive, bundle)
+    states, features, missing = _features(workspace, name, archive, bundle)
     try:
-        days = archive_days(archive, name, manifests)
+        days = archive_days(archive, name, features)
     except WorkflowError as error:  # of an earlier version; the other archives are shown all the same
         return ArchiveStatus(
             name, archive.rows, 0, 0, states, ((f"sdt ingest KIND PATH --archive {name}", str(error)),)
         )
-    labelled = labelled_days(workspace, name, label_files(workspace, name))
+    files = label_files(workspace, name)
+    manifests = labelled_days(workspace, name, files, usable_manifest)
+    labelled = {day: m for day, m in manifests.items() if not incomplete_shards(workspace, m.shards, files[day])}
     behind = all_out_of_date(days, labelled)
     if bundle is None:
         missing = [(f"sdt train {name}", "no model is in production")]

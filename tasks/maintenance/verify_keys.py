@@ -12,10 +12,11 @@ import pyarrow as pa
 from tasks.archive.days import conversation_days
 from tasks.archive.schema import KEY
 from tasks.archive.sharding import shard_of
+from tasks.errors import DamagedFile
 from tasks.storage.manifest import ShardRecord
 from tasks.storage.workspace import Workspace
 
-UNREADABLE = (OSError, pa.ArrowException, KeyError, ValueError)  # raised by a damaged Parquet file
+UNREADABLE = (DamagedFile, OSError, pa.ArrowException, KeyError, ValueError)  # raised by a damaged Parquet file
 
 KeyCheck = Callable[[pl.DataFrame], list[str]]
 

@@ -1,6 +1,7 @@
 """Encoders by name: pretrained ones, identified by their content, and the fine-tuned ones of a workspace."""
 
 import hashlib
+import json
 import re
 import shutil
 import tempfile
@@ -9,9 +10,13 @@ from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from sdt_model.config import Frozen
 from tasks.archive.layout import ENCODERS, encoder_folder, name_of_description
-from tasks.errors import WorkflowError
+from tasks.archive.repair import reading
+from tasks.errors import DamagedFile, WorkflowError
+from tasks.registry.sums import SUMS, content_digest, digest_of, read_checked, read_sums, write_sums
 from tasks.storage.workspace import Workspace
 
 DESCRIPTION, SEEN = "encoder.json", "seen.json"
@@ -62,9 +67,43 @@ def trace(conversation_id: str) -> str:
 
 
 def read_encoder(workspace: Workspace, encoder_id: str) -> EncoderDescription | None:
-    """Read the description of an encoder; None where there is no complete one."""
+    """Read the description of an encoder; None where there is no complete one.
+
+    Raises:
+        DamagedFile: it is damaged; names the command that makes it anew.
+    """
     path = f"{encoder_folder(encoder_id)}/{DESCRIPTION}"
-    return EncoderDescription.model_validate_json(workspace.read_bytes(path)) if workspace.exists(path) else None
+    if not workspace.exists(path):
+        return None
+    with reading(workspace, path):
+        return read_description(workspace, encoder_folder(encoder_id))
+
+
+def read_description(workspace: Workspace, folder: str) -> EncoderDescription:
+    """Read the description in a folder; ``folder`` may be empty where the workspace is the encoder's own.
+
+    Raises:
+        DamagedFile: it is not what was written.
+    """
+    path = f"{folder}/{DESCRIPTION}" if folder else DESCRIPTION
+    try:
+        return EncoderDescription.model_validate_json(
+            read_checked(workspace, folder, DESCRIPTION, read_sums(workspace, folder))
+        )
+    except ValidationError as error:
+        raise DamagedFile(workspace.uri(path), path, str(error.errors()[0]["msg"])) from error
+
+
+def write_description(workspace: Workspace, encoder: EncoderDescription) -> None:
+    """Complete an encoder whose other files are there: their hashes, then its description."""
+    folder = encoder_folder(encoder.encoder_id)
+    text = json.dumps(encoder.model_dump(mode="json"), indent=1, sort_keys=True, ensure_ascii=False)
+    content = f"{text}\n".encode()
+    names = [path.removeprefix(f"{folder}/") for path in workspace.files(folder)]
+    digests = {name: digest_of(workspace, folder, name) for name in names if name not in (SUMS, DESCRIPTION)}
+    digests[DESCRIPTION] = content_digest(DESCRIPTION, content)
+    workspace.write_bytes(f"{folder}/{SUMS}", write_sums(digests))
+    workspace.write_bytes(f"{folder}/{DESCRIPTION}", content)
 
 
 def find_encoder(workspace: Workspace, encoder_id: str) -> EncoderDescription:
@@ -75,14 +114,18 @@ def find_encoder(workspace: Workspace, encoder_id: str) -> EncoderDescription:
     """
     encoder = read_encoder(workspace, encoder_id)
     if encoder is None:
-        names = (name_of_description(path, DESCRIPTION) for path in workspace.files(ENCODERS))
-        existing = sorted(name for name in names if name is not None)
         raise WorkflowError(
             f"encoder {encoder_id!r} is not in {workspace.url}\n"
-            f"  there: {', '.join(existing) or 'none'}\n"
+            f"  there: {', '.join(encoder_names(workspace)) or 'none'}\n"
             "  make one with: sdt finetune-text ARCHIVE"
         )
     return encoder
+
+
+def encoder_names(workspace: Workspace) -> list[str]:
+    """List the complete encoders by name."""
+    names = (name_of_description(path, DESCRIPTION) for path in workspace.files(ENCODERS))
+    return sorted(name for name in names if name is not None)
 
 
 def minilm_folder() -> Path:
@@ -166,7 +209,7 @@ def base_files(folder: Path) -> dict[str, str]:
 
 
 def put_folder(workspace: Workspace, relative: str, folder: Path, names: list[str]) -> None:
-    """Publish files of a local folder that the workspace lacks.
+    """Publish files of a local folder that the workspace lacks, or has in another length.
 
     Args:
         workspace: the destination.
@@ -174,8 +217,9 @@ def put_folder(workspace: Workspace, relative: str, folder: Path, names: list[st
         folder: the local source.
         names: of the files.
     """
+    sizes = workspace.sizes(relative)
     for name in names:
-        if not workspace.exists(f"{relative}/{name}"):
+        if sizes.get(f"{relative}/{name}") != (folder / name).stat().st_size:
             with workspace.publish(f"{relative}/{name}") as local:
                 shutil.copyfile(folder / name, local)
 

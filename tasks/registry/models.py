@@ -5,7 +5,7 @@ The pointer also lists the models that were in production before, so that a roll
 
 import logging
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, ValidationError
 from safetensors import SafetensorError
@@ -13,9 +13,14 @@ from safetensors import SafetensorError
 from sdt_model.bundle import DESCRIPTION, WEIGHTS, Bundle
 from sdt_model.config import Frozen
 from tasks.archive.layout import MODELS, PRODUCTION, model_folder, name_of_description
+from tasks.archive.leases import production_pointer
+from tasks.archive.repair import reading
 from tasks.config.stages import ExtractorNames
-from tasks.errors import StoreOut, WorkflowError
+from tasks.errors import DamagedFile, StoreOut, WorkflowError
 from tasks.registry.encoders import is_local
+from tasks.registry.sums import SUMS, read_checked, read_sums, sums_of, wrong_files
+from tasks.storage.lease import lease
+from tasks.storage.sealed import read_sealed, write_sealed
 from tasks.storage.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -24,6 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("sdt.models")
 
 _REMEMBERED = 20  # earlier models in the pointer
+_POINTER_LEASE_S = 60.0
 
 
 class Term(Frozen):
@@ -49,9 +55,11 @@ class Production(Term):
 
 
 def write_bundle(workspace: Workspace, model_id: str, files: dict[str, bytes]) -> None:
-    """Write a bundle's files in their order; the last one completes it."""
-    for name, content in files.items():
-        workspace.write_bytes(f"{model_folder(model_id)}/{name}", content)
+    """Write a bundle's files in their order, with their hashes before the last one, which completes it."""
+    folder = model_folder(model_id)
+    *others, last = files.items()
+    for name, content in (*others, (SUMS, sums_of(files)), last):
+        workspace.write_bytes(f"{folder}/{name}", content)
 
 
 def read_bundle(workspace: Workspace, model_id: str) -> Bundle | None:
@@ -60,7 +68,8 @@ def read_bundle(workspace: Workspace, model_id: str) -> Bundle | None:
     Raises:
         WorkflowError: it is damaged, no description, or that of another model.
     """
-    path = f"{model_folder(model_id)}/{DESCRIPTION}"
+    folder = model_folder(model_id)
+    path = f"{folder}/{DESCRIPTION}"
     if not workspace.exists(path):
         return None
     try:
@@ -77,7 +86,29 @@ def read_bundle(workspace: Workspace, model_id: str) -> Bundle | None:
             f"{workspace.uri(path)}: describes a model called {bundle.model_id}\n"
             "  a model lies in the folder of its own name: move it there"
         )
+    with reading(workspace, path):
+        read_checked(workspace, folder, DESCRIPTION, read_sums(workspace, folder))
     return bundle
+
+
+def intact_bundle(workspace: Workspace, model_id: str) -> Bundle | None:
+    """Read the description of a bundle of which every file is as it was written; None where there is none."""
+    folder = model_folder(model_id)
+    try:
+        bundle = read_bundle(workspace, model_id)
+        if bundle is None:
+            return None
+        wrong = wrong_files(workspace, folder, read_sums(workspace, folder))
+        if not workspace.exists(f"{folder}/{WEIGHTS}"):
+            wrong = {f"{folder}/{WEIGHTS}": "it is not there"}
+    except StoreOut:
+        raise
+    except WorkflowError as error:
+        log.warning("train: %s is made again: %s", model_id, error)
+        return None
+    for path, why in wrong.items():
+        log.warning("train: %s is made again: %s", path, why)
+    return None if wrong else bundle
 
 
 def find_bundle(workspace: Workspace, model: str) -> Bundle:
@@ -91,21 +122,26 @@ def find_bundle(workspace: Workspace, model: str) -> Bundle:
     if bundle is None:
         raise WorkflowError(
             f"model {model!r} is not in {workspace.url}\n"
-            f"  there: {', '.join(_ids(workspace)) or 'none'}\n"
+            f"  there: {', '.join(model_names(workspace)) or 'none'}\n"
             "  make one with: sdt train ARCHIVE"
         )
     return bundle
 
 
-def bundles(workspace: Workspace) -> list[Bundle]:
-    """Read the description of every complete bundle, by name; one that cannot be read is a line in the log."""
+def bundles(workspace: Workspace, strict: bool = False) -> list[Bundle]:
+    """Read the description of every complete bundle, by name.
+
+    One that cannot be read is a line in the log; where it is ``strict``, as before something is removed, an error.
+    """
     descriptions = []
-    for model_id in _ids(workspace):
+    for model_id in model_names(workspace):
         try:
             descriptions.append(read_bundle(workspace, model_id))
         except StoreOut:
             raise
         except WorkflowError as error:
+            if strict:
+                raise
             log.warning("models: %s", error)
     return [bundle for bundle in descriptions if bundle is not None]
 
@@ -125,7 +161,8 @@ def check_encoders(bundle: Bundle) -> None:
             )
 
 
-def _ids(workspace: Workspace) -> list[str]:
+def model_names(workspace: Workspace) -> list[str]:
+    """List the complete models by name."""
     names = (name_of_description(path, DESCRIPTION) for path in workspace.files(MODELS))
     return sorted(name for name in names if name is not None)
 
@@ -142,13 +179,16 @@ def read_network(workspace: Workspace, bundle: Bundle) -> "SDT":
     """Load the trained network of a bundle.
 
     Raises:
-        WorkflowError: its weights are damaged, no numbers, or not those that are described.
+        WorkflowError: its weights are damaged, gone, no numbers, or not those that are described.
     """
     from sdt_model.weights import load_network  # torch takes seconds to import, and descriptions need none of it
 
-    path = f"{model_folder(bundle.model_id)}/{WEIGHTS}"
+    folder = model_folder(bundle.model_id)
+    path = f"{folder}/{WEIGHTS}"
+    with reading(workspace, path):
+        weights = read_checked(workspace, folder, WEIGHTS, read_sums(workspace, folder))
     try:
-        return load_network(bundle, workspace.read_bytes(path))
+        return load_network(bundle, weights)
     except (ValueError, SafetensorError) as error:
         raise WorkflowError(
             f"{workspace.uri(path)}: {error}\n  remove the model's folder and train it again, or use another model"
@@ -156,8 +196,15 @@ def read_network(workspace: Workspace, bundle: Bundle) -> "SDT":
 
 
 def read_production(workspace: Workspace) -> Production | None:
-    """Read the pointer to the model in production; None where there has never been one."""
-    return Production.model_validate(workspace.read_json(PRODUCTION)) if workspace.exists(PRODUCTION) else None
+    """Read the pointer to the model in production; None where there has never been one.
+
+    Raises:
+        DamagedFile: it is not what was written.
+    """
+    try:
+        return read_sealed(workspace, PRODUCTION, Production)
+    except DamagedFile as error:
+        raise error.with_repair("sdt promote ID; sdt models lists them") from error
 
 
 def production(workspace: Workspace) -> str | None:
@@ -166,7 +213,13 @@ def production(workspace: Workspace) -> str | None:
     return pointer.model_id if pointer else None
 
 
-def promote(workspace: Workspace, model_id: str, why: str = "by hand", best: str | None = None) -> Production:
+def promote(
+    workspace: Workspace,
+    model_id: str,
+    why: str = "by hand",
+    best: str | None = None,
+    instead_of: Production | Literal["any"] | None = "any",
+) -> Production:
     """Put a model into production, in one step.
 
     Args:
@@ -174,11 +227,32 @@ def promote(workspace: Workspace, model_id: str, why: str = "by hand", best: str
         model_id: a model that is in production already stays as it is.
         why: who or what decided so, in words.
         best: a better one that was in production before, if it was compared with one.
+        instead_of: the pointer as it was read for the decision, None where there was none; `any`: whatever it is now.
 
     Raises:
-        WorkflowError: there is no such model.
+        WorkflowError: there is no such model, or another one went into production since ``instead_of`` was read.
     """
-    current = read_production(workspace)
+    with lease(workspace, production_pointer(), _POINTER_LEASE_S):
+        current = _replaced(workspace) if instead_of == "any" else read_production(workspace)
+        if instead_of != "any" and current != instead_of:
+            now = current.model_id if current else "no model"
+            raise WorkflowError(
+                f"{workspace.uri(PRODUCTION)} was changed since it was read: {now} is in production now\n"
+                f"  nothing was promoted; run the same command again to decide anew about {model_id}"
+            )
+        return _promote(workspace, current, model_id, why, best)
+
+
+def _replaced(workspace: Workspace) -> Production | None:
+    """The pointer that is replaced; a damaged one is none, and what it remembered is lost."""
+    try:
+        return read_production(workspace)
+    except DamagedFile as error:
+        log.warning("%s; it is written anew, and which models were in production before is lost", error)
+        return None
+
+
+def _promote(workspace: Workspace, current: Production | None, model_id: str, why: str, best: str | None) -> Production:
     if current is not None and current.model_id == model_id:
         return current
     find_bundle(workspace, model_id)
@@ -200,6 +274,11 @@ def rollback(workspace: Workspace) -> Production:
     Raises:
         WorkflowError: there was no model before, or it was removed.
     """
+    with lease(workspace, production_pointer(), _POINTER_LEASE_S):
+        return _roll_back(workspace)
+
+
+def _roll_back(workspace: Workspace) -> Production:
     current = read_production(workspace)
     if current is None or not current.before:
         raise WorkflowError(
@@ -217,7 +296,7 @@ def rollback(workspace: Workspace) -> Production:
 
 
 def _point(workspace: Workspace, pointer: Production) -> Production:
-    workspace.write_json(PRODUCTION, pointer.model_dump(mode="json"))
+    write_sealed(workspace, PRODUCTION, pointer.model_dump(mode="json"))
     return pointer
 
 

@@ -17,10 +17,10 @@ from contextvars import copy_context
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from tasks.archive.layout import RUNS, run_of_path, run_path
-from tasks.errors import WorkflowError
+from tasks.errors import DamagedFile, WorkflowError
 from tasks.storage.filesystem import CREDENTIALS
 from tasks.storage.process import Process, this_process
 from tasks.storage.workspace import Workspace
@@ -191,7 +191,7 @@ def ended_records(workspace: Workspace, newest: int) -> list[str]:
 def _read(workspace: Workspace, path: str, history: History) -> None:
     try:
         record = RunRecord.model_validate(workspace.read_json(path))
-    except (ValueError, ValidationError):
+    except (ValueError, DamagedFile):
         history.unreadable[path] = "not a run's record, or damaged"
         return
     except WorkflowError:

@@ -73,6 +73,8 @@ class Lease:
         self._taken: datetime | None = None
         self._expires, self._renewed = clock.now(), clock.elapsed()
         self._lost = False
+        self.waited = False
+        """Whether another run was in the way: what was planned before may not hold any more."""
         self._alone = threading.RLock()  # the thread that renews, and the one that checks
         self._given_back = threading.Event()
         # In the caller's context: a log handler may ask it which run a line belongs to.
@@ -88,7 +90,7 @@ class Lease:
                 self._remove(self._path)
                 for path, rival in rivals.items():
                     self._refuse_if_alive(path, seen.get(path), rival)
-                seen = rivals
+                seen, self.waited = rivals, True
                 self._clock.sleep(min(1.0, self._seconds / 10) * random.uniform(0.5, 1.5))
             self._taken, self._renewed = self._clock.now(), self._clock.elapsed()
             self._expires = self._write()

@@ -5,11 +5,19 @@ It holds nothing that depends on the clock or on who ran it, so a second run of 
 
 import hashlib
 import json
+import logging
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
+from tasks.config.stages import Check
+from tasks.errors import DamagedFile
+from tasks.storage.sealed import read_sealed, write_sealed
 from tasks.storage.workspace import Workspace
+
+log = logging.getLogger("sdt.stage")
 
 MANIFEST = "_manifest.json"
 
@@ -116,11 +124,75 @@ class Manifest(BaseModel):
         return self.facts.get("archive_fingerprint") == archive.fingerprint
 
     def write(self, workspace: Workspace, path: str) -> None:
-        workspace.write_json(path, self.model_dump(mode="json"))
+        write_sealed(workspace, path, self.model_dump(mode="json"))
 
 
 def read_manifest(workspace: Workspace, path: str) -> Manifest | None:
-    """The manifest at ``path``, or None where its stage is unfinished."""
-    if not workspace.exists(path):
+    """The manifest at ``path``, or None where its stage is unfinished.
+
+    Raises:
+        DamagedFile: it is not what was written.
+    """
+    return read_sealed(workspace, path, Manifest)
+
+
+def usable_manifest(workspace: Workspace, path: str) -> Manifest | None:
+    """The manifest at ``path`` for the stage that writes it: a damaged one is none, and is made again."""
+    try:
+        return read_manifest(workspace, path)
+    except DamagedFile as error:
+        log.warning("%s; it is made again", error)
         return None
-    return Manifest.model_validate(workspace.read_json(path))
+
+
+def incomplete_shards(
+    workspace: Workspace, shards: Iterable[ShardRecord], sizes: Mapping[str, int], check: Check = "size"
+) -> dict[str, str]:
+    """The shards whose files are not as the manifest says, and what is wrong with each.
+
+    Args:
+        workspace: where they lie.
+        shards: as a manifest has them.
+        sizes: of the files in their folders, by path.
+        check: what is compared: the files' sizes, or what they hold as well.
+    """
+    wrong, same = {}, []
+    for shard in shards:
+        size = sizes.get(shard.path)
+        if size is None:
+            wrong[shard.path] = "it is not there"
+        elif size != shard.bytes:
+            wrong[shard.path] = f"its size is {size}, and {shard.bytes} in the manifest"
+        else:
+            same.append(shard)
+    if check == "content":
+        with ThreadPoolExecutor(8) as pool:
+            digests = pool.map(lambda shard: file_digest(workspace, shard.path)[0], same)
+            for shard, digest in zip(same, digests, strict=True):
+                if digest != shard.sha256:
+                    wrong[shard.path] = f"its sha256 is {digest}, and {shard.sha256} in the manifest"
+    return wrong
+
+
+def remove_damaged(workspace: Workspace, damaged: Mapping[str, str], stage: str) -> None:
+    """Remove shards that are damaged, so that they are made again, and nothing is copied from them.
+
+    Args:
+        workspace: where they lie.
+        damaged: as `incomplete_shards` returns them.
+        stage: that makes them again, for the log.
+    """
+    for path, why in damaged.items():
+        log.warning("%s: %s is made again: %s", stage, path, why)
+        if workspace.exists(path):
+            workspace.remove(path)
+
+
+def file_digest(workspace: Workspace, path: str) -> tuple[str, int]:
+    """The sha256 of a file, and its bytes."""
+    digest, size = hashlib.sha256(), 0
+    with workspace.open(path) as file:
+        while block := file.read(2**20):
+            digest.update(block)
+            size += len(block)
+    return digest.hexdigest(), size

@@ -5,12 +5,13 @@ disk, or one upload to the final key on an object store, makes it visible. An ex
 """
 
 import json
+import os
 import posixpath
 import re
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +22,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
-from tasks.errors import WorkflowError
+from tasks.errors import DamagedFile, WorkflowError
 from tasks.storage.filesystem import (
     answering,
     arrow_filesystem,
@@ -53,6 +54,15 @@ def checked_name(name: str, what: str) -> str:
 
 def _is_temporary(path: str) -> bool:
     return posixpath.basename(path).startswith(_TEMPORARY)
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file's content is on disk; else a name may outlive a crash of the machine, and its content not."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @dataclass(frozen=True)
@@ -105,6 +115,12 @@ class Workspace:
         """The same files, each with its bytes."""
         return {path: int(info["size"]) for path, info in self._listed(folder) if not _is_temporary(path)}
 
+    def size(self, relative: str) -> int:
+        """Bytes of a file; 0 where there is none any more."""
+        with answering(self.uri(relative)), suppress(FileNotFoundError):
+            return int(self.fs.info(self.path(relative))["size"])
+        return 0
+
     def dates(self, folder: str) -> dict[str, float | None]:
         """When each file below ``folder`` was last written, in seconds by the store's clock; None: it does not tell."""
         return {path: file_date(info) for path, info in self._listed(folder) if not _is_temporary(path)}
@@ -149,7 +165,8 @@ class Workspace:
     def rename(self, relative: str, to: str) -> None:
         """Give a file another name, over whatever has it; on an object store it has both for a moment."""
         if self.is_local:
-            Path(self.path(relative)).replace(self.path(to))
+            with answering(self.uri(relative)):
+                Path(self.path(relative)).replace(self.path(to))
         else:
             with answering(self.uri(relative)):
                 self.fs.cp_file(self.path(relative), self.path(to))
@@ -179,8 +196,10 @@ class Workspace:
         try:
             yield temporary
             if self.is_local:
-                temporary.chmod(0o644)
-                temporary.replace(final)
+                with answering(self.uri(relative)):
+                    temporary.chmod(0o644)
+                    _sync(temporary)
+                    temporary.replace(final)
             else:
                 self._put(temporary, relative)
         finally:
@@ -200,34 +219,62 @@ class Workspace:
 
     def write_tables(self, relative: str, schema: pa.Schema, tables: Iterator[pa.Table], row_group_size: int) -> None:
         """Publish one Parquet file of tables that come one after another; none is held after it is written."""
-        with self.publish(relative) as local, pq.ParquetWriter(local, schema, compression="zstd") as writer:
+        with (
+            self.publish(relative) as local,
+            pq.ParquetWriter(local, schema, compression="zstd", write_page_checksum=True) as writer,
+        ):
             for table in tables:
-                writer.write_table(table.replace_schema_metadata(schema.metadata), row_group_size)
+                with answering(self.uri(relative)):
+                    writer.write_table(table.replace_schema_metadata(schema.metadata), row_group_size)
 
     @contextmanager
     def parquet(self, relative: str) -> Iterator[pq.ParquetFile]:
-        """A Parquet file, open for reading.
+        """A Parquet file, open for reading; the checksums of its pages are compared, where it was written with some.
 
         Raises:
             FileNotFoundError: it is not there.
+            DamagedFile: it is not what was written.
         """
-        with answering(self.uri(relative)), pq.ParquetFile(self.path(relative), filesystem=self.arrow_fs) as file:
+        path, fs = self.path(relative), self.arrow_fs
+        with (
+            answering(self.uri(relative)),
+            self.intact(relative),
+            pq.ParquetFile(path, filesystem=fs, page_checksum_verification=True) as file,
+        ):
             yield file
+
+    @contextmanager
+    def intact(self, relative: str) -> Iterator[None]:
+        """Put into words what Arrow says of a damaged file, while one is read.
+
+        Raises:
+            DamagedFile: it is not what was written.
+        """
+        try:
+            yield
+        except (pa.ArrowException, OSError) as error:
+            if isinstance(error, OSError) and (error.errno is not None or type(error) is not OSError):
+                raise  # of the system, or of the store
+            reason = str(error).strip().split("\n", 1)[0]
+            raise DamagedFile(self.uri(relative), relative, reason) from error
 
     @contextmanager
     def dataset(self, relative: str, schema: pa.Schema | None = None) -> Iterator["ds.Dataset"]:
         """A Parquet file of which only some rows are wanted."""
         import pyarrow.dataset as ds  # takes a while, which a query need not wait for
 
-        with answering(self.uri(relative)):
-            yield ds.dataset(self.path(relative), schema, "parquet", self.arrow_fs)
+        checked = ds.ParquetFileFormat(
+            default_fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True)
+        )
+        with answering(self.uri(relative)), self.intact(relative):
+            yield ds.dataset(self.path(relative), schema, checked, self.arrow_fs)
 
     def read_table(self, relative: str, columns: list[str] | None = None) -> pa.Table:
         with self.parquet(relative) as file:
             return file.read(columns=columns)
 
     def write_bytes(self, relative: str, content: bytes) -> None:
-        with self.publish(relative) as local:
+        with self.publish(relative) as local, answering(self.uri(relative)):
             local.write_bytes(content)
 
     def read_bytes(self, relative: str) -> bytes:
@@ -248,4 +295,8 @@ class Workspace:
         self.write_bytes(relative, text.encode())
 
     def read_json(self, relative: str) -> Any:
-        return json.loads(self.read_bytes(relative))
+        """Raises: DamagedFile: it is empty or cut; WorkflowError: no such file."""
+        try:
+            return json.loads(self.read_bytes(relative))
+        except ValueError as error:
+            raise DamagedFile(self.uri(relative), relative, f"no JSON: {error}") from error

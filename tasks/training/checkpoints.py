@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pydantic import Field
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -109,9 +110,14 @@ def resume(context: TrainingContext, learner: Learner) -> tuple[Progress, dict[s
     checkpoint = context.latest_checkpoint()
     if checkpoint is None:
         return Progress(), {}
-    with checkpoint.as_directory() as folder:
-        learner.restore(load_file(Path(folder) / _LATEST))
-    best, progress = best_of(checkpoint)
+    try:
+        with checkpoint.as_directory() as folder:
+            state = load_file(Path(folder) / _LATEST)
+        best, progress = best_of(checkpoint)
+    except (SafetensorError, FileNotFoundError, ValueError) as error:
+        log.warning("the last checkpoint is damaged (%s), and training begins anew", error)
+        return Progress(), {}
+    learner.restore(state)
     log.info("going on after epoch %d", len(progress.history))
     return progress, best
 

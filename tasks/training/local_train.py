@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from tasks.errors import WorkflowError
+from tasks.errors import DamagedFile, WorkflowError
 from tasks.storage.workspace import Workspace
 from tasks.training.run import SavedCheckpoint, TrainingRun, given_up, is_lasting, lasting
 
@@ -95,7 +95,11 @@ class LocalContext:
 
     def _latest(self) -> str | None:
         path = f"{self.run.folder}/{_LATEST}"
-        return str(self.run.workspace.read_json(path)) if self.run.workspace.exists(path) else None
+        try:
+            return str(self.run.workspace.read_json(path)) if self.run.workspace.exists(path) else None
+        except DamagedFile as error:
+            log.warning("%s: %s; training begins anew", self.run.stage, error)
+            return None
 
 
 @dataclass(frozen=True)

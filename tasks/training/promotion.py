@@ -52,17 +52,17 @@ def promote_if(workspace: Workspace, candidate: Bundle, config: TrainConfig) -> 
     Raises:
         StageFailed: the models could not be scored.
     """
-    decision = _decide(workspace, candidate, config)
+    pointer = read_production(workspace)
+    decision = _decide(workspace, candidate, config, pointer)
     if decision.promoted:
         best = decision.against if decision.outcome == "not worse" and (decision.difference or 0) < 0 else None
-        promote(workspace, candidate.model_id, decision.why, best)
+        promote(workspace, candidate.model_id, decision.why, best, pointer)
     elif config.promote != "never":
         log.warning("train: %s was not put into production: %s", candidate.model_id, decision.why)
     return decision
 
 
-def _decide(workspace: Workspace, candidate: Bundle, config: TrainConfig) -> Promotion:
-    pointer = read_production(workspace)
+def _decide(workspace: Workspace, candidate: Bundle, config: TrainConfig, pointer: Production | None) -> Promotion:
     current = pointer.model_id if pointer else None
     if config.promote == "never":
         return Promotion(promoted=False, why="promotion was not asked for", against=current)

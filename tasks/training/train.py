@@ -4,6 +4,7 @@ Nothing here imports torch or Ray before there is something to train.
 """
 
 import logging
+from contextlib import suppress
 
 from sdt_model.bundle import Bundle
 from sdt_model.config import Frozen
@@ -11,7 +12,7 @@ from tasks.archive.layout import MODEL_RUNS, model_folder
 from tasks.archive.leases import making_of
 from tasks.config.training import TrainConfig
 from tasks.executor.capacity import training_resources
-from tasks.registry.models import read_bundle, write_bundle
+from tasks.registry.models import intact_bundle, write_bundle
 from tasks.storage.lease import lease
 from tasks.storage.workspace import Workspace
 from tasks.training.plan import TrainPlan, plan_training
@@ -51,6 +52,9 @@ def train(config: TrainConfig, run: str = "") -> TrainReport:
     bundle, epochs = _existing(workspace, model_id), 0
     if bundle is None:
         bundle, epochs = _train(workspace, plan, config, run)
+    else:
+        with suppress(FileNotFoundError):  # of another run that is just removing them
+            workspace.remove_folder(f"{MODEL_RUNS}/{model_id}")
     promotion, path = promote_if(workspace, bundle, config), model_folder(model_id)
     if tracking and epochs:
         track(bundle, promotion, workspace.uri(path))
@@ -58,7 +62,7 @@ def train(config: TrainConfig, run: str = "") -> TrainReport:
 
 
 def _existing(workspace: Workspace, model_id: str) -> Bundle | None:
-    bundle = read_bundle(workspace, model_id)
+    bundle = intact_bundle(workspace, model_id)
     if bundle is not None:
         log.info("train: nothing to do, %s is there", model_id)
     return bundle

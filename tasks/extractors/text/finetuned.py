@@ -13,19 +13,28 @@ import torch
 from sdt_model.text_encoder.encoder import TextEncoder, Tokenizer, load_encoder
 from sdt_model.text_encoder.inputs import batches_by_tokens, pack_windows
 from sdt_model.text_encoder.windows import Window, token_windows
+from tasks.errors import DamagedFile
 from tasks.extractors.base import Extracted, Extractor
 from tasks.extractors.media.files import MediaRoot
 from tasks.extractors.text.conversation import conversation_texts
-from tasks.registry.encoders import DESCRIPTION, SEEN, EncoderDescription, fold_of, local_folder, trace
+from tasks.registry.encoders import SEEN, EncoderDescription, fold_of, local_folder, read_description, trace
+from tasks.registry.sums import read_sums, wrong_files
 from tasks.storage.workspace import Workspace
 
 _BATCH_TOKENS = 4096
 
 
 def load(folder: str) -> Extractor:
-    """Load the encoders in ``folder``, any fsspec URL."""
+    """Load the encoders in ``folder``, any fsspec URL.
+
+    Raises:
+        WorkflowError: a file of theirs is damaged.
+    """
     store = Workspace(folder)
-    description = EncoderDescription.model_validate_json(store.read_bytes(DESCRIPTION))
+    description = read_description(store, "")
+    if wrong := wrong_files(store, "", read_sums(store, "")):
+        path, why = next(iter(wrong.items()))
+        raise DamagedFile(store.uri(path), path, why, "sdt finetune-text ARCHIVE, as it was made")
     with local_folder(store, "") as local:
         return Finetuned(local, description, frozenset(store.read_json(SEEN)))
 

@@ -10,6 +10,7 @@ from tasks.config.training import TrainConfig
 
 COMMON = {
     "archive": "a", "workspace": "w", "ray": {"cpus": 2}, "workers": 3, "resources": {"cpus": 2}, "retries": 5,
+    "check": "content",
 }  # fmt: skip
 
 
@@ -46,7 +47,7 @@ def test_each_stage_of_a_night_gets_the_nights_settings() -> None:
     label = config.label("m", day)
     for stage in (ingest, extract, label):
         assert (stage.archive, stage.workspace, stage.ray, stage.workers) == ("a", "w", RayConfig(cpus=2), 3)
-        assert (stage.resources, stage.retries) == (Resources(cpus=2), 5)
+        assert (stage.resources, stage.retries, stage.check) == (Resources(cpus=2), 5, "content")
     assert (extract.extractors.text, extract.modalities, extract.hung_after_s) == ("minilm", ("text",), 7)
     assert (label.since, label.until, label.look_back) == (day, day, 4)
     assert (label.model, label.lease_s, label.batch_utterances) == ("m", 11, 13)

@@ -9,6 +9,7 @@ import pytest
 from tasks.archive.days import conversation_days
 from tasks.archive.layout import features_folder
 from tasks.config.date_range import UNDATED
+from tasks.errors import WorkflowError
 from tasks.features.reader import FeatureFolder, ShardFeatures, read_shard
 from tasks.label.reader import DayReader
 from tasks.storage.manifest import Manifest
@@ -61,7 +62,7 @@ def test_a_shard_is_read_once_for_its_days(workspace: Workspace, archive: Manife
     days.read(record, UNDATED, DAYS)
     Path(workspace.path(record.path)).unlink()
     assert days.read(record, "2026-03-01", DAYS).utterances.height > 0
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(WorkflowError, match=r"is not there.*\n  make it anew with: sdt ingest"):
         days.read(record, "2026-03-01", DAYS - {UNDATED})
 
 

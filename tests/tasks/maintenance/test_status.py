@@ -2,6 +2,7 @@ from tasks.archive.layout import PRODUCTION, archive_manifest_path
 from tasks.config.stages import LabelConfig
 from tasks.label.stage import label
 from tasks.maintenance.status import ArchiveStatus, workspace_status
+from tasks.storage.manifest import read_manifest
 from tasks.storage.workspace import Workspace
 from tests.fixtures import archives as made
 from tests.fixtures.executor.local import LOCAL
@@ -28,9 +29,9 @@ def test_what_is_missing_until_everything_is_labelled(workspace: Workspace) -> N
 def test_features_that_production_wants_and_are_not_there(workspace: Workspace) -> None:
     made.archive(workspace, modalities=("text",))
     promoted_model(workspace)
-    workspace.write_json(
-        archive_manifest_path("made"), workspace.read_json(archive_manifest_path("made")) | {"fingerprint": "new"}
-    )
+    archive = read_manifest(workspace, archive_manifest_path("made"))
+    assert archive is not None
+    archive.model_copy(update={"fingerprint": "new"}).write(workspace, archive_manifest_path("made"))
     (found,) = workspace_status(workspace)
     assert found.features == {"text": "out of date", "audio": "none in the archive", "visual": "none in the archive"}
     assert found.missing[0] == ("sdt extract made --set extractors.text=minilm", "text out of date")

@@ -62,7 +62,8 @@ def shards(workspace: Workspace, folder: str) -> list[str]:
 def test_what_is_whole_has_no_faults(copied: Workspace) -> None:
     report = check(copied)
     assert report.faults == () and report.notes == ()
-    assert report.files == {"utterances": 3, "features": 3, "labels": len(shards(copied, "labels"))}
+    of_archive = {"utterances": 3, "features": 3, "labels": len(shards(copied, "labels"))}
+    assert report.files == of_archive | {"models": 4}
     assert report.rows == {"utterances": 36, "features": 36, "labels": 36}
     assert check(copied, parts=("labels",)).rows == {"labels": 36}
 

@@ -21,6 +21,7 @@ from tasks.registry.models import (
     rollback,
     write_bundle,
 )
+from tasks.storage.sealed import write_sealed
 from tasks.storage.workspace import Workspace
 from tasks.training.plan import plan_training
 from tasks.training.promotion import Promotion, promote_if
@@ -237,7 +238,9 @@ def test_small_losses_do_not_add_up_over_successors(workspace: Workspace, traine
 
 
 def test_the_best_is_remembered_beyond_those_that_were_before(workspace: Workspace, trained: Bundle) -> None:
-    pointer = workspace.read_json("models/production.json")
-    workspace.write_json("models/production.json", pointer | {"before": [], "best": trained.model_id})
+    pointer = read_production(workspace)
+    assert pointer is not None
+    pointer = pointer.model_copy(update={"before": (), "best": trained.model_id})
+    write_sealed(workspace, "models/production.json", pointer.model_dump(mode="json"))
     found = decide(workspace, copy(workspace, find_bundle(workspace, "sdt-made"), "sdt-next"))
     assert not found.promoted and found.against == trained.model_id and found.outcome == "worse"
