@@ -1,12 +1,13 @@
 # make demo   the whole workflow over a synthetic archive      make test    every test
 # make serve  a Prefect server with its page, a worker and the deployments, until Ctrl-C (PORT=4200)
 # make lint   format, lint, types, import rules                make quick   the tests that take seconds
+# make chaos  a crash, a full disk, a flipped bit and another run at every step of every command; make test tries a sample
 # make cluster-test   a Prefect server and worker, a Ray head and two workers and an S3 gateway, each on a machine of its
 #                     own made of network namespaces, at work; needs root and Linux, and is part of make test as well
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo serve test quick cluster-test lint bench clean
+.PHONY: demo serve test quick chaos cluster-test lint bench clean
 .DELETE_ON_ERROR:
 # The installation leaves byte-code to the first import. Where that may not write it, every process compiles anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -28,6 +29,9 @@ quick: .venv/dev
 
 cluster-test: .venv/dev
 	$(BIN)/pytest tests/cluster -s
+
+chaos: .venv/dev
+	SDT_CHAOS=whole $(BIN)/pytest tests/chaos -s
 
 lint: .venv/dev
 	$(BIN)/ruff check .
