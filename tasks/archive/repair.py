@@ -48,7 +48,10 @@ def repair_command(workspace: Workspace, path: str) -> str:
         return _extract_command(workspace, path)
     if kind == LABELS:
         return f"sdt label {archive} {CHECK}"
-    commands = {MODELS: "sdt train ARCHIVE, to train it again as it was", ENCODERS: "sdt finetune-text ARCHIVE, as it was made"}
+    commands = {
+        MODELS: "sdt train ARCHIVE, to train it again as it was",
+        ENCODERS: "sdt finetune-text ARCHIVE, as it was made",
+    }
     return commands.get(kind, "the command that wrote it")
 
 

@@ -1,13 +1,21 @@
 """A workspace with leftovers of every kind; what is named stays, byte for byte."""
 
+import os
+import time
+from pathlib import Path
+
 import pytest
 
+from tasks.archive.leases import labels_of
+from tasks.config.date_range import DateRange
 from tasks.config.stages import LabelConfig
-from tasks.features.prune import prune
+from tasks.errors import WorkflowError
+from tasks.features.prune import plan_and_prune, prune
 from tasks.label.stage import label
 from tasks.maintenance import prune as pruning
 from tasks.maintenance.prune import plan_workspace_prune
 from tasks.registry.runs import new_record, read_history
+from tasks.storage.lease import lease
 from tasks.storage.workspace import Workspace
 from tests.fixtures import archives as made
 from tests.fixtures.executor.local import LOCAL
@@ -60,3 +68,25 @@ def test_records_of_runs_that_ended_long_ago_go(workspace: Workspace, monkeypatc
     history = read_history(workspace, 10)
     assert [found.state for found in history.records] == ["completed", "completed", "running"]
     assert list(history.unreadable) == ["runs/notes.txt"]
+
+
+def test_temporary_files_of_killed_processes_go_and_those_being_written_stay(workspace: Workspace) -> None:
+    made.archive(workspace)
+    folder = Path(workspace.path("features/made"))
+    for name, age in ((".tmp-old", 2 * pruning.TEMPORARY_S), (".tmp-young", 10.0)):
+        (folder / name).write_bytes(b"half")
+        then = time.time() - age
+        os.utime(folder / name, (then, then))
+    (removal,) = plan_workspace_prune(workspace)
+    assert removal.files == ("features/made/.tmp-old",) and removal.bytes == 4
+    prune(workspace, [removal])
+    assert [path.name for path in folder.glob(".tmp-*")] == [".tmp-young"]
+
+
+def test_nothing_is_removed_beside_a_run(workspace: Workspace) -> None:
+    made.archive(workspace)
+    workspace.write_bytes("labels/made/date=2026-03-01/part-00000-older.parquet", b"left")
+    refused = pytest.raises(WorkflowError, match=r"another run is writing labels of archive 'made'.*\n.*night-owl")
+    with lease(workspace, labels_of("made", DateRange()), 1.0, "night-owl"), refused:
+        plan_and_prune(workspace, lambda: pytest.fail("nothing is planned beside a run"))
+    assert plan_and_prune(workspace, lambda: plan_workspace_prune(workspace)) == []

@@ -118,3 +118,21 @@ def test_what_is_behind_the_archive_is_a_note(copied: Workspace) -> None:
     report = check(copied)
     assert report.faults == ()
     assert [note.split(": ")[-1] for note in report.notes] == ["sdt extract made", *["label the day again"] * 2]
+
+
+def test_files_of_labels_that_no_manifest_names_and_models_are_looked_at(copied: Workspace) -> None:
+    stray = "labels/made/date=2026-03-01/part-00007-older.parquet"
+    copied.write_bytes(stray, copied.read_bytes(shards(copied, "labels")[0]))
+    _flip(Path(copied.path("models/sdt-made/model.safetensors")))
+    faults = {fault.path: fault.what for fault in check(copied).faults}
+    assert faults[stray] == "no manifest names it: sdt label made, or sdt prune"
+    assert "sha256" in faults["models/sdt-made/model.safetensors"] and len(faults) == 2
+
+
+@pytest.mark.parametrize("folder", ["features", "labels"])
+def test_a_manifest_that_is_damaged_is_a_fault(copied: Workspace, folder: str) -> None:
+    path = next(path for path in copied.files(folder) if path.endswith("_manifest.json"))
+    copied.write_bytes(path, copied.read_bytes(path).replace(b'"rows": 1', b'"rows": 2'))
+    assert [fault.what for fault in check(copied).faults if fault.path == path] == [
+        "its content does not fit its digest"
+    ]

@@ -11,6 +11,7 @@ from tasks.registry.models import (
     check_encoders,
     extractor_names,
     find_bundle,
+    intact_bundle,
     production,
     promote,
     read_bundle,
@@ -155,3 +156,46 @@ def test_a_model_has_no_say_in_what_is_fetched(tmp_path: Path) -> None:
     for foreign in ("hf:someone/encoder", "hf:someone/encoder?layers=2", "hf:encoder", "hf:../x"):
         with pytest.raises(WorkflowError, match=r"not on this machine\n.*fetch_encoders=true"):
             check_encoders(named(foreign))
+
+
+def flip(workspace: Workspace, path: str) -> None:
+    content = bytearray(workspace.read_bytes(path))
+    content[len(content) // 2] ^= 1
+    workspace.write_bytes(path, bytes(content))
+
+
+def test_a_decision_about_another_model_than_is_there_by_now_changes_nothing(stored: Workspace) -> None:
+    write_bundle(stored, "sdt-y", to_files(bundle().model_copy(update={"model_id": "sdt-y"}), new_network(bundle())))
+    promote(stored, "sdt-x", instead_of=None)
+    read = read_production(stored)
+    promote(stored, "sdt-y", "by somebody else", instead_of=read)
+    for expected in (read, None):
+        with pytest.raises(WorkflowError, match=r"was changed since it was read: sdt-y is in production now\n"):
+            promote(stored, "sdt-x", instead_of=expected)
+    assert production(stored) == "sdt-y" and stored.files("leases") == []
+
+
+def test_weights_with_a_flipped_bit_are_not_used(stored: Workspace) -> None:
+    flip(stored, f"models/sdt-x/{WEIGHTS}")
+    with pytest.raises(WorkflowError, match=r"model\.safetensors: damaged: .*\n  make it anew with: sdt train"):
+        read_network(stored, bundle())
+    assert intact_bundle(stored, "sdt-x") is None and read_bundle(stored, "sdt-x") == bundle()
+
+
+def test_a_description_with_another_value_than_was_written_is_named(stored: Workspace) -> None:
+    path = "models/sdt-x/bundle.json"
+    stored.write_json(path, stored.read_json(path) | {"emotions": ["joy", "anger", "neutral"]})
+    with pytest.raises(WorkflowError, match=r"bundle\.json: damaged: .*\n  make it anew with: sdt train"):
+        find_bundle(stored, "sdt-x")
+    assert intact_bundle(stored, "sdt-x") is None
+    stored.write_bytes(path, b"{")
+    assert intact_bundle(stored, "sdt-x") is None
+
+
+def test_a_pointer_that_is_damaged_is_written_anew_by_promote(stored: Workspace) -> None:
+    promote(stored, "sdt-x")
+    stored.write_bytes(PRODUCTION, stored.read_bytes(PRODUCTION).replace(b"sdt-x", b"sdt-z"))
+    for ask in (production, rollback):
+        with pytest.raises(WorkflowError, match=r"production\.json: damaged: .*\n.* with: sdt promote ID"):
+            ask(stored)
+    assert promote(stored, "sdt-x").model_id == "sdt-x" == production(stored)
