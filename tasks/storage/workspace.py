@@ -270,8 +270,12 @@ class Workspace:
             yield ds.dataset(self.path(relative), schema, checked, self.arrow_fs)
 
     def read_table(self, relative: str, columns: list[str] | None = None) -> pa.Table:
+        """Raises: FileNotFoundError: it is not there; DamagedFile: it is not what was written."""
         with self.parquet(relative) as file:
-            return file.read(columns=columns)
+            table = file.read(columns=columns)
+        if absent := set(columns or ()) - set(table.column_names):
+            raise DamagedFile(self.uri(relative), relative, f"it lacks {', '.join(sorted(absent))}")
+        return table
 
     def write_bytes(self, relative: str, content: bytes) -> None:
         with self.publish(relative) as local, answering(self.uri(relative)):
