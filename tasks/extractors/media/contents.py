@@ -37,6 +37,7 @@ _BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip", b"pnot")
 _FORMS = {b"WAVE": "wav", b"AVI ": "avi", b"AIFF": "aiff", b"AIFC": "aiff"}
 _SYNCS = (b"\x0b\x77", b"\x7f\xfe\x80\x01", b"\xfe\x7f\x01\x80")  # of AC-3 and DTS
 _W64 = bytes.fromhex("726966662e91cf11a5d628db04c10000")
+_AMR, _AMR_WIDE = (13, 14, 16, 18, 20, 21, 27, 32), (18, 24, 33, 37, 41, 47, 51, 59)  # bytes of frames, by mode
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 _INITIAL = b"[" + b"".join(re.escape(bytes([flags])) for flags in range(256) if flags & 8) + b"]"
 # How a file of a kind begins whose header does not say where it ends: an MP3 counts its frames in the first one.
@@ -121,6 +122,19 @@ def lost_bytes(file: MediaFile, kind: Kind) -> int:
     """How many bytes the last part's header counts that are not there: the file was cut short."""
     end = _end(file, kind, parts(file, kind)[-1]) if kind in _SIZED else None
     return 0 if end is None else max(0, end - file.size)
+
+
+def has_equal_frames(file: MediaFile) -> bool:
+    """Whether all frames of an AMR file are as long as the first, which those of pauses are not."""
+    return file.known("equal frames", lambda: _has_equal_frames(file.view()))
+
+
+def _has_equal_frames(view: View) -> bool:
+    heading, *frames = view.read().split(b"\n", 1)
+    sizes = _AMR_WIDE if heading.endswith(b"WB") else _AMR
+    content = frames[0] if frames else b""
+    size = sizes[content[0] >> 3 & 7] if content else 0
+    return bool(size) and set(content[::size]) == {content[0]}
 
 
 def _end(file: MediaFile, kind: Kind, at: int) -> int | None:

@@ -47,9 +47,9 @@ class Mix:
         mixed = block.mean(axis=0)
         self._parts.append(mixed.astype(np.float32, copy=False))
         if len(block) > 1:
-            powers = np.square(block, dtype=np.float64).sum(axis=1)
+            powers = np.array([_power(channel) for channel in block])
             self._powers = powers if self._powers is None or len(self._powers) != len(powers) else self._powers + powers
-            self._mixed += float(np.square(mixed, dtype=np.float64).sum())
+            self._mixed += _power(mixed)
 
     @property
     def seconds(self) -> float:
@@ -66,3 +66,7 @@ class Mix:
         if self._powers is None or self._mixed >= _CANCELLED * self._powers.sum() / len(self._powers) ** 2:
             return None
         return int(self._powers.argmax()) + 1
+
+
+def _power(samples: npt.NDArray[Any]) -> float:
+    return float(np.dot(samples, samples))

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import soundfile
 
 from tasks.extractors.media.container import container, frames, track
-from tasks.extractors.media.contents import Kind, holds_more, kind_of, lost_bytes
+from tasks.extractors.media.contents import Kind, has_equal_frames, holds_more, kind_of, lost_bytes, parts
 from tasks.extractors.media.mixing import Mix, Samples
 from tasks.extractors.media.opened import MediaFile
 from tasks.extractors.media.running import STEP_BACK_S, running
@@ -72,13 +72,15 @@ def read_sound(file: MediaFile, name: str, stretch: Span) -> tuple[Samples, int]
 def _decoders(file: MediaFile, kind: Kind, ending: str) -> tuple[Decode, ...]:
     """The decoders to try, in this order."""
     last = partial(_by_running, kind)
-    if kind == "amr":  # FFmpeg counts its places by the mean size of a frame, and those of pauses are small
+    if kind == "amr" and not has_equal_frames(
+        file
+    ):  # FFmpeg counts its places by the mean size of a frame, and those of pauses are small
         return (last,)
     if kind == "wav":  # FFmpeg's places in one are wrong for some telephone codecs
         return (_by_soundfile, last)
     if kind == "other" and ending in _SOUNDFILE:  # with its beginning lost, nobody knows when the rest was
         return (_by_soundfile, partial(_by_container, streams=False))
-    if kind == "mp3" and ending not in _SOUNDFILE and holds_more(file, kind):
+    if kind == "mp3" and ending not in _SOUNDFILE and holds_more(file, kind) and len(parts(file, kind)) > 1:
         return (_by_soundfile, last)
     by_soundfile = ending in _SOUNDFILE and kind not in _NEVER_SOUNDFILE
     return (_by_soundfile, _by_container, last) if by_soundfile else (_by_container, _by_soundfile, last)

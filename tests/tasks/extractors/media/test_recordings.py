@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -14,7 +15,16 @@ from numpy.typing import NDArray
 from tasks.extractors.media.files import MediaRoot
 from tasks.extractors.media.sound import read_sound
 from tasks.extractors.media.span import MediaFault, PastTheEnd, span
-from tests.fixtures.media.recordings import ENCODED, SECONDS, WRITTEN, decoded, speech, write_film, write_recording
+from tests.fixtures.media.recordings import (
+    ENCODED,
+    SECONDS,
+    WRITTEN,
+    decoded,
+    encode,
+    speech,
+    write_film,
+    write_recording,
+)
 
 Floats = NDArray[np.float64]
 SPANS = [(None, None), (0.0, 2.0), (1.7, 3.05), (4.1, 5.6)]
@@ -151,3 +161,18 @@ def test_a_file_cut_short_says_so_where_all_of_it_was_asked_for(
     assert len(samples) / rate == pytest.approx(3.0, abs=0.01)
     assert notes == [f"3.00 s of sound are left of a file that lacks its last {len(content) - len(content) // 2} bytes"]
     assert not read(tmp_path / "x.wav", 0.0, 2.0)[2]
+
+
+def test_pauses_of_a_phone_recording_do_not_move_what_follows(tmp_path: Path) -> None:
+    """Frames of a pause are small, and FFmpeg counts places by the mean size."""
+    samples = speech(12.0, 8000)
+    samples[8000 : 8 * 8000] = 0
+    with av.open(str(tmp_path / "x.amr"), "w", format="amr") as container:
+        stream = container.add_stream("libopencore_amrnb", rate=8000, options={"dtx": "1"})
+        stream.layout, stream.bit_rate = "mono", 12_200
+        encode(container, stream, samples, 8000)
+    for start, end in [(0.2, 0.9), (8.5, 9.7), (10.0, 11.5)]:
+        heard, rate, notes = read(tmp_path / "x.amr", start, end)
+        wanted = samples[round(start * rate) : round(end * rate)].astype(np.float64)
+        assert (len(heard), rate, notes) == (len(wanted), 8000, [])
+        assert abs(late_by(heard, wanted)) <= 0.02 * rate

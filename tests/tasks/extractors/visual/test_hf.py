@@ -138,6 +138,7 @@ def test_the_face_is_described_and_not_what_is_around_it(encoders: dict[str, Pat
     assert whole.valid.all() and np.abs(whole.vectors[0] - whole.vectors[1]).max() > 0.01
     cut = see(encoders["vit"], media, *rows, face=str(encoders["face"]), fps="8")
     assert cut.valid.tolist() == [True, True, False, True] and cut.reasons[2] == "no face found"
+    assert cut.reasons[3] == "no face found in 4 of 8 frames"
     assert np.abs(cut.vectors[3] - cut.vectors[1]).max() < 1e-5
     assert (
         np.abs(see(encoders["vit"], media, rows[1], face=str(encoders["face"])).vectors - cut.vectors[1]).max() < 1e-5
