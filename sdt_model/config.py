@@ -19,7 +19,13 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
-class ModelConfig(Frozen):
+class Numbers(Frozen):
+    """A configuration whose numbers are numbers: neither infinite nor NaN, which every bound lets pass or hides."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+
+class ModelConfig(Numbers):
     """The network (Ma et al. 2023)."""
 
     hidden: int = Field(1024, ge=2, le=2**16)
@@ -58,7 +64,7 @@ class ModelConfig(Frozen):
         return self
 
 
-class ObjectiveConfig(Frozen):
+class ObjectiveConfig(Numbers):
     """The self-distillation objective: task + gamma_ce * sum CE + gamma_kl * sum KL."""
 
     temperature: float = Field(1.0, gt=0)
@@ -75,7 +81,7 @@ class ObjectiveConfig(Frozen):
     # These are left out where they are the default: a model that was trained before they could be set keeps its id.
     label_smoothing: float = Field(0.0, ge=0, lt=1, exclude_if=lambda share: share == 0)
     """Share of every label that the cross-entropies give to all emotions alike; 0: none, as published."""
-    focal: float = Field(0.0, ge=0, allow_inf_nan=False, exclude_if=lambda power: power == 0)
+    focal: float = Field(0.0, ge=0, exclude_if=lambda power: power == 0)
     """How much less an utterance counts that the model is sure of and right (focal loss): its cross-entropies times
     (1 - probability) to this power. 0: all count alike, as published; 2 is common."""
     balance: float = Field(0.0, ge=0, le=1)
@@ -89,7 +95,7 @@ class ObjectiveConfig(Frozen):
         return self
 
 
-class OptimConfig(Frozen):
+class OptimConfig(Numbers):
     """Optimisation, as published unless a recipe says otherwise."""
 
     # Left out where it is the default: a model that was trained before there was a choice keeps its id.

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from sdt_model.batch import pack
-from sdt_model.config import MODALITIES, ObjectiveConfig, OptimConfig
+from sdt_model.config import MODALITIES, ModelConfig, ObjectiveConfig, OptimConfig
 from sdt_model.conversations import Conversations
 from sdt_model.training.objective import Objective
 from tests.fixtures import conversations as made
@@ -111,3 +111,12 @@ def test_a_setting_that_is_off_leaves_a_model_s_id_as_it_was() -> None:
     assert ObjectiveConfig(focal=2.0).model_dump()["focal"] == 2.0
     assert not {"clip_norm", "warmup", "schedule", "optimizer"} & OptimConfig().model_dump().keys()
     assert OptimConfig(warmup=0.1, clip_norm=1.0).model_dump().items() >= {"warmup": 0.1, "clip_norm": 1.0}.items()
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_a_setting_that_is_no_number_is_refused(value: float) -> None:
+    for kind, field in ((OptimConfig, "learning_rate"), (ObjectiveConfig, "temperature"), (ModelConfig, "noise")):
+        with pytest.raises(ValueError, match=f"(?s){field}.*finite number"):
+            kind(**{field: value})
+    with pytest.raises(ValueError, match=r"(?s)class_weights.joy.*finite number"):
+        ObjectiveConfig(class_weights={"joy": value})
