@@ -17,7 +17,7 @@ from sdt_model.text_encoder.inputs import batches_by_tokens, pack_windows
 from sdt_model.text_encoder.trainer import Texts
 from tasks.archive.layout import encoder_folder
 from tasks.archive.manifests import read_archive
-from tasks.config.stages import Resources
+from tasks.config.stages import RayConfig
 from tasks.config.training import FinetuneConfig
 from tasks.finetuning.plan import plan_finetuning
 from tasks.finetuning.worker import gather_texts
@@ -35,7 +35,7 @@ def splits_of(workspace: Workspace, description: EncoderDescription, words: Toke
         archive=description.archive,
         context=description.context,
         max_tokens=description.max_tokens,
-        resources=Resources(cpus=1),
+        ray=RayConfig(address="local"),
     )
     plan = plan_finetuning(workspace, read_archive(workspace, description.archive), config, description.encoder_id)
     plan = plan.model_copy(update={"emotions": description.emotions})
