@@ -141,7 +141,7 @@ def test_it_makes_a_bundle_once_and_promotes_it(workspace: Workspace, caplog: py
     assert report.metrics["paper_protocol_test_weighted_f1"] >= report.metrics["test_weighted_f1"]
     assert production(workspace) == report.model_id
     files = {path.rsplit("/", 1)[-1] for path in workspace.files(report.path)}
-    assert files == {"model.safetensors", "bundle.json", "metrics.json", "history.json", "README.md"}
+    assert files == {"model.safetensors", "bundle.json", "metrics.json", "history.json", "README.md", "SHA256SUMS"}
     history = workspace.read_json(f"{report.path}/history.json")
     assert len(history) == report.epochs and {"loss", "task", "ce.text", "dev_weighted_f1"} <= history[0].keys()
     assert workspace.files("models/.runs") == []
