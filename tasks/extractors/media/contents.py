@@ -11,25 +11,9 @@ from typing import Literal, NamedTuple
 from tasks.extractors.media.opened import MediaFile, View
 
 Kind = Literal[
-    "wav",
-    "w64",
-    "aiff",
-    "avi",
-    "flac",
-    "ogg",
-    "mp3",
-    "adts",
-    "mp4",
-    "mkv",
-    "flv",
-    "caf",
-    "tta",
-    "asf",
-    "amr",
-    "wavpack",
-    "stream",
-    "other",
-]
+    "wav", "w64", "aiff", "avi", "flac", "ogg", "mp3", "adts", "mp4", "mkv", "flv", "caf", "tta", "asf", "amr",
+    "wavpack", "stream", "other",
+]  # fmt: skip
 
 _SIZED = ("wav", "w64", "aiff", "avi", "mp4", "mkv")  # whose headers say where they end
 _HEAD = 16  # bytes that tell most kinds
@@ -92,14 +76,14 @@ def holds_more(file: MediaFile, kind: Kind) -> bool:
 
 
 def _holds_more(file: MediaFile, kind: Kind) -> bool:
-    if kind == "wav" and ((end := _end(file, kind, 0)) is None or file.size - end > _TAGS):
+    if kind == "wav" and (_end(file, kind, 0) is None or outlasts_header(file)):
         return True
     if kind in _SIZED:
         return len(parts(file, kind)) > 1
     if kind == "flac":
         return _unknown_length(file) or len(list(_matches(file, _STREAMINFO))) > 1
     if kind == "ogg":
-        return _is_chained(file)
+        return len(parts(file, kind)) > 1
     return kind != "mp3" or not _fits_its_header(file)
 
 
@@ -112,6 +96,8 @@ def _parts(file: MediaFile, kind: Kind) -> Iterator[int]:
     yield 0
     if kind in _BEGINNINGS:
         yield from [match.at for match in _matches(file, _BEGINNINGS[kind])][1:]
+    if kind == "ogg":
+        yield from _chained(file)
     at = 0
     while (end := _end(file, kind, at)) is not None and at < end < file.size and kind_of(file, end) == kind:
         yield end
@@ -122,6 +108,25 @@ def lost_bytes(file: MediaFile, kind: Kind) -> int:
     """How many bytes the last part's header counts that are not there: the file was cut short."""
     end = _end(file, kind, parts(file, kind)[-1]) if kind in _SIZED else None
     return 0 if end is None else max(0, end - file.size)
+
+
+def outlasts_header(file: MediaFile) -> bool:
+    """Whether sound seems to go on behind that of a WAV file, whose recorder died before it wrote the length."""
+    return file.known("outlasts header", lambda: _outlasts_header(file))
+
+
+def _outlasts_header(file: MediaFile) -> bool:
+    view, at, seen = file.view(), 12, False
+    while at + _TAGS < file.size:
+        head = _bytes(view, at, 8)
+        if not all(32 <= byte < 127 for byte in head[:4]):  # no chunk
+            return seen and not head.startswith((b"ID3", b"TAG"))
+        if head[:4] in (b"RIFF", b"RF64"):  # another file
+            return False
+        seen = seen or head[:4] == b"data"
+        size = int.from_bytes(head[4:], "little")
+        at += 8 + size + size % 2
+    return False
 
 
 def has_equal_frames(file: MediaFile) -> bool:
@@ -184,10 +189,9 @@ def _end_of_element(view: View, at: int, name: bytes) -> int | None:
 
 
 def _behind_id3(view: View, at: int) -> int:
-    head = _bytes(view, at, 10)
-    if not head.startswith(b"ID3") or len(head) < 10:
-        return at
-    return at + 10 + sum((byte & 0x7F) << 7 * place for place, byte in enumerate(reversed(head[6:10])))
+    while (head := _bytes(view, at, 10)).startswith(b"ID3") and len(head) == 10:
+        at += 10 + sum((byte & 0x7F) << 7 * place for place, byte in enumerate(reversed(head[6:10])))
+    return at
 
 
 def _fits_its_header(file: MediaFile) -> bool:
@@ -208,15 +212,23 @@ def _unknown_length(file: MediaFile) -> bool:
     return not int.from_bytes(head[21:26], "big") & (1 << 36) - 1
 
 
-def _is_chained(file: MediaFile) -> bool:
-    """Whether an Ogg stream begins after the pages of another one."""
+def _chained(file: MediaFile) -> Iterator[int]:
+    """Where Ogg streams begin after the pages of another one."""
     within = False
     for page in _matches(file, _PAGE):
         first = bool(page.content[-1] & 2)
         if first and within:
-            return True
-        within = within or not first
-    return False
+            yield page.at
+        within = not first
+
+
+def last_granule(file: MediaFile) -> int:
+    """The place in samples at which an Ogg file's last page ends; 0 where none is found near the file's end."""
+    tail = _bytes(file.view(), max(0, file.size - 2 * 65_307), 2 * 65_307)  # the longest pages
+    at = tail.rfind(b"OggS\x00")
+    while at >= 0 and (granule := int.from_bytes(tail[at + 6 : at + 14], "little", signed=True)) < 0:
+        at = tail.rfind(b"OggS\x00", 0, at)
+    return granule if at >= 0 else 0
 
 
 def _matches(file: MediaFile, pattern: re.Pattern[bytes]) -> Iterator[Match]:

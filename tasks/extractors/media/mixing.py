@@ -19,11 +19,13 @@ class Mix:
         channel: which to listen to, 1 for the first; None: the mean of all.
         rate: in Hz, of the blocks so far.
         notes: what its decoder has to say of it.
+        stated: seconds that the file says its sound lasts, where that is no guess.
     """
 
     def __init__(self, channel: int | None) -> None:
         self.channel, self.rate = channel, 1
         self.notes: list[str] = []
+        self.stated: float | None = None
         self._parts: list[Samples] = []
         self._powers: npt.NDArray[np.float64] | None = None
         self._mixed = 0.0

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from tasks.extractors.media.container import open_container, origin, track
-from tasks.extractors.media.contents import Kind, parts
+from tasks.extractors.media.contents import Kind, outlasts_header, parts
 from tasks.extractors.media.opened import MediaFile, View
 from tasks.extractors.media.span import MediaFault, Span
 
@@ -55,8 +55,9 @@ class Running:
 
     def _decoded(self, file: MediaFile, kind: Kind) -> Iterator[Timed]:
         begins = parts(file, kind)
+        options = {"ignore_length": "1"} if kind == "wav" and outlasts_header(file) else {}
         for begin, end in zip(begins, [*begins[1:], file.size], strict=True):
-            with open_container(file.view(begin, end)) as opened:
+            with open_container(file.view(begin, end), **options) as opened:
                 stream = track(opened, "audio")
                 shift = self.seconds - origin(opened)
                 for frame in self._every_frame(opened, stream):

@@ -10,6 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import soundfile
 from numpy.typing import NDArray
 
 from tasks.extractors.media.files import MediaRoot
@@ -176,3 +177,40 @@ def test_pauses_of_a_phone_recording_do_not_move_what_follows(tmp_path: Path) ->
         wanted = samples[round(start * rate) : round(end * rate)].astype(np.float64)
         assert (len(heard), rate, notes) == (len(wanted), 8000, [])
         assert abs(late_by(heard, wanted)) <= 0.02 * rate
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_recorder_that_died_after_it_wrote_a_length(tmp_path: Path, whole: bool) -> None:
+    """The length of the first two seconds, in both headings or in that of the sound alone."""
+    content = bytearray(write_recording(tmp_path / "x.wav").read_bytes())
+    place = content.index(b"data")
+    content[place + 4 : place + 8] = (64_000).to_bytes(4, "little")
+    if whole:
+        content[4:8] = (64_036).to_bytes(4, "little")
+    (tmp_path / "x.wav").write_bytes(content)
+    for start, end in SPANS:
+        check(tmp_path / "x.wav", speech().astype(np.float64), 16_000, start, end)
+
+
+@pytest.mark.parametrize("name", ["cbr.mp3", "x.ogg", "x.flac"])
+def test_noise_within_a_file_and_an_end_that_is_lost_are_named(
+    recordings: Callable[[str], Path], tmp_path: Path, name: str
+) -> None:
+    content = recordings(name).read_bytes()
+    middle = len(content) // 2
+    noise = np.random.default_rng(0).bytes(2000)
+    (tmp_path / f"noise-{name}").write_bytes(content[:middle] + noise + content[middle + 2000 :])
+    (tmp_path / f"half-{name}").write_bytes(content[:middle])
+    for path in (tmp_path / f"noise-{name}", tmp_path / f"half-{name}"):
+        try:
+            samples, rate, notes = read(path)
+            assert notes and 0 < len(samples) / rate < SECONDS
+        except MediaFault as fault:
+            assert "no sound in the span" in str(fault)
+
+
+def test_what_is_joined_with_another_rate_is_named(recordings: Callable[[str], Path], tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "other.ogg", speech(3.0, 44_100), 44_100)
+    (tmp_path / "x.ogg").write_bytes(recordings("x.ogg").read_bytes() + (tmp_path / "other.ogg").read_bytes())
+    assert read(tmp_path / "x.ogg", 7.0, 8.0)[1] == 44_100
+    assert read(tmp_path / "x.ogg")[2][0] == "what may follow: sound changes its rate: 16000, 44100 Hz"
