@@ -8,6 +8,9 @@ from typer.testing import CliRunner
 
 from flows.cli.app import app
 from flows.orchestration import current_run
+from sdt_model.bundle import HeldOut
+from sdt_model.weights import to_files
+from tasks.registry.models import find_bundle, read_network, write_bundle
 from tasks.registry.runs import read_history
 from tasks.storage.workspace import Workspace
 from tests.fixtures import archives as made
@@ -67,6 +70,14 @@ def page_on_server(server: Server, flow_run: dict[str, Any]) -> str:
     return str(artifact["data"]).split("\n\nThroughput")[0]
 
 
+def write_surprised(workspace: Workspace) -> None:
+    """The model in production as one that said other things of a hundred conversations than it will of any archive."""
+    trained = find_bundle(workspace, "production")
+    held_out = HeldOut(conversations=100, emotions={"surprise": 100.0})
+    surprised = trained.model_copy(update={"model_id": "sdt-surprised", "held_out": held_out})
+    write_bundle(workspace, surprised.model_id, to_files(surprised, read_network(workspace, trained)))
+
+
 @pytest.mark.usefixtures("ray_session")
 def test_pages_exit_codes_files_and_states_are_the_same(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -81,11 +92,14 @@ def test_pages_exit_codes_files_and_states_are_the_same(
         "ingest": ("ingest", "table", source, "--archive", "calls"),
         "extract-text": ("extract", "calls", "--set", 'modalities=["text"]'),
         "train": ("train", "made", *(f"--set={field}" for field in SMALL)),
-        "label": ("label", "made", "--set=workers=1"),
+        "label": ("label", "made", "--set=workers=1", "--model=sdt-surprised"),
     }
     for task, arguments in commands.items():
+        if task == "label":
+            for folder in folders:
+                write_surprised(Workspace(str(folder / "workspace")))
         shown, flow_run = assert_same(server, monkeypatch, folders, *arguments)
-        warned = task == "label"  # so small a model labels unlike what it was trained on
+        warned = task == "label"
         assert shown.code == 0 and shown.page.startswith("## ")
         assert shown.state[0] == ("completed with warning" if warned else "completed")
         assert shown.state[1] == (flow_run["state"]["message"] or "")
