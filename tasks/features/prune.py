@@ -5,6 +5,7 @@ what a model in the workspace takes.
 """
 
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass
 
 from tasks.archive.layout import manifest_path
@@ -88,7 +89,7 @@ def prune(workspace: Workspace, removals: Collection[Removal], fence: Callable[[
     for removal in removals:
         fence()
         for path in sorted(removal.files, key=lambda path: path != manifest_path(removal.folder)):
-            if workspace.exists(path):
+            with suppress(FileNotFoundError):  # another prune took over while this one was held up
                 workspace.remove(path)
         if removal.whole:
             workspace.remove_folder(removal.folder)

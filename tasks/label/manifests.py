@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 
 from tasks.archive.layout import day_folder, day_manifest, day_of, labels_folder
@@ -50,4 +51,5 @@ def clear_day(workspace: Workspace, archive: str, day: str, current: Manifest | 
     named = {shard.path for shard in current.shards} | {path} if current else set()
     for file in workspace.files(day_folder(archive, day)):
         if file not in named:
-            workspace.remove(file)
+            with suppress(FileNotFoundError):  # prune took over while this run was held up
+                workspace.remove(file)

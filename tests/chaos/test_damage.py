@@ -51,6 +51,8 @@ def test_what_is_damaged_is_named_and_made_again(commands: Commands, tmp_path: P
     damages = DAMAGES if WHOLE else {name: DAMAGES[name] for name in ("cut", "flipped")}
     for number, path in enumerate(_files(whole, kind)):
         for name, damage in damages.items():
+            if path.endswith("SHA256SUMS") and name == "gone":
+                continue  # as an earlier version leaves it
             workspace = copied(whole, tmp_path / f"{number}-{name}")
             damage(Path(workspace.path(path)))
             if fault := _fault(commands, workspace, path, name, expected):

@@ -32,7 +32,7 @@ def test_two_at_once(commands: Commands, tmp_path: Path, first: str, second: str
     with stepped(Steps()) as steps:
         quick.all[first](in_turn)
     for name in (second, *SETTLED):
-        quick.all[name](in_turn)
+        _ended(quick.all[name], in_turn)
     expected, count = tree(in_turn), len(steps.done)
     at = random.Random(first + second).randrange(count)
     workspace, ended = copied(commands.before(first), tmp_path / "overlapped"), []
