@@ -24,6 +24,7 @@ def metrics() -> dict[str, Callable[..., float]]:
     return {**by_average, "accuracy": accuracy_score}
 
 
+@pytest.mark.long
 def test_scores_are_those_of_what_has_a_text(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

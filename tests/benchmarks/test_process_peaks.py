@@ -3,6 +3,7 @@ import pytest
 from benchmarks.process_peaks import run_measured
 
 
+@pytest.mark.long
 def test_the_largest_memory_of_a_process_and_what_it_said_last() -> None:
     code = (
         "import time; x = b'x' * {} * 2**20; x = None; time.sleep(1); print('so'); print('[1]')"  # looked at meanwhile

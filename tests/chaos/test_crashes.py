@@ -17,6 +17,7 @@ NAMES = ("ingest", "extract", "train", "label", "rollback", "promote", "ingest a
 SAMPLE = 4  # of each command's cases
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 def test_one_more_run_makes_it_whole(commands: Commands, tmp_path: Path, name: str) -> None:
     undisturbed = copied(commands.before(name), tmp_path / "undisturbed")

@@ -44,6 +44,7 @@ def _files(workspace: Workspace, kind: str) -> list[str]:
     return paths if WHOLE else [paths[0], paths[-1]]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_damaged_is_named_and_made_again(commands: Commands, tmp_path: Path, kind: str) -> None:
     whole = commands.before("rollback")

@@ -24,6 +24,7 @@ QUICK_S = 1.0
 """Length of a lease, so that whoever waits for a sign of life soon has one."""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("held_up", [False, True])
 @pytest.mark.parametrize(("first", "second"), CHOSEN)
 def test_two_at_once(commands: Commands, tmp_path: Path, first: str, second: str, held_up: bool) -> None:

@@ -18,6 +18,7 @@ needs_crd = pytest.mark.skipif(not schemas.CRD.exists(), reason=f"KubeRay's sche
 needs_kubectl = pytest.mark.skipif(shutil.which("kubectl") is None, reason="there is no kubectl to build with")
 
 
+@pytest.mark.long
 def test_every_object_is_valid() -> None:
     core = [document for document in documents() if document["kind"] != "RayCluster"]
     assert len(core) > 15

@@ -22,6 +22,7 @@ def load_flow(deployment: dict[str, Any]) -> Any:
     return load_flow_from_entrypoint(str(CHECKOUT / deployment["entrypoint"]))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", DEPLOYMENTS)
 def test_it_is_a_flow_that_takes_its_parameters(name: str) -> None:
     flow = load_flow(DEPLOYMENTS[name])

@@ -11,6 +11,7 @@ from tests.fixtures.executor.local import LOCAL
 from tests.fixtures.models import promoted_model
 
 
+@pytest.mark.long
 def test_what_is_all_there_is_shown_without_starting_anything(sdt: CommandLine) -> None:
     here = sdt.folder
     (here / "calls.csv").write_text("conversation_id,turn,text,emotion\na,0,hello,joy\nb,0,bye,\n")

@@ -4,6 +4,8 @@ import json
 import logging
 from pathlib import Path
 
+import pytest
+
 from flows.logs import JsonLines
 from tasks.executor.local import NODE
 from tests.fixtures.command import sdt
@@ -11,6 +13,7 @@ from tests.fixtures.command import sdt
 SECRET = "nobody may read this"
 
 
+@pytest.mark.long
 def test_every_line_of_a_run_is_json_with_one_for_every_shard_and_nothing_that_was_said(tmp_path: Path) -> None:
     (tmp_path / "calls.csv").write_text(f"conversation_id,turn,text\na,0,{SECRET}\nb,0,{SECRET}\n")
     local = ["--set", "ray.address=local"]

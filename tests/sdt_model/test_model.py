@@ -155,6 +155,7 @@ SWITCHES = [
 ]  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("switch", SWITCHES, ids=str)
 @pytest.mark.parametrize("subset", SUBSETS, ids="+".join)
 def test_parts_can_be_left_out(switch: dict[str, str], subset: tuple[str, ...]) -> None:

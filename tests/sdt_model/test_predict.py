@@ -70,6 +70,7 @@ def stretch(data: Conversations, begin: int, end: int) -> Conversations:
 HUGE = float(np.finfo(np.float32).max)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("value", [HUGE, -HUGE, 1e30, 1e6, np.inf, np.nan])
 @pytest.mark.parametrize("name", ["text", "audio", "visual"])
 @pytest.mark.parametrize("folded", [False, True])

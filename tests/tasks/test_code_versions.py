@@ -14,6 +14,7 @@ from tests.fixtures.stage_rows import GOLDEN, differences, read_expected
 _MOST = 5  # differences in a message
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", list(GOLDEN))
 def test_rows_change_with_their_version_alone(name: str, tmp_path: Path) -> None:
     golden, expected = GOLDEN[name], read_expected(name)

@@ -45,6 +45,7 @@ def rows(archive: Path) -> list[Row]:
     return rows_of(archive / "utterances.jsonl")
 
 
+@pytest.mark.long
 def test_rows_have_canonical_columns_and_known_emotions(rows: list[Row]) -> None:
     assert set(rows[0]) == set(UTTERANCES.names) - {"start_s", "end_s"}
     assert all(set(row) == set(rows[0]) for row in rows)
@@ -88,6 +89,7 @@ def test_every_wav_can_be_read(archive: Path, rows: list[Row]) -> None:
             assert np.std(soundfile.read(archive / row["audio"])[0]) > 1e-3
 
 
+@pytest.mark.long
 def test_every_mp4_can_be_read_but_one_in_the_test_split(archive: Path, rows: list[Row]) -> None:
     unreadable = []
     for row in rows:
@@ -225,6 +227,7 @@ def sentences_of(emotion: str, strength: float, number: int) -> list[str]:
     return [write_sentence(Shown(emotion, strength), rng) for _ in range(150)]
 
 
+@pytest.mark.long
 def test_text_tells_the_emotion_when_it_is_shown_and_nothing_when_it_is_not() -> None:
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.naive_bayes import MultinomialNB

@@ -173,6 +173,7 @@ FILES = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("sql", FILES)
 def test_no_file_is_read_that_is_no_table_of_the_workspace(workspace: Workspace, tmp_path: Path, sql: str) -> None:
     made.archive(workspace)

@@ -43,6 +43,7 @@ def processor_s(code: str, errors: str, sdt: CommandLine) -> float:
     return end.ru_utime + end.ru_stime - begin.ru_utime - begin.ru_stime
 
 
+@pytest.mark.long
 def test_help_and_query_come_at_once_and_import_nothing_heavy(sdt: CommandLine) -> None:
     made.archive(sdt.workspace)
     write_labels(sdt.workspace)
@@ -110,6 +111,7 @@ def test_help_names_every_field(sdt: CommandLine) -> None:
     assert "training.model.hidden = 96" in sdt("demo", "--help").stdout
 
 
+@pytest.mark.long
 def test_label_runs_without_a_server_and_writes_nothing_outside(sdt: CommandLine) -> None:
     workspace = sdt.workspace
     archive = made.archive(workspace)

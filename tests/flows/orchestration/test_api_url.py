@@ -50,6 +50,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
 def test_it_is_found_where_prefect_finds_it(place: Place, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from prefect.settings import Settings

@@ -6,6 +6,7 @@ from tasks.errors import WorkflowError
 from tests.fixtures.services.gateway import free_port
 
 
+@pytest.mark.long
 def test_a_server_that_does_not_answer_is_named_with_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     from flows.orchestration.prefect_engine import use_server
 

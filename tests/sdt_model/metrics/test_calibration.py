@@ -25,6 +25,7 @@ def drawn(rows: int, sharper: float, seed: int = 0, turns: int = 1) -> Labelled:
     return Labelled((sharper * logits).softmax(-1).numpy().astype(np.float32), label, np.arange(rows) // turns)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("sharper", [0.5, 1.0, 3.0])
 def test_the_temperature_that_spoiled_the_logits_is_found_again(sharper: float) -> None:
     assert fit_temperature(*drawn(20_000, sharper)) == pytest.approx(sharper, rel=0.06)
@@ -83,6 +84,7 @@ def test_a_few_that_all_are_right_make_it_no_surer(utterances: int, turns: int) 
     assert fit_temperature(scores, truth, np.arange(utterances) // turns) == 1.0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("conversations", "sharper", "draws"), [(1, 0.5, 20), (2, 3.0, 20), (5, 1.0, 200), (20, 3.0, 50), (100, 0.5, 20)]
 )
@@ -114,6 +116,7 @@ def test_what_one_modality_says_alone_has_a_temperature_of_its_own() -> None:
     assert found.errors["test_ece_text_after"] < 0.04 < 0.1 < found.errors["test_ece_text_before"]
 
 
+@pytest.mark.long
 def test_the_error_is_torchmetrics() -> None:
     from torchmetrics.classification import MulticlassCalibrationError
 

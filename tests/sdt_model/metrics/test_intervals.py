@@ -39,6 +39,7 @@ def population() -> list[Ints]:
     return judged(np.random.default_rng(1), 4000, [0.6, 0.6, 0.48])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("conversations", [1, 2, 5, 20, 100])
 def test_error_rates_are_as_stated(population: list[Ints], conversations: int) -> None:
     """Of the interval, of p where there is no difference, and of the gate for a model that is at the margin."""

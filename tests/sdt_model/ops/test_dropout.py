@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from sdt_model.ops.dropout import dropout
 
 
+@pytest.mark.long
 @given(st.floats(0.01, 0.95), st.integers(0, 1000))
 def test_the_share_and_the_expectation_are_as_asked(probability: float, seed: int) -> None:
     torch.manual_seed(seed)

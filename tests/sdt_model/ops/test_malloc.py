@@ -29,11 +29,13 @@ def faults(how: str) -> int:
     return int(done.stdout)
 
 
+@pytest.mark.long
 def test_freed_memory_is_used_again() -> None:
     pages = 10 * 2**26 // 4096
     assert faults("keep") < 0.01 * pages < 0.5 * pages < faults("give back")
 
 
+@pytest.mark.long
 def test_blocks_of_more_than_a_size_are_given_back() -> None:
     pages = 10 * 2**26 // 4096
     assert faults(str(2**27)) < 0.01 * pages < 0.5 * pages < faults(str(2**25))

@@ -20,6 +20,7 @@ def trainer(config: TrainingConfig, present: float = 1.0) -> Trainer:
     return Trainer(model, model, objective, splits, config)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("half", [False, True])
 def test_it_learns(half: bool) -> None:
     run = trainer(made.training(dropout=0.1), present=0.8)
@@ -31,6 +32,7 @@ def test_it_learns(half: bool) -> None:
     assert run.evaluate(run.data.dev, "dev")["dev_weighted_f1"] > max(0.7, before)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("average", "half"), [(0.0, False), (0.9, False), (0.0, True)])
 def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(average: float, half: bool) -> None:
     config = made.training(dropout=0.4, average=average)

@@ -223,6 +223,7 @@ def test_what_is_broken_has_its_reason_and_the_rest_the_vectors_of_a_clean_archi
     assert np.abs(one - other)[~inexact].max() <= (0 if modality == "audio" else 1e-5)
 
 
+@pytest.mark.long
 def test_every_utterance_has_its_label_with_a_status_and_the_reasons(done: Made) -> None:
     for modality in MODALITIES:
         done.features("broken", modality)

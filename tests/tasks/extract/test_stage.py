@@ -96,6 +96,7 @@ def test_one_row_for_every_utterance_in_their_order(done: Done, modality: Modali
     assert manifest.is_of(archive)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("modality", MODALITIES)
 def test_a_vector_is_null_where_media_are_absent_and_has_a_reason_where_damaged(done: Done, modality: Modality) -> None:
     workspace, manifests = done

@@ -45,6 +45,7 @@ def test_a_modality_that_the_archive_has_not_is_absent_everywhere(workspace: Wor
     assert not found.conversations.present[1].any() and found.conversations.features["audio"].shape[1] == 88
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("every", [1, 2, 5])
 def test_of_chosen_conversations_alone_the_same_is_read_as_of_the_whole(workspace: Workspace, every: int) -> None:
     """In row groups that hold some of them, none or all."""

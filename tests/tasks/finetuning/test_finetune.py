@@ -102,6 +102,7 @@ def scores(workspace: Workspace, encoder_id: str) -> dict[str, float]:
     return EncoderDescription.model_validate_json(content).scores[0]
 
 
+@pytest.mark.long
 def test_an_encoder_that_a_living_run_makes_is_left_to_it(workspace: Workspace, tmp_path: Path) -> None:
     spoken_archive(workspace, conversations=5)
     tiny = tiny_encoder(tmp_path / "tiny")

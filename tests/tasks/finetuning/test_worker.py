@@ -46,6 +46,7 @@ def test_folds_part_the_training_split_and_leave_dev_and_test_alone(workspace: W
         assert all(np.array_equal(part[name].labels, whole[name].labels) for name in ("dev", "test"))
 
 
+@pytest.mark.long
 def test_a_restored_state_goes_on_as_if_nothing_had_happened(workspace: Workspace, tiny: str) -> None:
     plan = planned(workspace, tiny, context=2)
     straight, again = built(plan), built(plan)
@@ -105,6 +106,7 @@ def test_what_a_teacher_says_is_learned_beside_the_label(workspace: Workspace, t
     assert finetuner._step(batch, 0.5, "here") == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.long
 def test_minilm_for_one_epoch(workspace: Workspace) -> None:
     spoken_archive(workspace, conversations=5)
     finetuner = built(planned(workspace, "minilm", epochs=1, learning_rate=1e-4))

@@ -53,6 +53,7 @@ def blank(row: dict[str, str]) -> bool:
     return not any(value.strip() for value in row.values())
 
 
+@pytest.mark.long
 @given(
     st.lists(rows_of_text, min_size=1, max_size=8),
     st.sampled_from(",;\t|"),
@@ -78,6 +79,7 @@ def test_csv_as_spreadsheets_write_it(
     check(read(tmp_path / "x.csv"), [row["text"] for row in rows if not blank(row)])
 
 
+@pytest.mark.long
 @given(st.lists(said, min_size=1, max_size=8), st.booleans())
 @BOUNDED
 def test_csv_with_backslashes_is_read_as_it_was_meant_or_refused(tmp_path: Path, texts: list[str], each: bool) -> None:
@@ -119,6 +121,7 @@ scalars = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(a
 values = scalars | st.lists(scalars, max_size=2) | st.dictionaries(st.just("a"), scalars, max_size=1)
 
 
+@pytest.mark.long
 @given(
     st.lists(st.fixed_dictionaries({}, optional=dict.fromkeys(COLUMNS, values)), min_size=1, max_size=8),
     st.sampled_from(["utf-8", "utf-16"]), st.sampled_from(["", "\n", " \r\n"]), st.sampled_from([".jsonl", ".json"]),
@@ -139,6 +142,7 @@ def as_text(value: Any) -> str | None:
     return None if missing else value if isinstance(value, str) else json.dumps(value)
 
 
+@pytest.mark.long
 @given(st.lists(st.binary(max_size=20), max_size=8))
 @BOUNDED
 def test_lines_that_are_no_json_are_rejected_each(tmp_path: Path, junk: list[bytes]) -> None:
@@ -186,6 +190,7 @@ def arrays(size: int) -> Iterator[st.SearchStrategy[pa.Array]]:
         yield st.lists(strategy | st.none(), min_size=size, max_size=size).map(lambda v, kind=kind: pa.array(v, kind))
 
 
+@pytest.mark.long
 @given(st.data(), st.integers(0, 5))
 @BOUNDED
 def test_parquet_of_any_types(tmp_path: Path, data: st.DataObject, size: int) -> None:

@@ -36,6 +36,7 @@ def bring(workspace: Workspace, path: Path, archive: str = "paper") -> Manifest:
     return ingest(config)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["SDT on MELD", "COSMIC on IEMOCAP"])
 def test_each_utterance_has_its_own_vectors(workspace: Workspace, tmp_path: Path, name: str) -> None:
     archive = bring(workspace, write(tmp_path / "features.pkl", name))
@@ -62,6 +63,7 @@ def test_each_utterance_has_its_own_vectors(workspace: Workspace, tmp_path: Path
                 np.testing.assert_allclose(row["vector"], true, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.long
 def test_again_does_nothing_and_removed_features_come_back_the_same(workspace: Workspace, tmp_path: Path) -> None:
     path = write(tmp_path / "features.pkl", "MMGCN on MELD")
     first, before = bring(workspace, path), made.stamps(workspace)
@@ -74,6 +76,7 @@ def test_again_does_nothing_and_removed_features_come_back_the_same(workspace: W
     assert {name: workspace.read_bytes(name) for name in made.stamps(workspace)} == content
 
 
+@pytest.mark.long
 def test_other_vectors_are_other_features(workspace: Workspace, tmp_path: Path) -> None:
     name = "MMGCN on MELD"
     first = bring(workspace, write(tmp_path / "features.pkl", name))
@@ -85,6 +88,7 @@ def test_other_vectors_are_other_features(workspace: Workspace, tmp_path: Path) 
     assert [sources[m].fingerprint for m in MODALITIES] == after
 
 
+@pytest.mark.long
 def test_no_number_is_a_reason_and_no_words_are_none_against_it(workspace: Workspace, tmp_path: Path) -> None:
     name = "MMGCN on MELD"
     plain = fields(name)
@@ -99,6 +103,7 @@ def test_no_number_is_a_reason_and_no_words_are_none_against_it(workspace: Works
     assert (bad["conversation_id"], bad["turn"], bad["vector"], bad["reason"]) == ("4", 1, None, NOT_FINITE)
 
 
+@pytest.mark.long
 def test_a_hostile_file_makes_no_archive_and_runs_nothing(workspace: Workspace, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     path = write(tmp_path / "features.pkl", "SDT on MELD", rest=Hostile(os.system, f"touch {mark}"))
@@ -113,6 +118,7 @@ def test_a_hostile_file_makes_no_archive_and_runs_nothing(workspace: Workspace, 
         read_archive(workspace, "paper")
 
 
+@pytest.mark.long
 def test_an_extractor_that_is_named_makes_its_own(workspace: Workspace, tmp_path: Path) -> None:
     bring(workspace, write(tmp_path / "features.pkl", "MMGCN on MELD"))
     names = ExtractorNames(text="minilm")
@@ -128,6 +134,7 @@ def test_an_extractor_that_is_named_makes_its_own(workspace: Workspace, tmp_path
     }
 
 
+@pytest.mark.long
 def test_the_papers_experiment_is_two_commands_and_its_model_labels_no_other_archive(
     workspace: Workspace, tmp_path: Path
 ) -> None:

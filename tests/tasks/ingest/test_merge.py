@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +23,7 @@ records = st.lists(
 )  # fmt: skip
 
 
+@pytest.mark.long
 @given(records, st.integers(1, 3))
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_rows_in_are_rows_accepted_and_rejected_and_keys_are_unique(

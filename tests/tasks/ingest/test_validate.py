@@ -91,6 +91,7 @@ def test_a_span_that_cannot_be_read_costs_the_media_too() -> None:
     assert [row[name] for name in ("start_s", "end_s", "audio", "video")] == [None] * 4
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("word", WORDS)
 def test_a_word_for_no_value_is_none_in_a_table_but_what_someone_says(word: str) -> None:
     table = TableSettings()

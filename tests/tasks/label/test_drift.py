@@ -98,6 +98,7 @@ def test_a_conversation_counts_once_however_many_utterances_it_has() -> None:
     assert conversation_counts(counts) == pytest.approx({"a": 6 / 7 + 0.5, "b": 1 / 7 + 0.5}, abs=1e-3)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("conversations", [5, 20, 100])
 def test_it_warns_as_seldom_as_stated_where_nothing_drifts_and_often_where_much_does(conversations: int) -> None:
     """Of 200 draws, with conversations whose utterances are alike, and five emotions."""

@@ -216,6 +216,7 @@ def test_what_a_killed_run_left_beside_the_current_labels_is_removed(workspace: 
     assert [path for path in workspace.files("labels") if FIRST in path] == before
 
 
+@pytest.mark.long
 def test_days_that_another_run_labels_are_left_to_it(workspace: Workspace) -> None:
     made.archive(workspace)
     promoted_model(workspace)

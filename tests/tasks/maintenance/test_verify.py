@@ -59,6 +59,7 @@ def shards(workspace: Workspace, folder: str) -> list[str]:
     return [path for path in workspace.files(folder) if path.endswith(".parquet") and "/timing/" not in path]
 
 
+@pytest.mark.long
 def test_what_is_whole_has_no_faults(copied: Workspace) -> None:
     report = check(copied)
     assert report.faults == () and report.notes == ()
@@ -87,6 +88,7 @@ def _renamed(table: pa.Table) -> pa.Table:
     return table.set_column(0, table.schema.field("conversation_id"), names)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("folder", ["archives/made/utterances", "features", "labels"])
 @pytest.mark.parametrize(
     ("damage", "found"),

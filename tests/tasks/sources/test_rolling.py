@@ -106,6 +106,7 @@ WAYS = [automatic, overlapping, rolled_up, painted_on, letter_by_letter]
 sentence = st.lists(st.sampled_from(["yes", "no", "we", "go", "home", "1 < 2", "so,"]), min_size=1, max_size=5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["vtt", "srt"])
 @pytest.mark.parametrize("way", WAYS)
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -172,6 +173,7 @@ texts = st.text(
 )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["vtt", "srt"])
 @settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(

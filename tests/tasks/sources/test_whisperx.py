@@ -113,6 +113,7 @@ def test_a_recording_that_comes_later_is_found(workspace: Workspace, tmp_path: P
     assert ingest_source(workspace, folder, kind="whisperx").counts["video"] == 1
 
 
+@pytest.mark.long
 def test_many_small_files_are_scanned_in_their_order(workspace: Workspace, tmp_path: Path) -> None:
     for n in range(150):
         write(tmp_path / "in" / f"{n:03d}.json", segment(1, f"of {n}"), segment(0, "before"), None)

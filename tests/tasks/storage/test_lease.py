@@ -78,6 +78,7 @@ def test_a_model_is_held_whole_and_others_are_free(workspace: Workspace) -> None
     assert workspace.files("leases") == []
 
 
+@pytest.mark.long
 def test_who_removes_leftovers_waits_for_all_and_all_for_it(workspace: Workspace) -> None:
     held = (labels_of("made", FIRST_DAY), making_of("train", "model", "m"), archive_of_ingest("a"),
             features_of("a", "text", "f"), production_pointer())  # fmt: skip
@@ -103,6 +104,7 @@ def test_a_lease_whose_file_was_taken_away_is_lost(workspace: Workspace) -> None
             robbed.check()
 
 
+@pytest.mark.long
 def test_a_run_that_was_held_up_for_too_long_writes_no_more(workspace: Workspace) -> None:
     """A stopped process cannot renew; its days are taken, and when it goes on it is told so."""
     clock = ManualClock()
@@ -189,6 +191,7 @@ def test_what_the_renewing_thread_logs_belongs_to_its_run(tmp_path: Path) -> Non
     assert runs == ["night-owl"]
 
 
+@pytest.mark.long
 def test_of_many_at_once_never_two_hold_a_day(workspace: Workspace) -> None:
     inside, most, done, count = 0, 0, 0, 3
     lock, asked = threading.Lock(), threading.Event()

@@ -20,6 +20,7 @@ def workspace(request: pytest.FixtureRequest, tmp_path: Path) -> Workspace:
     return on_store if request.param == "store" else Workspace(str(tmp_path))
 
 
+@pytest.mark.long
 def test_a_run_that_was_killed_on_this_machine_holds_nothing(
     workspace: Workspace, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -30,6 +31,7 @@ def test_a_run_that_was_killed_on_this_machine_holds_nothing(
     assert "night-owl ran out" in caplog.text and leases(workspace) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("expires", ["2999-01-01T00:00:00Z", "1999-01-01T00:00:00Z"])
 def test_a_run_that_was_killed_elsewhere_holds_its_days_until_its_lease_runs_out(
     workspace: Workspace, expires: str
@@ -71,6 +73,7 @@ def test_a_clock_that_is_an_hour_ahead_does_not_take_what_a_living_run_holds(wor
         living.check()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("content", [b"", b"{", b"null", b'{"holder": 1}', b"\x00" * 300])
 def test_a_lease_that_cannot_be_read_holds_for_as_long_as_one_lasts(workspace: Workspace, content: bytes) -> None:
     workspace.write_bytes("leases/made/other-1-0.json", content)

@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,6 +11,7 @@ plain = st.recursive(
 )
 
 
+@pytest.mark.long
 @given(plain, plain)
 def test_fingerprints_are_equal_exactly_when_the_parts_are(one: object, other: object) -> None:
     assert fingerprint(one) == fingerprint(one)

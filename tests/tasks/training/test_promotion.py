@@ -61,6 +61,7 @@ def decide(workspace: Workspace, candidate: Bundle, **config: object) -> Promoti
     return promote_if(workspace, candidate, TrainConfig(workspace=workspace.url, ray=LOCAL, archive="made", **config))
 
 
+@pytest.mark.long
 def test_a_better_model_takes_the_place_and_a_worse_one_does_not(workspace: Workspace, trained: Bundle) -> None:
     better = decide(workspace, trained, promote_margin=0.0)
     assert better.promoted and production(workspace) == trained.model_id
@@ -219,6 +220,7 @@ def test_models_of_other_splits_are_not_compared(workspace: Workspace, trained: 
     assert f"sdt promote {trained.model_id}" in found.why
 
 
+@pytest.mark.long
 def test_small_losses_do_not_add_up_over_successors(workspace: Workspace, trained: Bundle) -> None:
     """Each successor loses no more than the margin against the one before."""
     promote(workspace, trained.model_id)

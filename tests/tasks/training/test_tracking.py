@@ -45,6 +45,7 @@ def test_a_model_is_a_run_with_its_settings_scores_and_card(store: Path) -> None
     assert card.startswith(f"# {made.model_id}")
 
 
+@pytest.mark.long
 def test_a_server_that_does_not_answer_costs_the_record_alone(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

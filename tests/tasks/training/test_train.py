@@ -156,6 +156,7 @@ def test_it_makes_a_bundle_once_and_promotes_it(workspace: Workspace, caplog: py
     assert again.epochs == 0 and again.metrics == report.metrics
 
 
+@pytest.mark.long
 def test_of_two_runs_of_one_model_only_one_trains(workspace: Workspace, caplog: pytest.LogCaptureFixture) -> None:
     """The other waits for its end, as no sign of life comes sooner, and finds the model there."""
     made.archive(workspace)
@@ -167,6 +168,7 @@ def test_of_two_runs_of_one_model_only_one_trains(workspace: Workspace, caplog: 
     assert workspace.files("leases") == []
 
 
+@pytest.mark.long
 def test_a_model_that_a_living_run_trains_is_left_to_it(workspace: Workspace) -> None:
     made.archive(workspace)
     settings = config(workspace, made_conversations.training())

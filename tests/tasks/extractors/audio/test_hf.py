@@ -70,6 +70,7 @@ def test_mean_and_deviation_over_time_whatever_the_company(
     assert np.abs(together.vectors[0] - together.vectors[3]).max() > 1e-2
 
 
+@pytest.mark.long
 def test_the_last_layers_are_averaged(encoders: dict[str, Path], media: MediaRoot) -> None:
     samples = sound(2.0)[:, 0]
     for kind in ("wav2vec2-layer", "wavlm-group"):
@@ -118,6 +119,7 @@ def test_too_short_or_silent_or_without_a_track(encoders: dict[str, Path], media
     assert np.isfinite(found.vectors).all()
 
 
+@pytest.mark.long
 def test_half_precision_is_close(encoders: dict[str, Path], media: MediaRoot) -> None:
     folder = encoders["wav2vec2-layer"]
     half = HfAudio(folder, AudioOptions(), "float16")(utterances(*ROWS), media)

@@ -72,6 +72,7 @@ def test_a_vector_is_the_same_bits_in_any_company(recordings: Path, smile: OpenS
     assert together.valid.tolist() == [True, True, False, True, True, True]
 
 
+@pytest.mark.long
 def test_the_sound_of_a_video_counts_unless_there_is_audio(recordings: Path, smile: OpenSmile) -> None:
     made.write_video(recordings / "silent.mp4")
     rows = [{"audio": "1.mp4"}, {"video": "1.mp4"}, {"audio": "1.mp4", "video": "1.wav"}, {"video": "1.wav"},

@@ -30,6 +30,7 @@ def text(tiny: Path, rest: str = "") -> ExtractorSpec:
     return extractor_spec("text", f"hf:{tiny}/text{rest}")
 
 
+@pytest.mark.long
 def test_dimension_licence_and_resources_without_the_weights(tiny: Path) -> None:
     assert (text(tiny).dim, text(tiny).modality, text(tiny).name) == (WIDTH, "text", f"hf:{tiny}/text")
     assert extractor_spec("audio", f"hf:{tiny}/speech").dim == 2 * WIDTH

@@ -30,6 +30,7 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> MediaRoot:
     return MediaRoot(str(folder))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("ending", made.PICTURE_CODECS)
 @pytest.mark.parametrize(
     ("start", "end"), [(None, None), (0.3, 1.0), (1.2, 1.5), (2.9, 4.1), (5.8, 6.0), (7.2, None), (7.9, 99.0)]

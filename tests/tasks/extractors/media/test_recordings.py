@@ -72,6 +72,7 @@ def late_by(samples: NDArray[np.float32], wanted: Floats) -> int:
     return best if best < size else best - 2 * size
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ALL)
 def test_every_container_and_codec_as_ffmpeg_decodes_it(recordings: Callable[[str], Path], name: str) -> None:
     expected, rate = decoded(recordings(name))
@@ -80,6 +81,7 @@ def test_every_container_and_codec_as_ffmpeg_decodes_it(recordings: Callable[[st
         check(recordings(name), expected, rate, start, end)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ALL)
 def test_two_joined_byte_by_byte_are_both_read(recordings: Callable[[str], Path], tmp_path: Path, name: str) -> None:
     one = recordings(name)
@@ -103,6 +105,7 @@ def test_the_name_does_not_matter(recordings: Callable[[str], Path], tmp_path: P
         check(path, expected, rate, start, end)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("ending", [".mp4", ".mkv", ".webm", ".ts", ".mov"])
 @pytest.mark.parametrize(("sound_from", "picture_from"), [(0.0, 3.5), (2.5, 0.0)])
 def test_sound_is_found_wherever_it_or_the_picture_begins(

@@ -29,6 +29,7 @@ def late_by(samples: Samples, original: Samples) -> int:
     return best if best < size else best - 2 * size
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("ending", LOSSLESS + LOSSY)
 @pytest.mark.parametrize("channels", [1, 2])
 def test_the_mean_of_the_channels_in_every_format(recordings: Path, ending: str, channels: int) -> None:
@@ -44,6 +45,7 @@ def test_the_mean_of_the_channels_in_every_format(recordings: Path, ending: str,
         assert np.std(found[: len(expected)] - expected) < 0.2 * np.std(expected)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("ending", LOSSLESS + LOSSY)
 @pytest.mark.parametrize(("start", "end"), [(0.0, 0.7), (0.3, 1.234), (2.03, 3.1), (4.5, 99.0), (3.21, None)])
 def test_a_span_is_a_slice_of_the_whole(recordings: Path, ending: str, start: float, end: float | None) -> None:

@@ -61,6 +61,7 @@ def by_hand(reference: tuple, text: str, most: int = 256) -> NDArray[np.float32]
     return mean / np.linalg.norm(mean)
 
 
+@pytest.mark.long
 def test_vectors_are_mean_pooled_states_of_length_one(minilm: Extractor, reference: tuple) -> None:
     found = embed(minilm, *TEXTS)
     assert found.vectors.shape == (len(TEXTS), 384) and found.vectors.dtype == np.float32
@@ -136,6 +137,7 @@ def test_the_bits_do_not_depend_on_the_batch_the_shard_or_the_threads(minilm: Ex
         assert np.array_equal(whole, embed(two, *texts).vectors)
 
 
+@pytest.mark.long
 def test_in_8_bit_integers_a_vector_is_another_one_and_close(minilm: Extractor, int8: Extractor) -> None:
     exact, rounded = embed(minilm, *TEXTS).vectors, embed(int8, *TEXTS).vectors
     cosine = (exact * rounded).sum(axis=1)

@@ -13,6 +13,8 @@ from tasks.sources.pickles.isolated import read_published
 from tasks.storage.workspace import Workspace
 from tests.fixtures.sources.pickles import DIMS, fields, write
 
+pytestmark = pytest.mark.process
+
 
 def source(path: Path, content: bytes | None = None) -> SourceFile:
     if content is not None:

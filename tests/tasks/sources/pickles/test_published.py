@@ -112,6 +112,7 @@ def test_a_number_beyond_any_float_is_refused_and_half_a_character_is_replaced()
     assert {text for c in broken.conversations() if c.id == KEY for text in c.texts} == {"a?b"}
 
 
+@pytest.mark.long
 def test_the_same_object_everywhere_does_not_unpack_to_the_machines_memory() -> None:
     turns = 1000
     row, text = [1.0] * 6000, "x" * 10_000
