@@ -87,6 +87,7 @@ def _make(workspace: Workspace, config: ExtractConfig, spec: ExtractorSpec, clai
     stage = extract_stage(workspace, config, archive, spec, before)
     if again := changed_aside(stage, before):
         _make_again(workspace, stage.manifest_path, before, again)
+        stage = extract_stage(workspace, config, archive, spec, before)  # what is copied from has another name now
 
     def fence() -> None:
         claim.check()

@@ -60,7 +60,7 @@ def fit_on_ray(run: TrainingRun) -> SavedCheckpoint | None:
         work = partial(_run_worker, run.worker, workspace, fault)
         loop_config = {"plan": run.plan, "queue": queue}
         try:
-            trainer = TorchTrainer(work, train_loop_config=loop_config, scaling_config=scaling, run_config=settings)
+            trainer = _Trainer(work, train_loop_config=loop_config, scaling_config=scaling, run_config=settings)
             result = _fit(trainer)
         finally:
             message = _take_fault(workspace, fault)
@@ -134,6 +134,16 @@ def _take_fault(workspace: Workspace, fault: str) -> str | None:
     message: str = workspace.read_json(fault)
     workspace.remove(fault)
     return message
+
+
+class _Trainer(TorchTrainer):
+    """A trainer that leaves Ctrl-C to the command.
+
+    Ray Train's own handler ends an interrupted command with exit code 0, and stays when the training is over.
+    """
+
+    def _register_sigint_handler(self, controller: Any) -> None:
+        pass
 
 
 def _fit(trainer: TorchTrainer) -> Result:
