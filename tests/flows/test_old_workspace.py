@@ -58,6 +58,7 @@ def test_extract_finds_its_features(old: OldWorkspace, archive: str, modality: A
     assert features.counts["present"] > 0 and state(old) == before
 
 
+@pytest.mark.long
 def test_a_finetuned_encoder_and_its_features_are_found(old: OldWorkspace) -> None:
     before = state(old)
     encoder = str(old.folder / "encoder")

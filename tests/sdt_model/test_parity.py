@@ -47,6 +47,7 @@ def test_gradient_norms() -> None:
         )
 
 
+@pytest.mark.long
 def test_adam_trajectory() -> None:
     config = vectors.published().config
     (data, batch), network, objective = packed(), vectors.model(), vectors.objective()

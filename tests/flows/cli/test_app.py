@@ -128,6 +128,7 @@ def test_label_runs_without_a_server_and_writes_nothing_outside(sdt: CommandLine
     assert asked.returncode == 0 and "emotion" in asked.stdout
 
 
+@pytest.mark.long
 def test_evaluate_shows_scores_and_writes_them_down(sdt: CommandLine) -> None:
     workspace = sdt.workspace
     made.archive(workspace)

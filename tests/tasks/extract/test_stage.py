@@ -29,6 +29,8 @@ from tests.fixtures.encoders.pretrained import tiny_speech, tiny_text, tiny_vit
 from tests.fixtures.executor.local import LOCAL
 from tests.fixtures.media import sound, write_sound, write_video
 
+pytestmark = pytest.mark.long
+
 Done = tuple[Workspace, dict[Modality, Manifest]]
 
 

@@ -30,6 +30,7 @@ def stored(workspace: Workspace) -> Workspace:
     return workspace
 
 
+@pytest.mark.long
 def test_a_bundle_comes_back(stored: Workspace) -> None:
     assert find_bundle(stored, "sdt-x") == bundle()
     assert read_network(stored, bundle()).modalities == ("text", "audio", "visual")

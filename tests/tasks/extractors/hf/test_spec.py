@@ -14,6 +14,8 @@ from tasks.extractors.hf.spec import Chosen
 from tasks.extractors.registry import extractor_spec
 from tests.fixtures.encoders.pretrained import WIDTH, tiny_detector, tiny_resnet, tiny_speech, tiny_text, tiny_vit
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
