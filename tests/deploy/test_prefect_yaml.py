@@ -30,6 +30,7 @@ def test_it_is_a_flow_that_takes_its_parameters(name: str) -> None:
     flow.validate_parameters(DEPLOYMENTS[name]["parameters"])
 
 
+@pytest.mark.long
 def test_the_default_training_is_that_of_the_demo() -> None:
     deployment = DEPLOYMENTS["sdt-train/default"]
     config = load_flow(deployment).validate_parameters(deployment["parameters"])

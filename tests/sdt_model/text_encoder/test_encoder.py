@@ -19,6 +19,7 @@ NARROW: dict[str, Any] = {
 DISTIL = {"vocab_size": 20, "dim": 16, "n_layers": 1, "n_heads": 2, "hidden_dim": 32}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("kind", "settings", "limit"),
     [

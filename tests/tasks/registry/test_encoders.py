@@ -10,6 +10,7 @@ from tasks.storage.workspace import Workspace
 from tests.fixtures.encoders.finetuned import tiny_encoder
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("url", ["local", "memory://encoders-test"])
 def test_a_folder_comes_back_from_any_workspace(url: str, tmp_path: Path) -> None:
     workspace = Workspace(str(tmp_path / "workspace") if url == "local" else url)

@@ -129,6 +129,7 @@ def test_a_damaged_description_is_named(stored: Workspace, content: bytes) -> No
         read_bundle(stored, "sdt-x")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("field", "value"), [("hidden", 2**16), ("speakers", 2**20), ("hidden", 32), ("unimodal_gates", "none")]
 )

@@ -131,6 +131,7 @@ pieces = st.sampled_from(
 )  # fmt: skip
 
 
+@pytest.mark.long
 @given(st.lists(pieces, max_size=25).map("".join), st.sampled_from(["srt", "vtt"]))
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_text_becomes_rows_that_are_read_or_say_why(tmp_path: Path, text: str, kind: str) -> None:

@@ -57,6 +57,7 @@ def test_one_channel_alone_or_a_fault_where_there_is_none() -> None:
     assert np.array_equal(heard, samples[:, 0]) and mix.notes == ["the sound of its only channel, and not of channel 2"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("ending", [".wav", ".mkv"])
 def test_a_recording_whose_channels_cancel_is_described_and_named(tmp_path: Path, ending: str) -> None:
     one = sound(1)

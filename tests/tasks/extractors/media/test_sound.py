@@ -131,6 +131,7 @@ def halved(recordings: Path, folder: Path, ending: str) -> Path:
     return path
 
 
+@pytest.mark.long
 def test_noise_within_an_mp3_gives_what_is_left_or_a_fault(tmp_path: Path) -> None:
     """Its decoder may then believe to be anywhere, also past the end."""
     content = write_sound(tmp_path / "x.mp3", sound(1, channels=2)).read_bytes()
