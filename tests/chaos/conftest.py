@@ -3,7 +3,7 @@
 import pytest
 
 from tasks.extractors import registry
-from tests.fixtures.chaos_commands import Commands
+from tests.fixtures.chaos.commands import Commands
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import WorkflowError
-from tests.fixtures.chaos import HOWS, WHOLE, How, Killed, Steps, bury, copied, stepped, tree
-from tests.fixtures.chaos_commands import Commands
+from tests.fixtures.chaos.commands import Commands
+from tests.fixtures.chaos.faults import HOWS, WHOLE, How, Killed, Steps, bury, copied, stepped, tree
 
 NAMES = ("ingest", "extract", "train", "label", "rollback", "promote", "ingest again", "extract again", "label again",
          "prune")  # fmt: skip

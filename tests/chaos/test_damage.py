@@ -8,8 +8,8 @@ import pytest
 from tasks.archive.layout import PRODUCTION
 from tasks.errors import WorkflowError
 from tasks.storage.workspace import Workspace
-from tests.fixtures.chaos import WHOLE, copied, tree
-from tests.fixtures.chaos_commands import Commands
+from tests.fixtures.chaos.commands import Commands
+from tests.fixtures.chaos.faults import WHOLE, copied, tree
 
 
 def _flip(path: Path, share: float = 0.5) -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from tasks.errors import WorkflowError
 from tasks.storage.workspace import Workspace
-from tests.fixtures.chaos import WHOLE, Steps, bury, copied, stepped, tree
-from tests.fixtures.chaos_commands import Command, Commands
+from tests.fixtures.chaos.commands import Command, Commands
+from tests.fixtures.chaos.faults import WHOLE, Steps, bury, copied, stepped, tree
 
 FIRST = ("ingest again", "extract again", "label again", "prune")
 SECOND = ("ingest", "ingest again", "extract again", "label again", "prune", "promote")

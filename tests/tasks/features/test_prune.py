@@ -10,8 +10,8 @@ from tasks.storage.manifest import MANIFEST
 from tasks.storage.workspace import Workspace
 from tests.fixtures import archives as made
 from tests.fixtures.archives import feature_folders
+from tests.fixtures.chaos.permissions import closed, unprivileged_folder
 from tests.fixtures.models import promoted_model
-from tests.fixtures.permissions import closed, unprivileged_folder
 
 
 def folder_of(workspace: Workspace, modality: str, archive: str = "made") -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from tasks.errors import WorkflowError
 from tasks.sources.base import find_files, is_unicode
-from tests.fixtures.permissions import closed, unprivileged_folder
+from tests.fixtures.chaos.permissions import closed, unprivileged_folder
 
 ENDINGS = (".csv", ".jsonl")
 

@@ -7,7 +7,7 @@ from tasks.errors import WorkflowError
 from tasks.sources.base import SourceFile
 from tasks.sources.recordings import media_names, with_recordings
 from tasks.sources.registry import source
-from tests.fixtures.permissions import closed, unprivileged_folder
+from tests.fixtures.chaos.permissions import closed, unprivileged_folder
 
 
 def found(root: Path, name: str, media: tuple[str, ...], media_root: Path | None = None) -> tuple[str | None, ...]:

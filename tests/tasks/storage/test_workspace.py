@@ -10,7 +10,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from tasks.errors import WorkflowError
 from tasks.storage.filesystem import list_files
 from tasks.storage.workspace import Workspace, checked_name
-from tests.fixtures.permissions import closed, unprivileged_folder
+from tests.fixtures.chaos.permissions import closed, unprivileged_folder
 
 
 @pytest.fixture(params=["local", "memory"])
