@@ -93,11 +93,8 @@ def _content(file: SourceFile) -> str:
     fs, path = file.filesystem
     if not isinstance(fs, LocalFileSystem):
         return file_version(fs, path, fs.info(path))
-    digest = hashlib.sha256()
     with fs.open(path, "rb") as opened:
-        while block := opened.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def scan_groups(files: list[SourceFile]) -> list[FileGroup]:

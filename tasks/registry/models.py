@@ -18,7 +18,7 @@ from tasks.archive.repair import reading
 from tasks.config.stages import ExtractorNames
 from tasks.errors import DamagedFile, StoreOut, WorkflowError
 from tasks.registry.encoders import is_local
-from tasks.registry.sums import SUMS, read_checked, read_sums, sums_of, wrong_files
+from tasks.registry.sums import SUMS, check_content, read_checked, read_sums, sums_of, wrong_files
 from tasks.storage.lease import lease
 from tasks.storage.sealed import read_sealed, write_sealed
 from tasks.storage.workspace import Workspace
@@ -72,8 +72,9 @@ def read_bundle(workspace: Workspace, model_id: str) -> Bundle | None:
     path = f"{folder}/{DESCRIPTION}"
     if not workspace.exists(path):
         return None
+    content = workspace.read_bytes(path)
     try:
-        bundle = Bundle.model_validate_json(workspace.read_bytes(path))
+        bundle = Bundle.model_validate_json(content)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "the file"
@@ -87,7 +88,7 @@ def read_bundle(workspace: Workspace, model_id: str) -> Bundle | None:
             "  a model lies in the folder of its own name: move it there"
         )
     with reading(workspace, path):
-        read_checked(workspace, folder, DESCRIPTION, read_sums(workspace, folder))
+        check_content(workspace, folder, DESCRIPTION, content, read_sums(workspace, folder))
     return bundle
 
 

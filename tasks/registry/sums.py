@@ -69,11 +69,27 @@ def read_checked(workspace: Workspace, folder: str, name: str, sums: Mapping[str
     Raises:
         DamagedFile: it has another.
     """
-    path = _path(folder, name)
-    content = workspace.read_bytes(path)
-    if name in sums and content_digest(name, content) != sums[name]:
-        raise DamagedFile(workspace.uri(path), path, f"its sha256 is not that in {SUMS}")
+    content = workspace.read_bytes(_path(folder, name))
+    check_content(workspace, folder, name, content, sums)
     return content
+
+
+def check_content(workspace: Workspace, folder: str, name: str, content: bytes, sums: Mapping[str, str]) -> None:
+    """Compare what was read of a file of the folder with the hash that ``sums`` says, if it says one.
+
+    Args:
+        workspace: where the folder lies.
+        folder: of the model or encoder.
+        name: of the file in it.
+        content: what was read.
+        sums: as `read_sums` returns them.
+
+    Raises:
+        DamagedFile: it has another.
+    """
+    if name in sums and content_digest(name, content) != sums[name]:
+        path = _path(folder, name)
+        raise DamagedFile(workspace.uri(path), path, f"its sha256 is not that in {SUMS}")
 
 
 def wrong_files(workspace: Workspace, folder: str, sums: Mapping[str, str]) -> dict[str, str]:

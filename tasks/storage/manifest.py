@@ -4,7 +4,6 @@ It holds nothing that depends on the clock or on who ran it, so a second run of 
 """
 
 import hashlib
-import json
 import logging
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from tasks.config.stages import Check
 from tasks.errors import DamagedFile
-from tasks.storage.sealed import read_sealed, write_sealed
+from tasks.storage.sealed import json_digest, read_sealed, write_sealed
 from tasks.storage.workspace import Workspace
 
 log = logging.getLogger("sdt.stage")
@@ -24,14 +23,7 @@ MANIFEST = "_manifest.json"
 
 def fingerprint(*parts: object) -> str:
     """Sixteen hex digits of sha256 over the canonical JSON of ``parts``: equal exactly when the parts are equal."""
-    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
-    raise TypeError(f"{type(value).__name__} has no place in a fingerprint")
+    return json_digest(parts)
 
 
 class Facts(BaseModel):

@@ -20,7 +20,7 @@ Content = TypeVar("Content", bound=BaseModel)
 
 def write_sealed(workspace: Workspace, path: str, content: Mapping[str, object]) -> None:
     """Write a JSON object with a digest of itself."""
-    workspace.write_json(path, {**content, _DIGEST: _digest(content)})
+    workspace.write_json(path, {**content, _DIGEST: json_digest(content)})
 
 
 def read_sealed(workspace: Workspace, path: str, kind: type[Content]) -> Content | None:
@@ -36,7 +36,7 @@ def read_sealed(workspace: Workspace, path: str, kind: type[Content]) -> Content
     if not isinstance(content, dict):
         raise DamagedFile(where, path, "no JSON object")
     digest = content.pop(_DIGEST, None)
-    if digest is not None and digest != _digest(content):
+    if digest is not None and digest != json_digest(content):
         raise DamagedFile(where, path, "its content does not fit its digest")
     try:
         return kind.model_validate(content)
@@ -46,6 +46,13 @@ def read_sealed(workspace: Workspace, path: str, kind: type[Content]) -> Content
         raise DamagedFile(where, path, f"{field}: {first['msg']}") from error
 
 
-def _digest(content: Mapping[str, object]) -> str:
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+def json_digest(content: object) -> str:
+    """Sixteen hex digits of sha256 over the canonical JSON of ``content``; a model counts as its JSON."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    raise TypeError(f"{type(value).__name__} has no place in a digest")
