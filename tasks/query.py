@@ -21,8 +21,7 @@ from tasks.archive.layout import (
     archive_of_manifest,
     day_of_manifest,
     labels_folder,
-    rejected_folder,
-    utterances_folder,
+    rejected_path,
 )
 from tasks.archive.repair import finished_manifest, repair_command
 from tasks.archive.schema import REJECTED, UTTERANCES, labels_schema
@@ -78,8 +77,7 @@ def scan_rejected(workspace: Workspace, archive: str | None = None) -> pl.LazyFr
 
 
 def _rejected(workspace: Workspace, name: str, manifest: Manifest) -> list[pl.LazyFrame]:
-    accepted, rejected = (folder(name, manifest.fingerprint) for folder in (utterances_folder, rejected_folder))
-    paths = [shard.path.replace(accepted, rejected) for shard in manifest.shards if shard.counts.get("rejected")]
+    paths = [rejected_path(name, shard.path) for shard in manifest.shards if shard.counts.get("rejected")]
     return [_scan(workspace, paths, REJECTED, name)] if paths else []
 
 

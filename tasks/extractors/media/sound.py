@@ -61,9 +61,8 @@ def read_sound(file: MediaFile, name: str, stretch: Span) -> tuple[Samples, int]
 def _decoders(file: MediaFile, kind: Kind, ending: str) -> tuple[Decode, ...]:
     """The decoders to try, in this order."""
     last = partial(by_running, kind)
-    if kind == "amr" and not has_equal_frames(
-        file
-    ):  # FFmpeg counts its places by the mean size of a frame, and those of pauses are small
+    # FFmpeg counts places in AMR by the mean size of a frame, and those of pauses are small.
+    if kind == "amr" and not has_equal_frames(file):
         return (last,)
     if kind == "wav":  # FFmpeg's places in one are wrong for some telephone codecs
         return (by_soundfile, last)
