@@ -19,15 +19,17 @@ from tasks.archive.layout import (
     LABELS,
     archive_manifest_path,
     archive_of_manifest,
+    day_of,
     day_of_manifest,
     labels_folder,
     rejected_path,
 )
-from tasks.archive.repair import finished_manifest, repair_command
+from tasks.archive.repair import finished_manifest
+from tasks.archive.scan import scan_files
 from tasks.archive.schema import REJECTED, UTTERANCES, labels_schema
-from tasks.errors import DamagedFile, WorkflowError
-from tasks.storage.filesystem import polars_options
-from tasks.storage.manifest import Manifest, incomplete_shards
+from tasks.config.date_range import UNDATED
+from tasks.errors import WorkflowError
+from tasks.storage.manifest import Manifest
 from tasks.storage.workspace import Workspace, checked_name
 
 OUTPUTS = (".csv", ".json", ".ndjson", ".parquet")
@@ -176,35 +178,15 @@ def _manifests(workspace: Workspace, paths: Iterable[tuple[str, str]]) -> Iterat
     return ((name, manifest) for (name, _), manifest in zip(named, manifests, strict=True) if manifest is not None)
 
 
-@contextmanager
-def naming_damage(workspace: Workspace, archive: str | None = None) -> Iterator[None]:
-    """Name the file that a result could not be computed for, and the command that makes it anew.
-
-    Raises:
-        WorkflowError: a file that the result may need is damaged or gone.
-    """
-    try:
-        yield
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        manifests = (*_archive_manifests(workspace, archive), *_label_manifests(workspace, archive))
-        shards = [shard for _, manifest in manifests for shard in manifest.shards]
-        sizes = workspace.sizes(ARCHIVES) | workspace.sizes(LABELS)
-        for path, why in incomplete_shards(workspace, shards, sizes, "content").items():
-            raise DamagedFile(workspace.uri(path), path, why, repair_command(workspace, path)) from error
-        raise
-
-
 def _scan(workspace: Workspace, paths: list[str], schema: pa.Schema, archive: str, dated: bool = False) -> pl.LazyFrame:
     """Scan shards with a known schema: planning opens none of them, and a filter by date opens only that date's."""
-    uris = [workspace.uri(path) for path in paths]
-    # Polars takes every key=value folder of the path for a partition, also those above the workspace.
-    above = {key: pl.String() for key in re.findall(r"([^/=]+)=[^/]*", workspace.uri(""))} if dated else {}
-    hive = {**above, "date": pl.Date()} if dated else None
-    rows = pl.scan_parquet(
-        uris, schema=pl.Schema(schema), hive_partitioning=dated, hive_schema=hive, glob=False,
-        storage_options=polars_options(workspace.url),
-    )  # fmt: skip
-    return rows.select(pl.lit(archive).alias("archive"), *(["date"] if dated else []), *schema.names)
+    values = pl.DataFrame({"archive": [archive] * len(paths)}, {"archive": pl.String()})
+    if dated:
+        days = (place.day if (place := day_of(path)) else UNDATED for path in paths)
+        values = values.with_columns(
+            date=pl.Series([None if day == UNDATED else day for day in days], dtype=pl.String()).str.to_date()
+        )
+    return scan_files(workspace, paths, schema, values)
 
 
 def _empty(schema: pa.Schema) -> pl.LazyFrame:

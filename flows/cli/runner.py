@@ -179,15 +179,13 @@ def show_query(
     out: Path | None = None,
     files: bool = False,
 ) -> None:
-    from tasks.query import naming_damage, run_query, write_result
+    from tasks.query import run_query, write_result
 
     result = run_query(workspace, sql, archive, files)
-    with naming_damage(workspace, archive):
-        if out is None:
-            _print_table(result, limit)
-        else:
-            write_result(result, out)
-    if out is not None:
+    if out is None:
+        _print_table(result, limit)
+    else:
+        write_result(result, out)
         print(f"written to {out}")
 
 

@@ -213,13 +213,6 @@ def store_fault(url: str, error: Exception) -> WorkflowError | None:
     )
 
 
-def polars_options(url: str) -> dict[str, str] | None:
-    """What Polars has to be told beside the environment that it reads as s3fs does."""
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL", "")
-    plain = fsspec.core.split_protocol(url)[0] in _S3 and endpoint.startswith("http://")
-    return {"aws_endpoint_url": endpoint, "aws_allow_http": "true"} if plain else None
-
-
 def _s3_options() -> dict[str, Any]:
     """Timeouts and attempts for botocore; its own variables, and fsspec's configuration, come before ours."""
     ours = {

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tasks.errors import WorkflowError
+from tasks.errors import DamagedFile, WorkflowError
 from tasks.query import rejection_reasons, run_query, scan_labels, scan_rejected, scan_utterances, write_result
 from tasks.storage.workspace import Workspace
 from tests.fixtures import archives as made
@@ -42,7 +42,7 @@ def test_a_query_for_one_date_opens_no_other_dates_files(workspace: Workspace, w
     ruin(workspace, DAYS[2])
     sql = f"SELECT date, COUNT(*) AS n, SUM(probabilities.joy) AS joy FROM labels WHERE {where} GROUP BY date"
     assert query(workspace, sql) == [(date(2026, 3, 2), 4, 2 * 0.75 + 2 * 0.125)]
-    with pytest.raises(pl.exceptions.ComputeError):
+    with pytest.raises(DamagedFile, match=f"date={DAYS[0]}.*(\n.*)*sdt label made"):
         query(workspace, "SELECT emotion FROM labels")
 
 
@@ -151,7 +151,7 @@ def test_a_result_that_cannot_be_written_leaves_nothing(workspace: Workspace, tm
     with pytest.raises(WorkflowError, match="not a folder"):
         write_result(rows, tmp_path / "nowhere" / "out.csv")
     ruin(workspace, DAYS[1])
-    with pytest.raises(pl.exceptions.ComputeError):
+    with pytest.raises(DamagedFile, match=f"date={DAYS[1]}"):
         write_result(rows, tmp_path / "out.csv")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["workspace"]
 
