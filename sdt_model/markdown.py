@@ -12,5 +12,10 @@ def escaped(text: str) -> str:
 
     What stands between backticks is code, as our own messages write it, and does nothing either.
     """
-    plain = _INVISIBLE.sub("\ufffd", re.sub(r"[\r\n\t]+", " ", text))
+    plain = visible(re.sub(r"[\r\n\t]+", " ", text))
     return _MARKS.sub(r"\\\g<0>", _ENTITY.sub("&amp;", plain)).replace("<", "&lt;")
+
+
+def visible(text: str) -> str:
+    """The text with U+FFFD for what nobody sees, or what moves a terminal's cursor, colours it or sets its title."""
+    return _INVISIBLE.sub("\ufffd", text)

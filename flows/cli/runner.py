@@ -192,9 +192,12 @@ def show_query(
 def _print_table(rows: "pl.LazyFrame", limit: int) -> None:
     import polars as pl
 
+    from sdt_model.markdown import visible
+
     shown = rows.head(limit + 1).collect(engine="streaming")
     whole = pl.Config(tbl_rows=-1, tbl_cols=-1, tbl_width_chars=-1, fmt_table_cell_list_len=-1, fmt_str_lengths=60)
     with whole, pl.Config(tbl_hide_dataframe_shape=True):
-        print(shown.head(limit))
+        lines = str(shown.head(limit)).replace("\t", " ").split("\n")
+    print("\n".join(map(visible, lines)))
     if len(shown) > limit:
         print(f"the first {limit} rows; see more with --limit N, or write all with --out FILE", file=sys.stderr)

@@ -53,6 +53,12 @@ def test_help_and_query_come_at_once_and_import_nothing_heavy(sdt: CommandLine) 
     assert whole < 2.5 * needed
 
 
+def test_what_a_query_prints_moves_no_cursor(sdt: CommandLine) -> None:
+    made.archive(sdt.workspace)
+    done = sdt("query", "SELECT 'a\x1b]0;gone\x07\u202eb\tc' AS t FROM utterances LIMIT 1")
+    assert "a\ufffd]0;gone\ufffd\ufffdb c" in done.stdout and "\x1b" not in done.stdout
+
+
 def test_query_prints_a_table_and_says_when_there_is_more(sdt: CommandLine) -> None:
     elsewhere = Workspace(str(sdt.folder / "elsewhere"))
     made.archive(elsewhere)
