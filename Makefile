@@ -20,7 +20,8 @@ PORT ?= 4200
 serve: .venv/base
 	@$(BIN)/python -m flows.serve --port $(PORT)
 
-# Two at a time, as tests/conftest.py shares them out: the files with services first, each whole.
+# Two at a time, as tests/conftest.py shares them out: the files with services first, each whole. Four took longer, and half
+# as much again of the processors: starting Ray four times at once costs more than waiting for it.
 test: .venv/dev
 	$(BIN)/pytest -n 2 --no-loadscope-reorder
 

@@ -26,6 +26,10 @@ settings.load_profile("unhurried")
 
 BUCKET = "sdt"
 SERVICES = {"ray_session": "ray", "server": "prefect", "gateway": "process"}
+TOGETHER = {
+    "cluster": ("tests/cluster/",),
+    "prefect": ("tests/flows/orchestration/", "tests/flows/test_deployment.py"),
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -48,20 +52,20 @@ def _rank(members: list[pytest.Item]) -> int:
     return next((rank for rank, name in enumerate(("cluster", "prefect", "process", "ray")) if name in marks), 4)
 
 
-class FoldersAndFiles(LoadFileScheduling):  # type: ignore[misc]
-    """Gives a worker whole files; a folder whose tests share a service that starts slowly is one worker's as a whole.
+class ServicesAndFiles(LoadFileScheduling):  # type: ignore[misc]
+    """Gives a worker whole files; those whose tests share a service that starts slowly are one worker's together.
 
     Two workers would start two Prefect servers, and wait for each other's machines of network namespaces.
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        whole = next((folder for folder in ("tests/cluster/", "tests/flows/") if nodeid.startswith(folder)), None)
-        return whole or str(super()._split_scope(nodeid))
+        service = next((name for name, places in TOGETHER.items() if nodeid.startswith(places)), None)
+        return service or str(super()._split_scope(nodeid))
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FoldersAndFiles:
-    return FoldersAndFiles(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ServicesAndFiles:
+    return ServicesAndFiles(config, log)
 
 
 @pytest.fixture(autouse=True)

@@ -11,6 +11,7 @@ import pytest
 
 from tests.fixtures.cluster.namespaces import OUTSIDE, network, why_not
 from tests.fixtures.command import environment
+from tests.fixtures.patience import PATIENCE_S
 
 pytestmark = pytest.mark.cluster
 
@@ -70,7 +71,7 @@ def content(path: Path) -> str:
 
 
 def wait_until(true: Callable[[], bool]) -> None:
-    until = time.monotonic() + 30
+    until = time.monotonic() + PATIENCE_S
     while not true():
         assert time.monotonic() < until
         time.sleep(0.05)

@@ -18,7 +18,7 @@ def contents(workspace: Workspace) -> dict[str, bytes]:
 def test_the_demo_from_nothing_to_labels_and_again(sdt: CommandLine) -> None:
     here, workspace = sdt.folder, sdt.workspace
     few = ["--set", "conversations=12", "--set", "training.optim.epochs=2"]
-    first = sdt_process("demo", *few, "--set", "ray.cpus=2", cwd=here, timeout=500)
+    first = sdt_process("demo", *few, "--set", "ray.cpus=2", cwd=here)
     assert first.returncode == 0, first.stderr
     labels, utterances = scan_labels(workspace).collect(), scan_utterances(workspace).collect()
     keys = ["archive", "conversation_id", "turn"]

@@ -52,7 +52,7 @@ def shards(workspace: Workspace, below: str) -> dict[str, int]:
 def killed(command: str, workspace: Workspace, below: str, cwd: Path) -> dict[str, int]:
     """Run a stage, kill its driver once the third shard is there, and return the shards that are."""
     driver, log = started(command, [], cwd)
-    kill_once(lambda: shards(workspace, below), 3, driver, log, seconds=120)
+    kill_once(lambda: shards(workspace, below), 3, driver, log)
     return shards(workspace, below)
 
 
@@ -106,7 +106,7 @@ def test_killed_in_training_it_goes_on_from_its_last_checkpoint_to_the_same_mode
     settings = ["--set", f"training={training.model_dump_json()}", "--set", f"resources={one_core.model_dump_json()}"]
     driver, log = started("train", settings, tmp_path / "rough")
     checkpoints = Path(workspace.url) / "models" / ".runs"
-    kill_once(lambda: list(checkpoints.rglob("best.safetensors")), 2, driver, log, seconds=120)
+    kill_once(lambda: list(checkpoints.rglob("best.safetensors")), 2, driver, log)
 
     with caplog.at_level(logging.INFO, "sdt.train"):
         report = train(TrainConfig(workspace=workspace.url, archive="made", training=training, resources=one_core))

@@ -17,6 +17,7 @@ from tasks.registry.runs import read_history
 from tasks.storage.workspace import Workspace
 from tests.fixtures import archives as made
 from tests.fixtures.command import PREFECT, environment
+from tests.fixtures.patience import PATIENCE_S
 from tests.fixtures.services.gateway import free_port
 
 CHECKOUT = Path(__file__).parents[3]
@@ -70,7 +71,7 @@ def test_a_deployment_runs_on_it_and_ctrl_c_leaves_no_process(
     said = {"PREFECT_HOME": str(tmp_path / "second"), **dict(exports)}
     surroundings = environment(tmp_path, **said) | {"PATH": f"{PREFECT.parent}:{os.environ['PATH']}"}
     done = subprocess.run(
-        command, shell=True, cwd=CHECKOUT, env=surroundings, capture_output=True, text=True, timeout=900
+        command, shell=True, cwd=CHECKOUT, env=surroundings, capture_output=True, text=True, timeout=PATIENCE_S
     )
     log = (tmp_path / "prefect" / "worker.log").read_text()
     assert done.returncode == 0 and "Completed" in done.stdout, done.stdout + done.stderr + log

@@ -49,7 +49,7 @@ def scan(workspace: Workspace) -> pl.LazyFrame:
         "SELECT key, score FROM t WHERE emotion IS NULL AND score > 0.5 ORDER BY score LIMIT 7",
         "SELECT scores.joy, archive FROM t WHERE turn = 17",
         "SELECT * FROM t WHERE key = 'nowhere'",
-        "SELECT a.key, b.score FROM t a JOIN t b ON a.turn = b.turn WHERE a.date = '2026-03-01' AND b.date IS NULL ORDER BY 1",
+        "SELECT a.key, b.score FROM t a JOIN t b USING (turn) WHERE a.turn = 3 AND b.date IS NULL ORDER BY key",
         "SELECT * FROM t LIMIT 5",
         "SELECT turn FROM t WHERE FALSE",
     ],

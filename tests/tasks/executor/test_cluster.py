@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.fixtures.patience import PATIENCE_S
 from tests.fixtures.services.gateway import free_port
 
 pytestmark = pytest.mark.ray
@@ -149,7 +150,7 @@ def test_a_killed_run_s_folder_goes_with_the_next_and_a_living_one_s_stays(folde
         runs[0].wait()
         seen = seen_by("with embedded_ray(RayConfig(cpus=1)):\n    seen['folders'] = folders()", folder)
         left = in_use(folder)
-        runs[1].communicate("", timeout=60)
+        runs[1].communicate("", timeout=PATIENCE_S)
     finally:
         for run in runs:
             run.kill()

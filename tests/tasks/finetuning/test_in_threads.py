@@ -9,11 +9,12 @@ from contextvars import ContextVar
 import pytest
 
 from tasks.finetuning.finetune import in_threads
+from tests.fixtures.patience import PATIENCE_S
 
 
 def waiting(gate: threading.Barrier, value: int) -> Callable[[], int]:
     def call() -> int:
-        gate.wait(timeout=30)
+        gate.wait(timeout=PATIENCE_S)
         return value
 
     return call
@@ -34,11 +35,11 @@ def test_after_one_that_raises_those_under_way_end_and_none_is_begun() -> None:
     gate, ended, others = threading.Barrier(2), threading.Event(), list[int]()
 
     def raises() -> None:
-        gate.wait(timeout=30)
+        gate.wait(timeout=PATIENCE_S)
         raise ValueError("encoder 1")
 
     def ends() -> None:
-        gate.wait(timeout=30)
+        gate.wait(timeout=PATIENCE_S)
         time.sleep(0.2)
         ended.set()
 
