@@ -75,9 +75,9 @@ def ingest_page(config: RunSettings, manifest: Manifest) -> str:
 
 
 def extract_page(config: RunSettings, features: Features) -> str:
-    """For each modality the extractor, and how many utterances have a vector, have none to make, or failed."""
+    """For each modality the extractor, and how many utterances have a vector, or one of less, have none, or failed."""
     rows = [_features_row(modality, manifest) for modality, manifest in features.items()]
-    header = ("modality", "extractor", "dimension", "present", "absent", "failed")
+    header = ("modality", "extractor", "dimension", "present", "of it partial", "absent", "failed")
     title = f"## Extract: archive {config.archive}"
     where = place("Features", config, archive_features_folder(config.archive))
     return together([title, table(header, rows), *_aside(features), where])
@@ -153,9 +153,10 @@ def _losses(manifest: Manifest) -> list[Sequence[object]]:
 
 def _features_row(modality: Modality, manifest: Manifest | None) -> Sequence[object]:
     if manifest is None:
-        return modality, "none in the archive", "", "", "", ""
+        return modality, "none in the archive", "", "", "", "", ""
     facts, counts = FeatureFacts.of(manifest), manifest.counts
-    return modality, facts.extractor, facts.dim, counts["present"], counts["absent"], counts["failed"]
+    numbers = (counts.get(name, 0) for name in ("present", "partial", "absent", "failed"))
+    return modality, facts.extractor, facts.dim, *numbers
 
 
 def _aside(features: Features) -> list[str]:

@@ -15,7 +15,7 @@ from tasks.extractors.base import Extracted
 from tasks.extractors.media.channels import channel_of
 from tasks.extractors.media.files import MediaRoot
 from tasks.extractors.media.opened import MediaFile
-from tasks.extractors.media.span import MediaFault, PastTheEnd, Span, span
+from tasks.extractors.media.span import Absent, MediaFault, PastTheEnd, Span, span
 
 Read = TypeVar("Read")
 
@@ -53,6 +53,8 @@ def read_each(
                         file = file or opened.enter_context(media.open(uri))
                         file.channel, file.notes = channel_of(media.channels, speakers[row]), []
                         reading = _checked(read, file, uri, stretch)
+                except Absent:
+                    continue
                 except PastTheEnd as fault:
                     extracted.reasons[row] = str(fault)
                     continue

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 from tasks.extractors.media.opened import MediaFile, View
-from tasks.extractors.media.span import MediaFault, Span
+from tasks.extractors.media.span import Absent, MediaFault, Span
 
 # Decoding begins this much before a span: a codec needs earlier packets to give the right samples.
 _LEAD_S = 0.5
@@ -13,6 +13,7 @@ _LEAD_S = 0.5
 
 # Containers with an index, or the length of each track, in which a stated duration is no guess.
 _INDEXED = ("mov", "matroska", "avi", "asf", "wav", "w64", "aiff", "caf", "au", "flac", "mxf")
+_STILL_CODECS = ("mjpeg", "png", "gif", "bmp", "tiff", "webp")
 
 
 @contextmanager
@@ -46,19 +47,28 @@ def open_container(view: View, **options: str) -> Any:
 def track(opened: Any, kind: Literal["audio", "video"]) -> Any:
     """Return the container's first track of a kind, set to decode on one thread, as the worker asked Ray for.
 
-    The cover of a recording is stored as a track of one picture, and is none.
+    The cover of a recording is stored as a track of one picture, and is none; moving pictures go before still ones.
 
     Raises:
-        MediaFault: the container has none, or FFmpeg has no decoder for it.
+        Absent: a cover is all that the container has of the kind.
+        MediaFault: it has none, or FFmpeg has no decoder for it.
     """
-    streams = [stream for stream in getattr(opened.streams, kind) if not _is_cover(stream)]
+    all_of_kind = getattr(opened.streams, kind)
+    streams = sorted((stream for stream in all_of_kind if not _is_cover(stream)), key=_may_be_still)
+    if not streams and all_of_kind:
+        raise Absent(f"no {kind} track but a cover")
     if not streams:
-        raise MediaFault(f"no {kind} track{' but a cover' if getattr(opened.streams, kind) else ''}")
+        raise MediaFault(f"no {kind} track")
     if streams[0].codec_context is None:
         raise MediaFault(f"cannot be decoded: {kind} track of an unknown codec")
     if streams[0].codec_context.thread_count != 1:  # set before the first frame only
         streams[0].codec_context.thread_count = 1
     return streams[0]
+
+
+def _may_be_still(stream: Any) -> bool:
+    """Whether a track is, or may be, a picture without its mark: Matroska does not count a track's frames."""
+    return stream.frames == 1 or (stream.codec_context is not None and stream.codec_context.name in _STILL_CODECS)
 
 
 def _is_cover(stream: Any) -> bool:

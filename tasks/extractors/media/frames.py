@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from tasks.extractors.media.container import frames, seconds, track
 from tasks.extractors.media.opened import MediaFile
-from tasks.extractors.media.span import MediaFault, Span
+from tasks.extractors.media.span import Absent, MediaFault, Span
 
 _STILL_S = 1.0  # a longer recording with one picture has no moving one
 _TOLERANCE_S = 0.25  # of a span without pictures that needs no word
@@ -29,13 +29,14 @@ def sampled(file: MediaFile, opened: Any, stretch: Span, per_second: float, most
         most: frames at most.
 
     Raises:
-        MediaFault: the stretch has no frame, or one is too small or too large; or the file holds a single picture.
+        Absent: the file holds no picture but a cover, or a single one.
+        MediaFault: the stretch has no frame, or one is too small or too large.
     """
     stream = track(opened, "video")
-    _check_size(stream)
     length = seconds(opened) or 0.0
     if stream.frames == 1 and length > _STILL_S:
-        raise MediaFault("no video track but a still picture")
+        raise Absent("no video track but a still picture")
+    _check_size(stream)
     end = length if stretch.end is None else stretch.end
     step = max(1 / per_second, (end - stretch.start) / most)
     seen = _Seen()
@@ -49,7 +50,7 @@ def sampled(file: MediaFile, opened: Any, stretch: Span, per_second: float, most
         if seen.count == most:
             break
     if seen.alone(length):
-        raise MediaFault("no video track but a still picture")
+        raise Absent("no video track but a still picture")
     if not seen.count:
         raise MediaFault(f"no frame in the span from {stretch.start:g} s")
     file.notes.extend(seen.notes(stretch.start, end, _ENDS_APART_S if stretch.end is None else _TOLERANCE_S))

@@ -18,6 +18,10 @@ class PastTheEnd(MediaFault):
     """A stretch in which the recording holds nothing: nothing is wrong with the file."""
 
 
+class Absent(MediaFault):
+    """What a recording is simply without: the utterance lacks the modality, and nothing is to be said of it."""
+
+
 @dataclass(frozen=True)
 class Span:
     """A stretch of a recording in seconds; without ``end``, up to the recording's."""

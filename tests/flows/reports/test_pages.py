@@ -72,8 +72,19 @@ def test_extract_says_what_is_there_for_each_modality(workspace: Workspace) -> N
     ).plain()
     text = Manifest(stage="extract-text", fingerprint="f", shards=(shard,), columns={}, facts=facts)
     rows = cells(extract_page(settings(workspace), {"text": text, "visual": None}))
-    assert ["text", "minilm", "384", "5", "3", "1"] in rows
+    assert ["text", "minilm", "384", "5", "0", "3", "1"] in rows
     assert rows[-1][:2] == ["visual", "none in the archive"]
+
+
+def test_extract_counts_the_vectors_with_a_reason_beside_them(workspace: Workspace) -> None:
+    counts = {"rows": 9, "present": 5, "absent": 3, "failed": 1, "partial": 2}
+    shard = ShardRecord(index=0, path="p", rows=9, bytes=1, sha256="0", counts=counts)
+    facts = FeatureFacts(
+        modality="audio", extractor="logmel", extractor_fingerprint="f", dim=80, archive_fingerprint="f"
+    ).plain()
+    audio = Manifest(stage="extract-audio", fingerprint="f", shards=(shard, shard), columns={}, facts=facts)
+    header, _, row = (line for line in cells(extract_page(settings(workspace), {"audio": audio})) if len(line) == 7)
+    assert dict(zip(header, row, strict=True))["of it partial"] == "4"
 
 
 def test_train_shows_scores_by_split(workspace: Workspace) -> None:

@@ -162,6 +162,20 @@ def test_what_cannot_be_described_says_why(videos: MediaRoot) -> None:
     assert found.valid.tolist() == [False] * len(expected) + [True] and not found.vectors[:-1].any()
 
 
+@pytest.mark.parametrize("name", ["x.mp3", "x.flac", "x.m4a"])
+def test_a_recording_whose_only_picture_is_its_cover_has_none_and_no_fault(tmp_path: Path, name: str) -> None:
+    made.write_with_cover(tmp_path / name)
+    found = describe(MediaRoot(str(tmp_path)), *({"video": name, "start_s": at, "end_s": at + 1} for at in (0.0, 0.5)))
+    assert found.reasons == [None, None] and not found.valid.any()
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_a_cover_before_the_pictures_does_not_hide_them(tmp_path: Path, marked: bool) -> None:
+    """Matroska counts no frames, and an ordinary track may hold the cover."""
+    made.write_with_cover(tmp_path / "x.mkv", marked, pictures=16)
+    assert np.any(alone(tmp_path / "x.mkv", start_s=0.5, end_s=1.5))
+
+
 @pytest.mark.parametrize("ending", [".mkv", ".webm", ".ts"])
 def test_a_file_cut_short_is_described_by_what_is_left(videos: MediaRoot, tmp_path: Path, ending: str) -> None:
     content = (Path(videos.url) / f"x{ending}").read_bytes()
