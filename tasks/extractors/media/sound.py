@@ -12,6 +12,7 @@ import numpy as np
 
 from tasks.extractors.media.contents import Kind, has_equal_frames, holds_more, kind_of, lost_bytes, parts
 from tasks.extractors.media.decoders import by_container, by_running, by_soundfile
+from tasks.extractors.media.ends import ends_within_frame
 from tasks.extractors.media.mixing import Mix, Samples
 from tasks.extractors.media.opened import MediaFile
 from tasks.extractors.media.span import MediaFault, PastTheEnd, Span
@@ -149,6 +150,8 @@ def _shortcomings(file: MediaFile, kind: Kind, stretch: Span, samples: Samples, 
         and (stated := file.seconds or 0) - stretch.start > seconds + _ENDS_APART_S
     ):
         yield f"{seconds:.2f} s of sound, though the file says it is {stated:g} s long"
+    elif stretch.end is None and ends_within_frame(file, kind):
+        yield f"{seconds:.2f} s of sound are left of a file that ends within a frame: it was cut"
     if np.ptp(samples) < _LAST_BIT:
         yield "digital silence"
 
