@@ -10,7 +10,8 @@ import soundfile
 from tasks.extractors.media.container import container, frames, track
 from tasks.extractors.media.contents import Kind, kind_of, last_granule
 from tasks.extractors.media.mixing import Mix
-from tasks.extractors.media.opened import MediaFile
+from tasks.extractors.media.opened import MediaFile, View
+from tasks.extractors.media.quiet import QuietView, without_messages
 from tasks.extractors.media.running import STEP_BACK_S, running
 from tasks.extractors.media.span import MediaFault, Span
 
@@ -28,7 +29,7 @@ def by_soundfile(file: MediaFile, stretch: Span, mix: Mix) -> None:
     """Decode by libsndfile. Raises: MediaFault: it cannot."""
     try:
         keep = "soundfile" if kind_of(file) == _SCANNED else None
-        with file.decoder(soundfile.SoundFile, keep) as sound:
+        with without_messages(), file.decoder(_sound_file, keep) as sound:
             rate = _checked_rate(sound.samplerate)
             file.seconds = mix.stated = _stated(file, sound)
             begin, end = round(stretch.start * rate), round(stretch.limit * rate)
@@ -38,6 +39,10 @@ def by_soundfile(file: MediaFile, stretch: Span, mix: Mix) -> None:
                 raise stretch.too_long()
     except soundfile.LibsndfileError as error:
         raise MediaFault(f"cannot be decoded: {error.error_string}") from error
+
+
+def _sound_file(view: View) -> soundfile.SoundFile:
+    return soundfile.SoundFile(QuietView(view))
 
 
 def _stated(file: MediaFile, sound: soundfile.SoundFile) -> float | None:
