@@ -76,13 +76,13 @@ def conversation(file: SourceFile, name: str, spoken: Iterable[Spoken], split: s
     Args:
         file: its recordings are those of every utterance that has none of its own.
         name: the conversation's id.
-        spoken: in any order; they are sorted and numbered by their start.
+        spoken: in any order; they are sorted and numbered by their start, one without behind the one before it.
         split: of every row.
     """
-    start = pl.col("start_s").cast(pl.Float64, strict=False)
-    ordered = pl.DataFrame(list(spoken), schema=_SPOKEN, orient="row").sort(
-        pl.col("problem").is_not_null(), start, "row", nulls_last=True
-    )
+    number = pl.col("start_s").cast(pl.Float64, strict=False)
+    start = pl.when(pl.col("problem").is_null() & number.is_finite()).then(number)
+    rows = pl.DataFrame(list(spoken), schema=_SPOKEN, orient="row").sort("row")
+    ordered = rows.sort(pl.col("problem").is_not_null(), start.forward_fill().backward_fill(), "row", nulls_last=True)
     columns = {
         "conversation_id": pl.lit(name),
         "turn": pl.int_range(pl.len()).cast(pl.String),

@@ -1,6 +1,7 @@
 """WhisperX transcripts: JSON with segments, words and speakers beside the recording, one conversation a file."""
 
 import json
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,9 +13,7 @@ from tasks.sources.recordings import with_recordings
 from tasks.sources.transcript import Spoken, Unreadable, conversation, read_text, rejected, stem, unreadable
 
 EXPECTED = "a JSON file with `segments`, or a folder of them, as WhisperX writes beside the recordings"
-_TYPES: dict[str, type | tuple[type, ...]] = {
-    "start": (int, float), "end": (int, float), "text": str, "speaker": (str, int, float), "words": list,
-}  # fmt: skip
+_TYPES: dict[str, type | tuple[type, ...]] = {"text": str, "speaker": (str, int, float), "words": list}
 
 
 class WhisperX:
@@ -51,16 +50,17 @@ def _spoken(row: int, segment: Any) -> Spoken:
         return rejected(row, problem, segment)
     words = [word for word in segment.get("words") or () if isinstance(word, dict)]
     # A word that could not be aligned has no times, and a segment may be without them for the same reason.
-    start = _first(segment.get("start"), *(_number(word.get("start")) for word in words))
-    end = _first(segment.get("end"), *(_number(word.get("end")) for word in reversed(words)))
-    if start is None or end is None:
-        return rejected(row, f"segment has no {'start' if start is None else 'end'}", segment)
+    start = _time(segment.get("start"), *(word.get("start") for word in words))
+    end = _time(segment.get("end"), *(word.get("end") for word in reversed(words)))
     speakers = {name for word in words if (name := _speaker(word.get("speaker"))) is not None}
     speaker = _first(_speaker(segment.get("speaker")), *(speakers if len(speakers) == 1 else ()))
     text = (segment.get("text") or "").strip()
-    if not is_unicode(f"{start}{end}{speaker}{text}"):
+    without = next((name for name, time in (("start", start), ("end", end)) if not _is_number(time)), None)
+    if without and not text:
+        return rejected(row, f"segment has no {without}", segment)
+    if not is_unicode(f"{speaker}{text}"):
         return rejected(row, "is not valid Unicode", segment)
-    return Spoken(row, str(start), str(end), speaker, text)
+    return Spoken(row, start, end, speaker, text)
 
 
 def _problem(segment: Any) -> str | None:
@@ -79,8 +79,21 @@ def _constant(name: str) -> float | None:
     return None if name == "NaN" else float(name)
 
 
-def _number(value: Any) -> int | float | None:
-    return value if isinstance(value, int | float) else None
+def _time(own: Any, *of_words: Any) -> str:
+    """Write a segment's time, or else a word's, as text.
+
+    Where no number is, what stands in its place is written: ingest counts it as a time that cannot be read, which costs
+    the utterance its media and not its text.
+    """
+    texts = (value if isinstance(value, str) else json.dumps(value) for value in (own, *of_words))
+    return next(filter(_is_number, texts), json.dumps(own))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def _speaker(value: Any) -> str | None:

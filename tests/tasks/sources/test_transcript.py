@@ -19,9 +19,11 @@ def test_utterances_are_numbered_in_the_order_of_time(tmp_path: Path) -> None:
         Spoken(3, "0.5", "1", "B", "first"),
         Spoken(4, "10", "11", None, "third", audio="clip.wav"),
         Spoken(5, "soon", "12", None, "no one knows"),
+        Spoken(6, "2.75", "3", None, "soon after"),
+        Spoken(7, None, None, None, "behind it"),
     ]
     found = conversation(file(tmp_path / "a.json", b""), "a", spoken, "train").sort("row")
-    assert found["turn"].to_list() == ["1", "4", "0", "2", "3"]
+    assert found["turn"].to_list() == ["1", "6", "0", "4", "5", "2", "3"]
     assert found["audio"].to_list()[2:4] == ["x.wav", "clip.wav"] and set(found["split"]) == {"train"}
     assert found["problem"][1] == "is odd" and json.loads(found["content"][1]) == "?"
 

@@ -55,13 +55,12 @@ def test_words_say_what_their_segment_does_not(tmp_path: Path) -> None:
 
 ODD: list[tuple[Any, str]] = [
     ([1], "segment is a JSON list, not an object"),
-    ({"start": 1, "text": "no end"}, "segment has no end"),
-    (segment(1, "x", start="soon"), "segment's start is a JSON str"),
+    ({"start": 1, "text": " "}, "segment has no end"),
     (segment(1, "x", text={"a": 1}), "segment's text is a JSON dict"),
     (segment(1, "x", text="\ud800"), "is not valid Unicode"),
     (segment(1, "x", None, words=[{"speaker": "\ud800"}]), "is not valid Unicode"),
-    (segment(1, "x", start=float("nan"), words=[]), "segment has no start"),
-    (segment(1, "x", start=None, words=[{"start": [1], "end": 2}]), "segment has no start"),
+    (segment(1, "", start=float("nan"), words=[]), "segment has no start"),
+    (segment(1, "", start=None, words=[{"start": [1], "end": 2}]), "segment has no start"),
     (segment(1, ""), "neither text nor media"),
 ]
 
@@ -74,6 +73,45 @@ def test_segments_that_cannot_be_used_are_rejected_and_the_rest_goes_on(workspac
     assert rejected["reason"].to_list() == [reason for _, reason in ODD]
     assert rejected["row"].to_list() == list(range(2, len(ODD) + 2))
     assert all(json.loads(content) for content in rejected["content"])
+
+
+NO_TIME: list[dict[str, Any]] = [
+    {"text": "x"},
+    {"text": "x", "start": None, "end": None, "words": []},
+    {"text": "x", "start": float("nan"), "end": float("nan")},
+    {"text": "x", "start": float("inf"), "end": 7},
+    {"text": "x", "end": 3.25},
+    {"text": "x", "start": "soon", "end": "later"},
+    {"text": "x", "start": [3], "end": {"s": 4}},
+    {"text": "x", "start": True, "end": True},
+    {"text": "x", "words": [{"word": "x"}, {"word": "y", "start": "?", "end": None}]},
+]
+
+
+@pytest.mark.parametrize("odd", NO_TIME)
+def test_a_segment_without_a_time_keeps_its_text_in_its_turn_and_is_counted(
+    workspace: Workspace, tmp_path: Path, odd: dict[str, Any]
+) -> None:
+    write(tmp_path / "a.json", odd, segment(2, "first"), odd, segment(4, "second"), odd)
+    (tmp_path / "a.wav").touch()
+    manifest = ingest_source(workspace, tmp_path / "a.json", kind="whisperx")
+    assert (manifest.rows, manifest.counts["rejected"]) == (5, 0)
+    found = read_archive(workspace, "utterances").sort("turn")
+    assert found["text"].to_list() == ["x", "first", "x", "second", "x"]
+    for column in ("start_s", "end_s", "audio"):  # without a span the whole recording would be the utterance's
+        assert found[column].is_null().to_list() == [True, False, True, False, True]
+    assert {manifest.counts.get(f"unreadable.{name}", 0) for name in ("start_s", "end_s")} <= {0, 3}
+    assert sum(manifest.counts.get(f"unreadable.{name}", 0) for name in ("start_s", "end_s")) >= 3
+
+
+def test_a_segment_without_an_end_has_its_turn_by_its_start(tmp_path: Path) -> None:
+    found = read(write(tmp_path / "a.json", segment(5, "last"), {"text": "x", "start": 3.25}, segment(1, "first")))
+    assert found["text"].to_list() == ["first", "x", "last"] and found["end_s"][1] == "null"
+
+
+def test_a_number_that_is_written_as_text_is_a_time(tmp_path: Path) -> None:
+    found = read(write(tmp_path / "a.json", segment(1, "x", start="1.5", end="2.5")))
+    assert (found["start_s"][0], found["end_s"][0]) == ("1.5", "2.5")
 
 
 def test_nan_is_no_value_and_the_words_say_what_they_have(tmp_path: Path) -> None:
