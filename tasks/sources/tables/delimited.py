@@ -9,19 +9,29 @@ import polars as pl
 from tasks.errors import WorkflowError
 from tasks.sources.base import BATCH_ROWS, ROW, SourceFile
 from tasks.sources.tables.dialect import Dialect, dialect_of, header_of, last_named, records
+from tasks.sources.tables.names import AS_WRITTEN, Names, likely
 
 
-def csv_batches(file: SourceFile, required: tuple[str, ...]) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+def csv_batches(
+    file: SourceFile, required: tuple[str, ...], names: Names = AS_WRITTEN
+) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
     """Read a file in batches of two frames of equal height; lines and rows of nothing are passed over.
 
     The first has the header's columns; the second has ``row``, ``problem`` and ``content``, which a column of the
     file may also be called.
+
+    Args:
+        file: the table.
+        required: columns that it must have.
+        names: of the columns that are used, where these may be written in another way.
 
     Raises:
         WorkflowError: the header lacks a required column, or the file cannot be split into rows.
     """
     dialect = dialect_of(file, required)
     header = header_of(file, dialect)
+    renamed = names.of(file, filter(None, header))
+    header = [renamed.get(name, name) for name in header]
     _check_header(file, header, required, dialect)
     rows = enumerate(islice(records(file, dialect), 1, None), start=1)
     written = ((number, fields) for number, fields in rows if any(map(str.strip, fields)))
@@ -36,6 +46,7 @@ def _check_header(file: SourceFile, header: list[str], required: tuple[str, ...]
         raise WorkflowError(
             f"{file.url}: the header lacks {', '.join(missing) or 'names'}\n"
             f"  found: {shown}\n  expected: CSV whose first line names at least {', '.join(required)}"
+            f"{likely(missing, header)}"
         )
     names = [name for name in header if name]
     if len(set(names)) < len(names):

@@ -14,6 +14,7 @@ from math import inf
 
 from tasks.errors import WorkflowError
 from tasks.sources.base import SourceFile
+from tasks.sources.tables.names import folded
 
 LARGEST_FIELD = 2**24  # characters; an open quote would otherwise swallow the rest of the file
 _DELIMITERS = ",;\t|"
@@ -133,7 +134,7 @@ def dialect_of(file: SourceFile, required: tuple[str, ...]) -> Dialect:
 
 def _has(file: SourceFile, dialect: Dialect, required: tuple[str, ...]) -> bool:
     try:
-        return set(required) <= set(header_of(file, dialect))
+        return set(map(folded, required)) <= set(map(folded, header_of(file, dialect)))
     except WorkflowError:  # quotes that another delimiter stands between
         return False
 

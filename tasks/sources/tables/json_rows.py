@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
@@ -11,39 +12,44 @@ import polars as pl
 from tasks.errors import WorkflowError
 from tasks.sources.base import BATCH_ROWS, SourceFile
 from tasks.sources.tables.dialect import decoded, encoding_of
+from tasks.sources.tables.names import Names
 from tasks.sources.tables.values import Roles, Unusable, as_text
 
 LARGEST = 256 * 2**20  # bytes of a document, which is read whole
 _NOTES: dict[str, pl.DataType] = {
     "row": pl.Int64(), "problem": pl.String(), "content": pl.String(), "no_value": pl.List(pl.String),
 }  # fmt: skip
+_LAYOUTS = 256  # of rows, whose columns are remembered
 VALUE = "value"  # the column of a row that is no object but a text or a number
 Record = tuple[int, Any, str | None, bytes]
 """A row's number, what it is, why it is not readable, and how it is written."""
 
 
-def line_batches(file: SourceFile, roles: Roles, named: set[str]) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+def line_batches(
+    file: SourceFile, roles: Roles, named: set[str], names: Names
+) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
     """Read an object a line, in batches as `tasks.sources.tables.delimited.csv_batches` has them.
 
     Args:
         roles: of the columns that are used.
         named: columns that some row must have.
+        names: of the columns that are used.
     """
     with file.filesystem[0].open(file.filesystem[1], "rb") as raw:
         encoding = encoding_of(file)
         lines = raw if encoding == "utf-8-sig" else _lines(decoded(raw.read(), encoding))
         numbered = ((row, line) for row, line in enumerate(lines, start=1) if line.strip(b"\0 \t\r\n\v\f"))
-        yield from _batches(file, (_parsed(file, row, line) for row, line in numbered), roles, named)
+        yield from _batches(file, (_parsed(file, row, line) for row, line in numbered), roles, named, names)
 
 
 def document_batches(
-    file: SourceFile, records: str | None, roles: Roles, named: set[str]
+    file: SourceFile, records: str | None, roles: Roles, named: set[str], names: Names
 ) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
     """Read a document's list of objects, likewise; a file of several documents is one of an object a line.
 
     Args:
         records: where the rows are (`tasks.config.tables.TableSettings.records`).
-        roles, named: as of `line_batches`.
+        roles, named, names: as of `line_batches`.
 
     Raises:
         WorkflowError: the file is too large, is not JSON, or has no rows there.
@@ -60,14 +66,14 @@ def document_batches(
         document = json.loads(text)
     except json.JSONDecodeError as error:
         if error.msg == "Extra data" and records is None and text.lstrip()[:1] == "{":
-            yield from line_batches(file, roles, named)
+            yield from line_batches(file, roles, named, names)
             return
         raise WorkflowError(f"{file.url}: is not JSON: {error}") from error
     except (ValueError, RecursionError) as error:
         raise WorkflowError(f"{file.url}: is not JSON: {error}") from error
     rows = _rows(file, document, records)
     numbered = ((i, row, None, json.dumps(row).encode()) for i, row in enumerate(rows, start=1) if row != {})
-    yield from _batches(file, numbered, roles, named)
+    yield from _batches(file, numbered, roles, named, names)
 
 
 def _lines(text: str) -> Iterator[bytes]:
@@ -140,12 +146,13 @@ def _likely(node: Any) -> str | None:
 
 
 def _batches(
-    file: SourceFile, numbered: Iterator[Record], roles: Roles, named: set[str]
+    file: SourceFile, numbered: Iterator[Record], roles: Roles, named: set[str], names: Names
 ) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
     missing, rows = set(named), 0
+    renamed = lru_cache(_LAYOUTS)(lambda present: names.of(file, present))
     while batch := list(islice(numbered, BATCH_ROWS)):
         rows += len(batch)
-        values, notes = zip(*(_row(record, roles, missing) for record in batch), strict=True)
+        values, notes = zip(*(_row(record, roles, missing, renamed) for record in batch), strict=True)
         yield (
             pl.DataFrame(values, schema=dict.fromkeys(roles, pl.String), orient="row"),
             pl.DataFrame(notes, schema=_NOTES, orient="row"),
@@ -156,13 +163,17 @@ def _batches(
         )
 
 
-def _row(record: Record, roles: Roles, missing: set[str]) -> tuple[list[str | None], tuple[Any, ...]]:
+def _row(
+    record: Record, roles: Roles, missing: set[str], renamed: Callable[[tuple[str, ...]], dict[str, str]]
+) -> tuple[list[str | None], tuple[Any, ...]]:
     """Turn a record into its values and notes; the columns that it has are removed from ``missing``."""
     row, fields, problem, written = record
     values: dict[str, str | None] = dict.fromkeys(roles)
     no_value: set[str] = set()
     odd = []
     if problem is None:
+        others = renamed(tuple(fields))
+        fields = {others.get(name, name): value for name, value in fields.items()} if others else fields
         missing.difference_update(fields)
         for name, columns in roles.items():
             value = fields.get(name)

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from tasks.config.tables import Column
 from tasks.errors import WorkflowError
 from tasks.sources.base import BATCH_ROWS, SourceFile
+from tasks.sources.tables.names import Names, likely
 from tasks.sources.tables.values import NAMING, TIMES, Roles, inexact
 from tasks.storage.filesystem import arrow_filesystem
 
@@ -24,7 +25,7 @@ _TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}  # in a second, by the 
 
 
 def parquet_batches(
-    file: SourceFile, roles: Roles, required: tuple[str, ...], expected: str, time_format: str | None
+    file: SourceFile, roles: Roles, required: tuple[str, ...], expected: str, time_format: str | None, names: Names
 ) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
     """Read a file in batches as `tasks.sources.tables.delimited.csv_batches` has them.
 
@@ -33,6 +34,7 @@ def parquet_batches(
         required: columns that the file must have.
         expected: what an error asks for, in words.
         time_format: how texts and numbers say a time; a timestamp needs none.
+        names: of the columns that are used.
 
     Raises:
         WorkflowError: the file is not whole, or lacks a required column.
@@ -41,8 +43,12 @@ def parquet_batches(
     try:
         with pq.ParquetFile(path, filesystem=arrow_filesystem(fs)) as described:
             columns, schema = described.schema_arrow.names, described.schema_arrow
+        renamed = names.of(file, columns)
+        columns = [renamed.get(name, name) for name in columns]
         # A text that many rows have stands once in a dictionary: written out, a batch of rows may take any memory.
-        repeated = [field.name for field in schema if field.name in roles and _is_text(field.type)]
+        repeated = [
+            field.name for field in schema if renamed.get(field.name, field.name) in roles and _is_text(field.type)
+        ]
         parquet = pq.ParquetFile(path, filesystem=arrow_filesystem(fs), read_dictionary=repeated)
     except pa.ArrowInvalid as error:
         raise WorkflowError(f"{file.url}: not a whole Parquet file: {error}\n  expected: {expected}") from error
@@ -50,13 +56,18 @@ def parquet_batches(
         if missing := [name for name in required if name not in columns]:
             raise WorkflowError(
                 f"{file.url}: lacks {', '.join(missing)}\n  found: {', '.join(columns)}\n  expected: {expected}"
+                f"{likely(missing, columns)}"
             )
         present = {name: roles[name] for name in roles if name in columns}
         if time_format is not None and not time_format.startswith("epoch_"):
-            _check_times_are_text(file, parquet.schema_arrow, present)
+            _check_times_are_text(
+                file, pa.schema([field.with_name(name) for field, name in zip(schema, columns, strict=True)]), present
+            )
+        own = {name: name for name in columns} | {name: written for written, name in renamed.items()}
         first, total = 1, 0
-        for batch in parquet.iter_batches(BATCH_ROWS, columns=sorted(present)):
-            for part, size in _parts(pa.Table.from_batches([batch])):
+        for batch in parquet.iter_batches(BATCH_ROWS, columns=sorted(own[name] for name in present)):
+            table = pa.Table.from_batches([batch])
+            for part, size in _parts(table.rename_columns([renamed.get(name, name) for name in table.column_names])):
                 total += size
                 if total > max(_SMALL, _MOST_GROWTH * file.size):
                     raise WorkflowError(

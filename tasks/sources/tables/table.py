@@ -14,6 +14,7 @@ from tasks.sources.base import CANONICAL, SourceFile, find_files
 from tasks.sources.null_values import has_value, null_words
 from tasks.sources.tables.delimited import csv_batches
 from tasks.sources.tables.json_rows import document_batches, line_batches
+from tasks.sources.tables.names import Names
 from tasks.sources.tables.parquet_rows import parquet_batches
 from tasks.sources.tables.path_columns import path_columns
 
@@ -43,27 +44,31 @@ class Table:
         return tables
 
     def batches(self, file: SourceFile, media_root: str | None) -> Iterator[pl.DataFrame]:  # noqa: ARG002
-        path = path_columns(file, self.settings.file_pattern)
+        path = self._path(file)
         for values, notes in self._read(file, path):
             yield self._canonical(values, notes, path)
 
     def path_says(self, file: SourceFile) -> dict[str, str | None]:
         """Which columns that are used come from the file's path, and with which value."""
+        return {name: value for name, value in self._path(file).items() if name in self._roles}
+
+    def _path(self, file: SourceFile) -> dict[str, str | None]:
         columns = path_columns(file, self.settings.file_pattern)
-        return {name: value for name, value in columns.items() if name in self._roles}
+        renamed = self._names.of(file, columns)
+        return {renamed.get(name, name): value for name, value in columns.items()}
 
     def _read(self, file: SourceFile, path: Mapping[str, str | None]) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
         required = tuple(name for name in self._required if name not in path)
         named = {name for name in self._named if name not in path}
         match file.name.lower().rsplit(".", 1)[-1]:
             case "csv" | "tsv":
-                return csv_batches(file, required)
+                return csv_batches(file, required, self._names)
             case "parquet":
-                return parquet_batches(file, self._roles, required, EXPECTED, self.settings.time_format)
+                return parquet_batches(file, self._roles, required, EXPECTED, self.settings.time_format, self._names)
             case "json":
-                return document_batches(file, self.settings.records, self._roles, named)
+                return document_batches(file, self.settings.records, self._roles, named, self._names)
             case _:
-                return line_batches(file, self._roles, named)
+                return line_batches(file, self._roles, named, self._names)
 
     @cached_property
     def _parts(self) -> dict[Column, tuple[str, ...]]:
@@ -82,6 +87,10 @@ class Table:
             for part in parts:
                 roles.setdefault(part, []).append(name)
         return roles
+
+    @cached_property
+    def _names(self) -> Names:
+        return Names(tuple(self._roles), frozenset(self._named))
 
     @property
     def _named(self) -> tuple[str, ...]:
