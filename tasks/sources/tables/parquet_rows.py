@@ -12,6 +12,7 @@ from tasks.config.tables import Column
 from tasks.errors import WorkflowError
 from tasks.sources.base import BATCH_ROWS, SourceFile
 from tasks.sources.tables.names import Names, likely
+from tasks.sources.tables.parquet_pages import pages
 from tasks.sources.tables.values import NAMING, TIMES, Roles, inexact
 from tasks.storage.filesystem import arrow_filesystem
 
@@ -21,6 +22,7 @@ _TEXT = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, 
 _BINARY = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view)
 _PART_BYTES = 64 * 2**20  # of text that is written out at a time
 _SMALL, _MOST_GROWTH = 2**30, 1000  # bytes that any file may unpack to, and how many times its size
+_MOST_PAGE = 2**29  # bytes that a page may unpack to, which is decoded at once
 _TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}  # in a second, by the unit of an Arrow type
 
 
@@ -37,44 +39,70 @@ def parquet_batches(
         names: of the columns that are used.
 
     Raises:
-        WorkflowError: the file is not whole, or lacks a required column.
+        WorkflowError: the file is not whole, lacks a required column, or unpacks to far more than its size.
     """
     fs, path = file.filesystem
     try:
         with pq.ParquetFile(path, filesystem=arrow_filesystem(fs)) as described:
-            columns, schema = described.schema_arrow.names, described.schema_arrow
-        renamed = names.of(file, columns)
-        columns = [renamed.get(name, name) for name in columns]
-        # A text that many rows have stands once in a dictionary: written out, a batch of rows may take any memory.
-        repeated = [
-            field.name for field in schema if renamed.get(field.name, field.name) in roles and _is_text(field.type)
-        ]
-        parquet = pq.ParquetFile(path, filesystem=arrow_filesystem(fs), read_dictionary=repeated)
+            schema, footer = described.schema_arrow, described.metadata
     except pa.ArrowInvalid as error:
         raise WorkflowError(f"{file.url}: not a whole Parquet file: {error}\n  expected: {expected}") from error
-    with parquet:
-        if missing := [name for name in required if name not in columns]:
-            raise WorkflowError(
-                f"{file.url}: lacks {', '.join(missing)}\n  found: {', '.join(columns)}\n  expected: {expected}"
-                f"{likely(missing, columns)}"
-            )
-        present = {name: roles[name] for name in roles if name in columns}
-        if time_format is not None and not time_format.startswith("epoch_"):
-            _check_times_are_text(
-                file, pa.schema([field.with_name(name) for field, name in zip(schema, columns, strict=True)]), present
-            )
-        own = {name: name for name in columns} | {name: written for written, name in renamed.items()}
+    renamed = names.of(file, schema.names)
+    columns = [renamed.get(name, name) for name in schema.names]
+    if missing := [name for name in required if name not in columns]:
+        raise WorkflowError(
+            f"{file.url}: lacks {', '.join(missing)}\n  found: {', '.join(columns)}\n  expected: {expected}"
+            f"{likely(missing, columns)}"
+        )
+    present = {name: roles[name] for name in roles if name in columns}
+    own = {name: name for name in columns} | {name: written for written, name in renamed.items()}
+    used = sorted(own[name] for name in present)
+    if time_format is not None and not time_format.startswith("epoch_"):
+        _check_times_are_text(file, schema, {own[name]: columns for name, columns in present.items()})
+    rows, shared = _batch_rows(file, footer, used)
+    # A text that many rows have stands once in a dictionary: written out, a batch of rows may take any memory.
+    repeated = [name for name in used if _is_text(schema.field(name).type) and name not in shared]
+    with pq.ParquetFile(path, filesystem=arrow_filesystem(fs), read_dictionary=repeated) as parquet:
         first, total = 1, 0
-        for batch in parquet.iter_batches(BATCH_ROWS, columns=sorted(own[name] for name in present)):
+        for batch in parquet.iter_batches(rows, columns=used):
             table = pa.Table.from_batches([batch])
             for part, size in _parts(table.rename_columns([renamed.get(name, name) for name in table.column_names])):
                 total += size
-                if total > max(_SMALL, _MOST_GROWTH * file.size):
-                    raise WorkflowError(
-                        f"{file.url}: unpacks to more than {_MOST_GROWTH} times its {file.size:,} bytes: refused"
-                    )
+                _check_growth(file, total)
                 yield _frames(part, present, first)
                 first += part.num_rows
+
+
+def _batch_rows(file: SourceFile, footer: pq.FileMetaData, columns: Collection[str]) -> tuple[int, set[str]]:
+    """How many rows to decode at a time, by what the pages of the columns say, and which of them share beginnings.
+
+    Raises:
+        WorkflowError: a page, or all of them, unpack to more than may be.
+    """
+    groups, total, longest = [0] * footer.num_row_groups, 0, 1
+    shared = set()
+    fs, path = file.filesystem
+    with fs.open(path, "rb") as raw:
+        for page in pages(raw, footer, columns):
+            if page.unpacked > _MOST_PAGE:
+                raise WorkflowError(
+                    f"{file.url}: row group {page.group}, column {page.column}: a page of {page.packed:,} bytes "
+                    f"unpacks to {page.unpacked:,}, and at most {_MOST_PAGE:,} are read at once: refused\n"
+                    "  if that is what it should hold, write it again with smaller pages"
+                )
+            groups[page.group] += page.unpacked
+            total += page.unpacked
+            if page.shared:
+                longest = max(longest, page.unpacked)
+                shared.add(page.column)
+            _check_growth(file, total)
+    sizes = (size // max(1, footer.row_group(group).num_rows) for group, size in enumerate(groups))
+    return max(1, min(BATCH_ROWS, 4 * _PART_BYTES // max(longest, *sizes))), shared
+
+
+def _check_growth(file: SourceFile, unpacked: int) -> None:
+    if unpacked > max(_SMALL, _MOST_GROWTH * file.size):
+        raise WorkflowError(f"{file.url}: unpacks to more than {_MOST_GROWTH} times its {file.size:,} bytes: refused")
 
 
 def _parts(table: pa.Table) -> Iterator[tuple[pa.Table, int]]:
@@ -84,7 +112,11 @@ def _parts(table: pa.Table) -> Iterator[tuple[pa.Table, int]]:
         for begin, chunk in zip(np.cumsum([0, *map(len, column.chunks)]).tolist(), column.chunks, strict=False):
             if pa.types.is_dictionary(chunk.type):
                 lengths = pc.take(pc.binary_length(chunk.dictionary), chunk.indices).fill_null(0)
-                sizes[begin : begin + len(chunk)] += lengths.to_numpy(zero_copy_only=False).astype(np.int64)
+            elif _is_text(chunk.type):
+                lengths = pc.binary_length(chunk).fill_null(0)
+            else:
+                continue
+            sizes[begin : begin + len(chunk)] += lengths.to_numpy(zero_copy_only=False).astype(np.int64)
     ends = np.cumsum(sizes)
     begin = 0
     while begin < table.num_rows:
