@@ -74,6 +74,8 @@ class Bundle(Frozen):
     """What divides a modality's logits where an utterance has that one alone; missing: `calibration_temperature`."""
     metrics: dict[str, float]
     """Scores of the selected epoch; `paper_protocol_*` ones are selected on the test split."""
+    hashes: dict[str, str] = Field(default_factory=dict, exclude_if=lambda value: not value)
+    """SHA-256 of its weights, by file; empty: they are not written yet, or a version before this wrote them."""
 
     @field_validator("features")
     @classmethod

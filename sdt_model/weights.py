@@ -1,5 +1,6 @@
 """A trained model as files: safetensors and JSON, nothing that has to be unpickled."""
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 
@@ -23,12 +24,14 @@ def to_files(bundle: Bundle, network: SDT, history: Sequence[Mapping[str, float]
     ``history``: the losses and scores of every epoch, where they are known.
     """
     metrics = json.dumps(bundle.metrics, indent=1, sort_keys=True) + "\n"
+    weights = save({name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()})
+    described = bundle.model_copy(update={"hashes": {WEIGHTS: hashlib.sha256(weights).hexdigest()}})
     return {
-        WEIGHTS: save({name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}),
+        WEIGHTS: weights,
         METRICS: metrics.encode(),
         **({HISTORY: (json.dumps(list(history), indent=1) + "\n").encode()} if history else {}),
         CARD: card(bundle).encode(),
-        DESCRIPTION: (bundle.model_dump_json(indent=1) + "\n").encode(),
+        DESCRIPTION: (described.model_dump_json(indent=1) + "\n").encode(),
     }
 
 

@@ -8,6 +8,7 @@ import logging
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
@@ -40,7 +41,7 @@ from tasks.registry.encoders import (
     trace,
     write_description,
 )
-from tasks.registry.sums import read_sums, wrong_files
+from tasks.registry.sums import SUMS, read_sums, wrong_files
 from tasks.storage.lease import Lease, lease
 from tasks.storage.manifest import Manifest
 from tasks.storage.workspace import Workspace
@@ -101,13 +102,18 @@ def finetune(config: FinetuneConfig, run: str = "") -> FinetuneReport:
     check_length(base, config)
     files = base_files(base)
     encoder_id = encoder_name(config, archive, files)
-    if (existing := _existing(workspace, encoder_id)) is not None:
+    existing, _ = _existing(workspace, encoder_id)
+    if existing is not None:
+        with suppress(FileNotFoundError):  # of another run that is just removing them
+            workspace.remove_folder(f"{ENCODER_RUNS}/{encoder_id}")
         return existing
     config = placed(config, base)
     making = _Run(workspace, archive, config, base, plan_finetuning(workspace, archive, config, encoder_id), encoder_id)
     with lease(workspace, making_of("finetune", "encoder", encoder_id), config.lease_s, run) as claim:
-        if (existing := _existing(workspace, encoder_id)) is not None:  # made by the run that this one has waited for
+        existing, wrong = _existing(workspace, encoder_id)
+        if existing is not None:  # made by the run that this one has waited for
             return existing
+        _remove_damaged(workspace, encoder_folder(encoder_id), wrong)
         put_folder(workspace, making.plan.base, base, list(files))
         folds = [partial(_fold, making, claim, fold) for fold in range(config.folds)]
         scores = in_threads(folds, config.at_once or 1)
@@ -119,27 +125,38 @@ def finetune(config: FinetuneConfig, run: str = "") -> FinetuneReport:
     return _report(description, sum(int(s["epochs"]) for s in scores))
 
 
-def _existing(workspace: Workspace, encoder_id: str) -> FinetuneReport | None:
-    folder = encoder_folder(encoder_id)
+def _existing(workspace: Workspace, encoder_id: str) -> tuple[FinetuneReport | None, dict[str, str]]:
+    """What is said of an encoder that is whole; else the files of it that are not, and what is wrong with each."""
+    folder, description, wrong = encoder_folder(encoder_id), None, dict[str, str]()
     try:
         description = read_encoder(workspace, encoder_id)
-        wrong = wrong_files(workspace, folder, read_sums(workspace, folder)) if description else {}
     except DamagedFile as error:
-        description, wrong = None, {error.path: error.reason}
-    if description is None or wrong:
-        _remove_damaged(workspace, folder, wrong)
-        return None
+        wrong[error.path] = error.reason
+    try:  # whatever the description is: its folds may be whole, and are not trained again then
+        wrong |= wrong_files(workspace, folder, read_sums(workspace, folder, {}))
+    except DamagedFile as error:
+        wrong[error.path] = error.reason
+    if wrong or description is None:
+        return None, wrong
     log.info("finetune: nothing to do, %s exists", encoder_id)
-    return _report(description, 0)
+    return _report(description, 0), wrong
 
 
 def _remove_damaged(workspace: Workspace, folder: str, wrong: Mapping[str, str]) -> None:
-    """Remove damaged files of an encoder, and the scores that say that their fold is done."""
+    """Remove damaged files of an encoder, and first the scores that say that their fold is done.
+
+    Without its hashes nothing says which folds are whole, and all are made again.
+    """
     for path, why in wrong.items():
         log.warning("finetune: %s is made again: %s", path, why)
-        for gone in (f"{folder}/{DESCRIPTION}", path, f"{path.rpartition('/')[0]}/{_SCORES}"):
-            if workspace.exists(gone):
-                workspace.remove(gone)
+    sums, description = f"{folder}/{SUMS}", f"{folder}/{DESCRIPTION}"
+    files = workspace.files(folder)
+    damaged = files if sums in wrong else [path for path in wrong if path not in (sums, description)]
+    scores = {f"{path.rpartition('/')[0]}/{_SCORES}" for path in damaged}
+    last = (description, sums)  # a run that is killed before finds the same to be wrong
+    for path in (*sorted(scores), *damaged, *last):
+        if path in files and workspace.exists(path):
+            workspace.remove(path)
 
 
 def _fold(making: _Run, claim: Lease, fold: int) -> dict[str, float]:

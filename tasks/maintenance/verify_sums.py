@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from tasks.archive.layout import name_of_description
 from tasks.errors import DamagedFile
-from tasks.registry.sums import read_sums, wrong_files
+from tasks.registry.sums import described_hashes, read_sums, wrong_files
 from tasks.storage.workspace import Workspace
 
 
@@ -36,7 +36,7 @@ def compare_sums(workspace: Workspace, below: str, description: str) -> HashedFi
             continue
         folder = path.rpartition("/")[0]
         try:
-            sums = read_sums(workspace, folder)
+            sums = read_sums(workspace, folder, described_hashes(workspace.read_bytes(path)))
         except DamagedFile as error:
             wrong[error.path] = error.reason
             continue

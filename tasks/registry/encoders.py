@@ -10,13 +10,13 @@ from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from sdt_model.config import Frozen
 from tasks.archive.layout import ENCODERS, encoder_folder, name_of_description
 from tasks.archive.repair import reading
 from tasks.errors import DamagedFile, WorkflowError
-from tasks.registry.sums import SUMS, content_digest, digest_of, read_checked, read_sums, write_sums
+from tasks.registry.sums import SUMS, check_content, content_digest, digest_of, read_sums, write_sums
 from tasks.storage.workspace import Workspace
 
 DESCRIPTION, SEEN = "encoder.json", "seen.json"
@@ -48,6 +48,8 @@ class EncoderDescription(Frozen):
     """Fingerprint of the utterances."""
     scores: tuple[dict[str, float], ...]
     """Each encoder's own scores in the epoch selected on dev."""
+    hashes: dict[str, str] = Field(default_factory=dict, exclude_if=lambda value: not value)
+    """SHA-256 of its other files; empty: they are not written yet, or a version before this wrote them."""
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -87,20 +89,21 @@ def read_description(workspace: Workspace, folder: str) -> EncoderDescription:
     """
     path = f"{folder}/{DESCRIPTION}" if folder else DESCRIPTION
     try:
-        return EncoderDescription.model_validate_json(
-            read_checked(workspace, folder, DESCRIPTION, read_sums(workspace, folder))
-        )
+        content = workspace.read_bytes(path)
+        encoder = EncoderDescription.model_validate_json(content)
     except ValidationError as error:
         raise DamagedFile(workspace.uri(path), path, str(error.errors()[0]["msg"])) from error
+    check_content(workspace, folder, DESCRIPTION, content, read_sums(workspace, folder, encoder.hashes))
+    return encoder
 
 
 def write_description(workspace: Workspace, encoder: EncoderDescription) -> None:
     """Complete an encoder whose other files are there: their hashes, then its description."""
     folder = encoder_folder(encoder.encoder_id)
-    text = json.dumps(encoder.model_dump(mode="json"), indent=1, sort_keys=True, ensure_ascii=False)
-    content = f"{text}\n".encode()
     names = [path.removeprefix(f"{folder}/") for path in workspace.files(folder)]
     digests = {name: digest_of(workspace, folder, name) for name in names if name not in (SUMS, DESCRIPTION)}
+    described = encoder.model_copy(update={"hashes": digests}).model_dump(mode="json")
+    content = f"{json.dumps(described, indent=1, sort_keys=True, ensure_ascii=False)}\n".encode()
     digests[DESCRIPTION] = content_digest(DESCRIPTION, content)
     workspace.write_bytes(f"{folder}/{SUMS}", write_sums(digests))
     workspace.write_bytes(f"{folder}/{DESCRIPTION}", content)

@@ -88,7 +88,7 @@ def read_bundle(workspace: Workspace, model_id: str) -> Bundle | None:
             "  a model lies in the folder of its own name: move it there"
         )
     with reading(workspace, path):
-        check_content(workspace, folder, DESCRIPTION, content, read_sums(workspace, folder))
+        check_content(workspace, folder, DESCRIPTION, content, read_sums(workspace, folder, bundle.hashes))
     return bundle
 
 
@@ -99,7 +99,7 @@ def intact_bundle(workspace: Workspace, model_id: str) -> Bundle | None:
         bundle = read_bundle(workspace, model_id)
         if bundle is None:
             return None
-        wrong = wrong_files(workspace, folder, read_sums(workspace, folder))
+        wrong = wrong_files(workspace, folder, read_sums(workspace, folder, bundle.hashes))
         if not workspace.exists(f"{folder}/{WEIGHTS}"):
             wrong = {f"{folder}/{WEIGHTS}": "it is not there"}
     except StoreOut:
@@ -187,7 +187,7 @@ def read_network(workspace: Workspace, bundle: Bundle) -> "SDT":
     folder = model_folder(bundle.model_id)
     path = f"{folder}/{WEIGHTS}"
     with reading(workspace, path):
-        weights = read_checked(workspace, folder, WEIGHTS, read_sums(workspace, folder))
+        weights = read_checked(workspace, folder, WEIGHTS, read_sums(workspace, folder, bundle.hashes))
     try:
         return load_network(bundle, weights)
     except (ValueError, SafetensorError) as error:

@@ -1,6 +1,7 @@
 """Hashes of a model's or an encoder's files, in a file beside them that `sha256sum -c` reads as well.
 
-Of JSON the content is hashed, whatever the order of its keys; such lines are comments to `sha256sum`. Folders of
+Of JSON the content is hashed, whatever the order of its keys; such lines are comments to `sha256sum`. The description
+of a model or an encoder repeats those of its weights: where the file of hashes is gone, it is missed. Folders of
 earlier versions have no hashes, and their files count as they are.
 """
 
@@ -47,20 +48,36 @@ def _is_json(name: str) -> bool:
     return name.endswith(".json")
 
 
-def read_sums(workspace: Workspace, folder: str) -> dict[str, str]:
+def described_hashes(description: bytes) -> dict[str, str]:
+    """The hashes that a model's or an encoder's description says; none where it is damaged."""
+    with suppress(ValueError):
+        content = json.loads(description)
+        hashes = content.get("hashes") if isinstance(content, dict) else None
+        return dict(hashes) if isinstance(hashes, dict) else {}
+    return {}
+
+
+def read_sums(workspace: Workspace, folder: str, described: Mapping[str, str]) -> dict[str, str]:
     """The hash of each file of a folder; empty where an earlier version wrote it.
 
+    ``described``: the hashes that the folder's description says.
+
     Raises:
-        DamagedFile: they cannot be read.
+        DamagedFile: they cannot be read, or lack what the description says.
     """
     path = _path(folder, SUMS)
     if not workspace.exists(path):
+        if described:
+            raise DamagedFile(workspace.uri(path), path, "it is not there, and the description says that it should be")
         return {}
     lines = workspace.read_bytes(path).decode(errors="replace").splitlines()
     matches = [_LINE.fullmatch(line) for line in lines]
     if not lines or None in matches:
         raise DamagedFile(workspace.uri(path), path, "not a list of hashes and names")
-    return {match[2]: match[1] for match in matches if match}
+    sums = {match[2]: match[1] for match in matches if match}
+    if not described.items() <= sums.items():
+        raise DamagedFile(workspace.uri(path), path, "it and the description say different hashes")
+    return sums
 
 
 def read_checked(workspace: Workspace, folder: str, name: str, sums: Mapping[str, str]) -> bytes:

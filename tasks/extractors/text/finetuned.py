@@ -31,10 +31,12 @@ def load(folder: str) -> Extractor:
         WorkflowError: a file of theirs is damaged.
     """
     store = Workspace(folder)
-    description = read_description(store, "")
-    if wrong := wrong_files(store, "", read_sums(store, "")):
-        path, why = next(iter(wrong.items()))
-        raise DamagedFile(store.uri(path), path, why, "sdt finetune-text ARCHIVE, as it was made")
+    try:
+        description = read_description(store, "")
+        for path, why in wrong_files(store, "", read_sums(store, "", description.hashes)).items():
+            raise DamagedFile(store.uri(path), path, why)
+    except DamagedFile as error:
+        raise error.with_repair("sdt finetune-text ARCHIVE, as it was made") from error
     with local_folder(store, "") as local:
         return Finetuned(local, description, frozenset(store.read_json(SEEN)))
 

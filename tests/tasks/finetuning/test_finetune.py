@@ -19,6 +19,7 @@ from tasks.config.stages import ExtractConfig, ExtractorNames, LabelConfig, RayC
 from tasks.config.training import FinetuneConfig, TrainConfig
 from tasks.errors import WorkflowError
 from tasks.extract.stage import extract
+from tasks.extractors.text.finetuned import load
 from tasks.finetuning import finetune as finetune_module
 from tasks.finetuning.finetune import finetune
 from tasks.finetuning.plan import encoder_name
@@ -114,6 +115,23 @@ def test_an_encoder_that_a_living_run_makes_is_left_to_it(workspace: Workspace, 
     ):
         finetune(settings)
     assert workspace.files("encoders") == []
+
+
+def test_what_is_damaged_of_an_encoder_is_made_again(workspace: Workspace, tmp_path: Path) -> None:
+    """Whatever else is gone: hashes of damaged weights are never written."""
+    spoken_archive(workspace, conversations=20)
+    settings = config(workspace, tiny_encoder(tmp_path / "tiny"), epochs=1, folds=2)
+    report = finetune(settings)
+    whole = {path: workspace.read_bytes(path) for path in workspace.files(report.path)}
+    for gone in ("SHA256SUMS", "encoder.json", None):
+        if gone:
+            workspace.remove(f"{report.path}/{gone}")
+        workspace.write_bytes(f"{report.path}/1/model.safetensors", b"damaged")
+        if gone != "encoder.json":
+            with pytest.raises(WorkflowError, match=r": damaged: .*\n  make it anew with: sdt finetune-text"):
+                load(workspace.path(report.path))
+        assert finetune(settings).epochs == report.epochs == 2
+        assert {path: workspace.read_bytes(path) for path in workspace.files(report.path)} == whole, gone
 
 
 @pytest.mark.usefixtures("lost_lease")

@@ -20,6 +20,7 @@ from tasks.registry.models import (
     rollback,
     write_bundle,
 )
+from tasks.registry.sums import SUMS
 from tasks.storage.workspace import Workspace
 from tests.fixtures.models import bundle
 
@@ -30,9 +31,13 @@ def stored(workspace: Workspace) -> Workspace:
     return workspace
 
 
+def unhashed(described: Bundle) -> Bundle:
+    return described.model_copy(update={"hashes": {}})
+
+
 @pytest.mark.long
 def test_a_bundle_comes_back(stored: Workspace) -> None:
-    assert find_bundle(stored, "sdt-x") == bundle()
+    assert unhashed(find_bundle(stored, "sdt-x")) == bundle()
     assert read_network(stored, bundle()).modalities == ("text", "audio", "visual")
 
 
@@ -44,7 +49,7 @@ def test_half_a_bundle_is_none(workspace: Workspace) -> None:
 def test_production_is_the_promoted_one(stored: Workspace) -> None:
     assert production(stored) is None
     promote(stored, "sdt-x")
-    assert production(stored) == "sdt-x" and find_bundle(stored, "production") == bundle()
+    assert production(stored) == "sdt-x" and unhashed(find_bundle(stored, "production")) == bundle()
     assert stored.exists(PRODUCTION)
 
 
@@ -76,7 +81,7 @@ def test_only_a_model_that_is_there_goes_into_production(stored: Workspace) -> N
 def test_every_whole_bundle_is_listed(stored: Workspace) -> None:
     stored.write_bytes("models/half/model.safetensors", b"")
     stored.write_bytes("models/.runs/sdt-y/bundle.json", b"")
-    assert list(bundles(stored)) == [bundle()]
+    assert list(map(unhashed, bundles(stored))) == [bundle()]
 
 
 def test_an_unknown_model_names_those_that_are_there(stored: Workspace) -> None:
@@ -181,7 +186,22 @@ def test_weights_with_a_flipped_bit_are_not_used(stored: Workspace) -> None:
     flip(stored, f"models/sdt-x/{WEIGHTS}")
     with pytest.raises(WorkflowError, match=r"model\.safetensors: damaged: .*\n  make it anew with: sdt train"):
         read_network(stored, bundle())
-    assert intact_bundle(stored, "sdt-x") is None and read_bundle(stored, "sdt-x") == bundle()
+    assert intact_bundle(stored, "sdt-x") is None and unhashed(find_bundle(stored, "sdt-x")) == bundle()
+
+
+def test_weights_are_not_used_without_the_hashes_that_were_written_with_them(stored: Workspace) -> None:
+    described = find_bundle(stored, "sdt-x")
+    stored.remove(f"models/sdt-x/{SUMS}")
+    flip(stored, f"models/sdt-x/{WEIGHTS}")
+    for ask in (lambda: read_network(stored, described), lambda: find_bundle(stored, "sdt-x")):
+        with pytest.raises(
+            WorkflowError, match=rf"{SUMS}: damaged: it is not there, .*\n  make it anew with: sdt train"
+        ):
+            ask()
+    assert intact_bundle(stored, "sdt-x") is None
+    content = {name: value for name, value in stored.read_json("models/sdt-x/bundle.json").items() if name != "hashes"}
+    stored.write_json("models/sdt-x/bundle.json", content)  # as an earlier version wrote it
+    assert find_bundle(stored, "sdt-x") == intact_bundle(stored, "sdt-x") == bundle()
 
 
 def test_a_description_with_another_value_than_was_written_is_named(stored: Workspace) -> None:

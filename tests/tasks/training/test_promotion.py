@@ -82,8 +82,7 @@ def test_a_better_model_takes_the_place_and_a_worse_one_does_not(workspace: Work
 def test_an_equal_one_is_not_worse(workspace: Workspace, trained: Bundle) -> None:
     promote(workspace, trained.model_id)
     twin = trained.model_copy(update={"model_id": "sdt-twin"})
-    weights = workspace.read_bytes(f"models/{trained.model_id}/model.safetensors")
-    write_bundle(workspace, "sdt-twin", to_files(twin, new_network(twin)) | {"model.safetensors": weights})
+    write_bundle(workspace, "sdt-twin", to_files(twin, read_network(workspace, trained)))
     found = decide(workspace, twin, promote_margin=0.0)
     assert found.promoted and found.difference == 0 and production(workspace) == "sdt-twin"
 
