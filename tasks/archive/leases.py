@@ -1,8 +1,8 @@
 """What a run can hold a lease on: one rule for all who write in a workspace.
 
 Who makes the same holds a lease on it: an archive, the features of it by one extractor, days of its labels, a model, an
-encoder, the pointer to the model in production. Who removes what nothing names holds a lease that all of those are in
-the way of, as it is in the way of them.
+encoder, an evaluation, the pointer to the model in production. Who removes what nothing names holds a lease that all of
+those are in the way of, as it is in the way of them.
 """
 
 from sdt_model.config import Modality
@@ -40,6 +40,12 @@ def labels_of(archive: str, period: DateRange) -> LeaseTarget:
 def making_of(stage: str, kind: str, name: str) -> LeaseTarget:
     """A model or an encoder in the making: its checkpoints and its files."""
     return LeaseTarget(stage, f"{kind} {name!r}", making_leases(kind, name), rivals=_PRUNE)
+
+
+def evaluation_of(stage: str, archive: str, settings: str) -> LeaseTarget:
+    """An evaluation of an archive; ``settings``: their fingerprint."""
+    name = f"{stage}-{archive}-{settings}"
+    return LeaseTarget(stage, f"{stage} of archive {archive!r}", making_leases("evaluation", name), rivals=_PRUNE)
 
 
 def production_pointer() -> LeaseTarget:

@@ -32,6 +32,27 @@ def read_archive(workspace: Workspace, archive: str) -> Manifest:
     return manifest
 
 
+def read_same_archive(workspace: Workspace, stage: str, archive: str, fingerprint: str) -> Manifest:
+    """The manifest of an archive that is still the one that a run began with.
+
+    Args:
+        workspace: holds the archive.
+        stage: that runs.
+        archive: name of the archive.
+        fingerprint: of the archive that the run began with.
+
+    Raises:
+        WorkflowError: it was ingested anew.
+    """
+    manifest = read_archive(workspace, archive)
+    if manifest.fingerprint != fingerprint:
+        raise WorkflowError(
+            f"{stage}: archive {archive!r} was ingested anew while this ran, and nothing is made of the mixture\n"
+            "  run the same command again"
+        )
+    return manifest
+
+
 def has_modality(archive: Manifest, modality: Modality) -> bool:
     """Whether any utterance of the archive may have it; a video's sound track counts as audio."""
     columns = {"text": ("text",), "audio": ("audio", "video"), "visual": ("video",)}

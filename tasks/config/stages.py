@@ -71,7 +71,7 @@ class Leasing(Frozen):
 
     lease_s: float = Field(300.0, ge=1, le=86_400)
     """Seconds without a sign of life after which a run counts as dead, and another may write the same archive,
-    features, labels, model or encoder."""
+    features, labels, model, encoder or evaluation."""
 
 
 Check = Literal["size", "content"]

@@ -14,7 +14,7 @@ from sdt_model.metrics.scores import PRIMARY, SCORES
 from tasks.archive.layout import evaluation_path
 from tasks.config.training import AblateConfig
 from tasks.errors import WorkflowError
-from tasks.evaluation.seeds import Spread, spread, train_seeds
+from tasks.evaluation.seeds import Fence, Spread, evaluating, spread, train_seeds
 from tasks.storage.manifest import fingerprint
 from tasks.storage.workspace import Workspace
 from tasks.training.plan import plan_training
@@ -78,15 +78,21 @@ def ablate(config: AblateConfig, run: str = "") -> AblationReport:
     ``run``: the run's name, for whoever meets it at work.
 
     Raises:
-        WorkflowError: training is impossible, there is no test split, or no such variant.
+        WorkflowError: training is impossible, there is no test split, no such variant, or another run does the same, or
+            changed the archive meanwhile.
     """
+    with evaluating("ablate", config, run) as fence:
+        return _ablate(config, run, fence)
+
+
+def _ablate(config: AblateConfig, run: str, fence: Fence) -> AblationReport:
     workspace = Workspace(config.workspace)
     modalities = tuple(plan_training(workspace, config).bundle.features)
     chosen = _chosen(variants(config.training, modalities), config)
     scores: dict[str, tuple[list[str], list[float]]] = {}
     for number, (name, (training, taken)) in enumerate(chosen.items()):
         what = f"ablate: {name} (variant {number + 1} of {len(chosen)})"
-        bundles = train_seeds(what, config, training, taken, run)
+        bundles = train_seeds(what, config, training, taken, run, fence)
         if name == FULL:
             first = bundles[0]
         scores[name] = [b.model_id for b in bundles], [b.metrics[f"test_{PRIMARY}"] for b in bundles]
@@ -102,6 +108,7 @@ def ablate(config: AblateConfig, run: str = "") -> AblationReport:
         subsets=_subsets(scored, config.draws),
     )
     if not workspace.exists(report.path):
+        fence()
         workspace.write_json(report.path, report.model_dump(mode="json"))
     return report
 

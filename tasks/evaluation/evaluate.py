@@ -14,7 +14,7 @@ from tasks.archive.layout import evaluation_path
 from tasks.archive.manifests import read_archive
 from tasks.config.training import EvaluateConfig
 from tasks.errors import WorkflowError
-from tasks.evaluation.seeds import Spread, spread, train_seeds
+from tasks.evaluation.seeds import Fence, Spread, evaluating, spread, train_seeds
 from tasks.features.reader import feature_folders
 from tasks.registry.models import find_bundle
 from tasks.storage.manifest import fingerprint
@@ -93,11 +93,17 @@ def evaluate(config: EvaluateConfig, run: str = "") -> EvaluationReport:
     ``run``: the run's name, for whoever meets it at work.
 
     Raises:
-        WorkflowError: training is impossible, there is no test split, or the second model cannot be compared with.
+        WorkflowError: training is impossible, there is no test split, the second model cannot be compared with, or
+            another run does the same, or changed the archive meanwhile.
     """
+    with evaluating("evaluate", config, run) as fence:
+        return _evaluate(config, run, fence)
+
+
+def _evaluate(config: EvaluateConfig, run: str, fence: Fence) -> EvaluationReport:
     workspace = Workspace(config.workspace)
     other = _comparable(workspace, config)
-    bundles = train_seeds("evaluate", config, config.training, config.modalities, run)
+    bundles = train_seeds("evaluate", config, config.training, config.modalities, run, fence)
     scored = score_models([*bundles, *([other] if other else [])], config)
     identity = fingerprint(CODE_VERSION, [score.fingerprint for score in scored], config.draws, config.seeds)
     path = evaluation_path(config.archive, identity)
@@ -110,6 +116,7 @@ def evaluate(config: EvaluateConfig, run: str = "") -> EvaluationReport:
             "  there is nothing to score: choose other modalities, or mark other conversations as test"
         )
     report = _report(config, path, bundles, other, scored)
+    fence()
     workspace.write_json(path, report.model_dump(mode="json"))
     return report
 

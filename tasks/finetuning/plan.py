@@ -57,6 +57,7 @@ def plan_finetuning(workspace: Workspace, archive: Manifest, config: FinetuneCon
     return FinetunePlan(
         workspace=workspace.url,
         archive=config.archive,
+        data_fingerprint=archive.fingerprint,
         base=f"{ENCODER_RUNS}/{encoder_id}/base",
         emotions=tuple(emotions),
         rule=split_rule(archive, config.dev_fraction, config.test_fraction),

@@ -12,7 +12,7 @@ from sdt_model.ops.malloc import keep_freed_memory
 from sdt_model.text_encoder.encoder import TextEncoder, Tokenizer, load_body
 from sdt_model.text_encoder.trainer import FinetuneOptim, Finetuner, Texts
 from sdt_model.text_encoder.windows import Window, token_windows
-from tasks.archive.manifests import read_archive
+from tasks.archive.manifests import read_same_archive
 from tasks.archive.repair import reading
 from tasks.errors import WorkflowError
 from tasks.extractors.text.conversation import conversation_texts
@@ -32,6 +32,8 @@ class FinetunePlan(Frozen):
 
     workspace: str
     archive: str
+    data_fingerprint: str
+    """Of the archive that the encoder is named after."""
     base: str
     """Folder of the pretrained encoder, in the workspace."""
     emotions: tuple[str, ...]
@@ -92,7 +94,7 @@ def gather_texts(workspace: Workspace, plan: FinetunePlan, words: Tokenizer) -> 
     labels: dict[str, list[int]] = {name: [] for name in windows}
     taught: list[np.ndarray] = []
     classes = {name: index for index, name in enumerate(plan.emotions)}
-    for shard in read_archive(workspace, plan.archive).shards:
+    for shard in read_same_archive(workspace, "finetune", plan.archive, plan.data_fingerprint).shards:
         with reading(workspace, shard.path):
             utterances = pl.DataFrame(workspace.read_table(shard.path, _COLUMNS))
         named = dict(named_splits(utterances))

@@ -23,7 +23,7 @@ from sdt_model.training.objective import Objective
 from sdt_model.training.trainer import EVALUATION_UTTERANCES, Trainer
 from sdt_model.weights import new_network
 from tasks.archive.layout import features_folder
-from tasks.archive.manifests import read_archive
+from tasks.archive.manifests import read_same_archive
 from tasks.features.reader import FeatureFolder
 from tasks.storage.workspace import Workspace
 from tasks.training.checkpoints import Progress, best_of, report, resume, weights
@@ -68,7 +68,7 @@ def build_trainer(
 ) -> Trainer:
     """This worker's trainer: its own copy of the splits in ``scratch``, and the network, wrapped where it is shared."""
     workspace, bundle = Workspace(plan.workspace), plan.bundle
-    archive = read_archive(workspace, bundle.archive)
+    archive = read_same_archive(workspace, "train", bundle.archive, bundle.data_fingerprint)
     folders = [
         FeatureFolder(modality, source.dim, features_folder(bundle.archive, modality, source.fingerprint))
         for modality, source in bundle.features.items()

@@ -6,7 +6,9 @@ import pytest
 
 from sdt_model.ablations import FULL
 from tasks.config.training import AblateConfig
+from tasks.errors import WorkflowError
 from tasks.evaluation.ablate import AblationReport, ablate
+from tasks.evaluation.seeds import evaluating
 from tasks.registry.models import production, read_bundle
 from tasks.storage.workspace import Workspace
 from tests.fixtures import archives as made
@@ -44,3 +46,17 @@ def test_variants_are_trained_and_stand_beside_the_full_model(
     )
     assert whole.over_best.low <= whole.heads["fused"] - whole.heads[whole.best_student] <= whole.over_best.high
     assert AblationReport.model_validate(workspace.read_json(report.path)) == report
+
+
+def test_an_ablation_that_another_run_is_at_is_left_to_it(workspace: Workspace) -> None:
+    made.archive(workspace)
+    config = AblateConfig(
+        workspace=workspace.url, ray=LOCAL, archive="made", training=made_conversations.training(epochs=1), seeds=(1,),
+        variants=("only audio",), lease_s=20.0,
+    )  # fmt: skip
+    with (
+        evaluating("ablate", config, "other"),
+        pytest.raises(WorkflowError, match=r"another run is writing ablate of archive 'made'\n.*run other"),
+    ):
+        ablate(config)
+    assert workspace.files("models") == workspace.files("evaluations") == []
