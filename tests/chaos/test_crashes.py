@@ -12,8 +12,8 @@ from tasks.errors import WorkflowError
 from tests.fixtures.chaos.commands import Commands
 from tests.fixtures.chaos.faults import HOWS, WHOLE, How, Killed, Steps, bury, copied, stepped, tree
 
-NAMES = ("ingest", "extract", "train", "label", "rollback", "promote", "ingest again", "extract again", "label again",
-         "prune")  # fmt: skip
+NAMES = ("ingest", "extract", "train", "label", "finetune", "rollback", "promote", "ingest again", "extract again",
+         "label again", "prune")  # fmt: skip
 SAMPLE = 4  # of each command's cases
 
 
