@@ -50,12 +50,16 @@ def lease(
         clock: by which it runs out; None: the machine's.
 
     Raises:
-        WorkflowError: a living run holds some of it; names that run.
+        WorkflowError: a living run holds some of it; names that run. Or what is done under it failed after another run
+            had taken over.
     """
     taken = Lease(workspace, target, seconds, run, clock or Clock())
     taken.take()
     try:
         yield taken
+    except Exception as error:
+        taken.explain(error)
+        raise
     finally:
         taken.give_back()
 
@@ -102,11 +106,21 @@ class Lease:
     def check(self) -> None:
         """Raises: WorkflowError: the lease could not be renewed in time, and another run has taken over."""
         if not self._holds():
-            raise WorkflowError(
-                f"the lease on {self._target.of(self._period)} ran out at {_time(self._expires)}\n"
-                f"  this run was held up, or could not write to {self._workspace.url}, and another took over\n"
-                "  nothing more is written; let the other end, and what it has done is not done again"
-            )
+            raise self._ran_out()
+
+    def explain(self, error: Exception) -> None:
+        """Raises: WorkflowError: as `check`; what failed, such as a file that is gone, failed because of that."""
+        with contextlib.suppress(Exception):  # a store that does not answer says nothing of it
+            self._holds()
+        if self._lost:
+            raise self._ran_out() from error
+
+    def _ran_out(self) -> WorkflowError:
+        return WorkflowError(
+            f"the lease on {self._target.of(self._period)} ran out at {_time(self._expires)}\n"
+            f"  this run was held up, or could not write to {self._workspace.url}, and another took over\n"
+            "  nothing more is written; let the other end, and what it has done is not done again"
+        )
 
     def give_back(self) -> None:
         self._given_back.set()

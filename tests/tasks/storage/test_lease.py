@@ -219,3 +219,16 @@ def test_of_many_at_once_never_two_hold_a_day(workspace: Workspace) -> None:
     for thread in threads:
         thread.join()
     assert most == 1 and done == count and leases(workspace) == []
+
+
+def test_what_fails_after_another_took_over_failed_because_of_that(workspace: Workspace) -> None:
+    with (
+        pytest.raises(WorkflowError, match=r"the lease on .* ran out at .*\n.*another took over") as caught,
+        lease(workspace, FIRST, 3600.0),
+    ):
+        for path in leases(workspace):
+            workspace.remove(path)
+        raise FileNotFoundError("a file that the other removed")
+    assert isinstance(caught.value.__cause__, FileNotFoundError)
+    with pytest.raises(FileNotFoundError), lease(workspace, FIRST, 3600.0):
+        raise FileNotFoundError("of its own")
