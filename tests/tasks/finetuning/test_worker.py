@@ -125,3 +125,9 @@ def test_annotations_without_a_text_are_nothing_to_choose_an_epoch_by(workspace:
         silent.write_parquet(workspace.path(shard.path))
     with pytest.raises(WorkflowError, match="no annotated text for the train split"):
         gather_texts(workspace, plan, Tokenizer(Path(tiny)))
+
+
+def test_texts_of_another_archive_than_the_encoder_is_named_after_are_not_read(workspace: Workspace, tiny: str) -> None:
+    plan = planned(workspace, tiny).model_copy(update={"data_fingerprint": "before"})
+    with pytest.raises(WorkflowError, match="finetune: archive 'spoken' was ingested anew while this ran"):
+        gather_texts(workspace, plan, Tokenizer(Path(tiny)))

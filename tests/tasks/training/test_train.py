@@ -241,3 +241,13 @@ def test_missing_features_name_the_command(workspace: Workspace) -> None:
 def test_the_model_takes_the_modalities_that_have_features(workspace: Workspace) -> None:
     made.archive(workspace, modalities=("text",))
     assert set(plan_training(workspace, config(workspace, made_conversations.training())).bundle.features) == {"text"}
+
+
+def test_features_of_another_archive_than_the_model_is_named_after_are_not_read(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    made.archive(workspace)
+    plan = plan_training(workspace, config(workspace, made_conversations.training()))
+    made.archive(workspace, seed=9)
+    with pytest.raises(WorkflowError, match="train: archive 'made' was ingested anew while this ran"):
+        build_trainer(plan, tmp_path, torch.device("cpu"))
