@@ -14,7 +14,7 @@ from tasks.archive.facts import FeatureFacts, IngestFacts
 from tasks.archive.layout import features_folder
 from tasks.archive.manifests import read_archive
 from tasks.archive.schema import features_schema
-from tasks.config.stages import ExtractConfig, ExtractorNames, IngestConfig, Resources
+from tasks.config.stages import Check, ExtractConfig, ExtractorNames, IngestConfig, Resources
 from tasks.demo import make_demo_archive
 from tasks.errors import StageFailed, WorkflowError
 from tasks.extract.stage import extract
@@ -25,6 +25,7 @@ from tasks.ingest.stage import ingest
 from tasks.storage.manifest import MANIFEST, Manifest
 from tasks.storage.workspace import Workspace
 from tests.fixtures.archives import stamps
+from tests.fixtures.digests import watch_digests
 from tests.fixtures.encoders.pretrained import tiny_speech, tiny_text, tiny_vit
 from tests.fixtures.executor.local import LOCAL
 from tests.fixtures.media import sound, write_sound, write_video
@@ -34,10 +35,13 @@ pytestmark = pytest.mark.long
 Done = tuple[Workspace, dict[Modality, Manifest]]
 
 
-def run(workspace: Workspace, modality: Modality, archive: str = "a", audio: str = "") -> Manifest:
+def run(
+    workspace: Workspace, modality: Modality, archive: str = "a", audio: str = "", check: Check = "size"
+) -> Manifest:
     names = ExtractorNames(audio=audio) if audio else ExtractorNames()
     manifest = extract(
-        ExtractConfig(workspace=workspace.url, ray=LOCAL, archive=archive, extractors=names, workers=1), modality
+        ExtractConfig(workspace=workspace.url, ray=LOCAL, archive=archive, extractors=names, workers=1, check=check),
+        modality,
     )
     assert manifest is not None
     return manifest
@@ -150,6 +154,20 @@ def test_a_lost_shard_alone_is_computed_and_is_the_same(workspace: Workspace) ->
     after = stamps(workspace, "features")
     assert workspace.read_bytes(lost) == content and len(after) == len(before) == 4
     assert {path for path in before if before[path] != after[path]} == {lost, marker}
+
+
+def test_each_file_is_hashed_once_where_content_is_checked(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    speak(workspace, 5)
+    paths = sorted(shard.path for shard in run(workspace, "audio").shards)
+    hashed = watch_digests(monkeypatch)
+    run(workspace, "audio", check="content")
+    assert sorted(hashed) == paths
+    hashed.clear()
+    workspace.remove(paths[0])
+    run(workspace, "audio", check="content")
+    assert sorted(hashed) == paths[1:], "the size of the first said enough"
 
 
 def test_a_grown_archive_keeps_the_features_of_the_shards_that_stay_as_they_were(workspace: Workspace) -> None:

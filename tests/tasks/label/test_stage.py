@@ -24,6 +24,7 @@ from tasks.storage.lease import lease
 from tasks.storage.manifest import Manifest
 from tasks.storage.workspace import Workspace
 from tests.fixtures import archives as made
+from tests.fixtures.digests import watch_digests
 from tests.fixtures.executor.local import LOCAL
 from tests.fixtures.models import promoted_model
 
@@ -112,6 +113,22 @@ def test_running_again_changes_nothing_and_a_lost_shard_comes_back_the_same(work
 
 
 @pytest.mark.usefixtures("ray_session")
+def test_each_file_is_hashed_once_where_content_is_checked(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made.archive(workspace)
+    promoted_model(workspace)
+    run(workspace)
+    hashed = watch_digests(monkeypatch)
+    every = sorted(path for path in workspace.files("labels") if path.endswith(".parquet"))
+    run(workspace, check="content")
+    assert sorted(hashed) == every
+    hashed.clear()
+    workspace.remove(every[0])
+    run(workspace, check="content")
+    assert sorted(hashed) == every[1:], "the size of the first said enough"
+
+
 def test_labels_do_not_depend_on_workers_or_batches(workspace: Workspace) -> None:
     made.archive(workspace)
     promoted_model(workspace)
