@@ -51,7 +51,7 @@ class Estimate(NamedTuple):
         """The value that the true one is above in at least this ``share`` of cases."""
         if self.lowest == 0 and self.value in (0.0, 1.0):
             # All right, or all wrong: the errors that were not met are bounded by how many conversations met none.
-            miss = 1 - min(share, 1 - share) ** (1 / self.conversations)
+            miss = float(1 - min(share, 1 - share) ** (1 / self.conversations))
             return self.value - (miss if self.value else -miss) * ((share > 0.5) == bool(self.value))
         outer = max if share > 0.5 else min
         quantile = float(stdtrit(self.freedom, share))
