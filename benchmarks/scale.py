@@ -146,7 +146,7 @@ class Row:
 def measure(run: Run, utterances: int) -> list[Row]:
     """Every stage in turn over a new archive in an empty workspace."""
     written = write_sources(Path(run.sources), utterances, run.days)
-    write_model(run.workspace, DIM, MODEL)
+    write_model(run.workspace, {"text": DIM}, MODEL)
     rows = []
     for name in STAGES:
         run = replace(run, night=name == "label one day")

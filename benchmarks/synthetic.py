@@ -4,7 +4,7 @@ Conversations have 4 to 20 turns, 12 on average, and random ids. They begin one 
 every day has its share. Texts are words in random order; a vector is made of a hash of its text.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import polars as pl
 import pyarrow as pa
 
 from sdt_model.bundle import Bundle, FeatureSource
-from sdt_model.config import ModelConfig, TrainingConfig
+from sdt_model.config import Modality, ModelConfig, TrainingConfig
 from sdt_model.weights import new_network, to_files
 from tasks.extractors.base import Extracted, Extractor, ExtractorSpec
 from tasks.extractors.media.files import MediaRoot
@@ -104,13 +104,16 @@ def register_synthetic() -> None:
     register("text", "made-up", spec)
 
 
-def write_model(workspace: Workspace, dim: int, model: ModelConfig) -> Bundle:
-    """A model with random weights, in production."""
-    spec = synthetic_spec(str(dim))
+def write_model(workspace: Workspace, dims: Mapping[Modality, int], model: ModelConfig) -> Bundle:
+    """A model with random weights, in production, which takes ``made-up:DIM`` of each modality."""
+    sources = {
+        modality: FeatureSource(extractor=spec.name, fingerprint=spec.fingerprint, dim=spec.dim)
+        for modality, spec in ((modality, synthetic_spec(str(dim))) for modality, dim in dims.items())
+    }
     bundle = Bundle(
         model_id=f"made-up-{model.hidden}",
         emotions=EMOTIONS,
-        features={"text": FeatureSource(extractor=spec.name, fingerprint=spec.fingerprint, dim=spec.dim)},
+        features=sources,
         training=TrainingConfig(model=model),
         archive=ARCHIVE,
         data_fingerprint="0" * 16,

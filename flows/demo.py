@@ -18,7 +18,7 @@ def demo_flow(config: DemoConfig) -> PipelineReport:
     """Make a small synthetic archive and run the pipeline over it."""
     table = run_task("make-archive", _make_archive, config)
     report = pipeline_flow(config.pipeline(str(table)))
-    conclude(pipeline_outcome(demo_page(config, report), report))
+    conclude(pipeline_outcome(config, demo_page(config, report), report))
     return report
 
 

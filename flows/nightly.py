@@ -8,7 +8,7 @@ past midnight, utterances that arrived late, nights that failed.
 from dataclasses import replace
 
 from flows.extract import extract_flow
-from flows.ingest import ingest_flow
+from flows.ingest import excessive_losses, ingest_flow
 from flows.label import label_outcome
 from flows.orchestration import conclude, current_run, flow, run_task
 from flows.run_state import aside_files
@@ -28,7 +28,8 @@ def nightly_flow(config: NightlyConfig) -> LabelReport:
     workspace = Workspace(config.workspace)
     rejections: tuple[str, ...] = ()
     if config.source is not None:
-        rejections = ingest_flow(config.ingest(config.source)).rejections
+        sources = config.ingest(config.source)
+        rejections = excessive_losses(sources, ingest_flow(sources))
     check_dated(read_archive(workspace, config.archive), config.archive)
     bundle = find_bundle(workspace, config.model)  # once: another may go into production meanwhile
     if not config.fetch_encoders:

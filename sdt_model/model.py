@@ -193,9 +193,9 @@ class SDT(nn.Module):
                 f"the network takes {', '.join(self.modalities)}, and the batch has {', '.join(batch.modalities)}"
             )
         for name, x, present in zip(self.modalities, batch.features, batch.present, strict=True):
-            standard = (x - self.get_buffer(f"mean_{name}")) * self.get_buffer(f"scale_{name}")
+            standard = (x - self.get_buffer(f"mean_{name}")).mul_(self.get_buffer(f"scale_{name}"))
             if self.config.clip is not None:  # a dimension that hardly varied in training may be thousands off later
-                standard = standard.clamp(-self.config.clip, self.config.clip)
+                standard.clamp_(-self.config.clip, self.config.clip)
             if self.training and self.config.noise:
                 standard = standard + self.config.noise * torch.randn_like(standard)
             # Not a product: what is absent may be no number, and 0 times that is none either.

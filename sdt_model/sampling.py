@@ -15,6 +15,7 @@ from sdt_model.batch import Batch, pack_stretches
 from sdt_model.config import OptimConfig
 from sdt_model.conversations import Bools, Conversations, Ints
 
+_BLOCK = 32  # rows
 _POOL = 16  # batches' worth of conversations that are sorted by length together
 
 
@@ -117,20 +118,33 @@ def scoring_batches(
     Args:
         conversations: what is scored.
         size: most utterances of a window.
-        utterances: most utterances of a batch; a longer window goes alone.
+        utterances: most utterances of a batch, but for what fills its last block; a longer window goes alone.
         rank: this worker's number, from 0.
         workers: how many share the batches.
 
     Yields:
-        A batch, and (N,) which of its utterances are kept: those of overlaps are kept in one window alone.
+        A batch, and (N,) which of its utterances are kept: those of overlaps are kept in one window alone, and those
+        that fill its last block not at all.
     """
     stretches = window_stretches(conversations.offset, size)
     for chosen in islice(budget_batches(stretches.end - stretches.begin, utterances), rank, None, workers):
         shortest_first = chosen[::-1]
-        begin, end, kept_from, kept_to = (part[shortest_first] for part in stretches)
+        some = Stretches(*(part[shortest_first] for part in stretches))
+        begin, end, kept_from, kept_to = _in_whole_blocks(some)
         batch = pack_stretches(conversations, begin, end)
         inside = (batch.rows >= np.repeat(kept_from, end - begin)) & (batch.rows < np.repeat(kept_to, end - begin))
         yield batch, inside
+
+
+def _in_whole_blocks(stretches: Stretches) -> Stretches:
+    """The stretches with single utterances in front, none of them kept, that make whole blocks of `_BLOCK` rows.
+
+    Libraries multiply a lone row by other code, which rounds otherwise. In whole blocks, and on one thread, an
+    utterance has the same scores, to the bit, whatever it is scored with.
+    """
+    begin = np.repeat(stretches.begin[:1], -int((stretches.end - stretches.begin).sum()) % _BLOCK)
+    front = Stretches(begin, begin + 1, begin, begin)
+    return Stretches(*(np.concatenate(parts) for parts in zip(front, stretches, strict=True)))
 
 
 def cut(conversations: Conversations, size: int) -> Conversations:

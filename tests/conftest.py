@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import settings
 from xdist.scheduler import LoadFileScheduling
 
@@ -72,6 +73,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ServicesAndF
 def own_extractors(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test registers is forgotten after it."""
     monkeypatch.setattr(registry, "EXTRACTORS", dict(registry.EXTRACTORS))
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Products on one thread, as in a worker with one core."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

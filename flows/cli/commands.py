@@ -12,13 +12,13 @@ from tasks.config.stages import ExtractConfig, IngestConfig, LabelConfig, RunSet
 from tasks.config.training import AblateConfig, EvaluateConfig, FinetuneConfig, TrainConfig
 
 if TYPE_CHECKING:
-    from flows.ingest import Ingested
     from flows.orchestration import Flow
     from flows.reports.pages import Features, PipelineReport
     from tasks.evaluation.ablate import AblationReport
     from tasks.evaluation.evaluate import EvaluationReport
     from tasks.finetuning.finetune import FinetuneReport
     from tasks.label.report import LabelReport
+    from tasks.storage.manifest import Manifest
     from tasks.training.train import TrainReport
 
 Settings = TypeVar("Settings", bound=RunSettings)
@@ -40,7 +40,7 @@ class Command(Generic[Settings, Result]):
     needs_archive: bool = True
 
 
-def _ingest() -> "Flow[IngestConfig, Ingested]":
+def _ingest() -> "Flow[IngestConfig, Manifest]":
     from flows.ingest import ingest_flow
 
     return ingest_flow

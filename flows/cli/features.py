@@ -1,6 +1,6 @@
-"""`sdt features`: which features there are, what they look like, and removing what is no longer needed.
+"""`sdt features`: which features there are, what they look like, converting them, and removing what nothing needs.
 
-No flow runs here, and no Ray: the workspace is read, and what is to go is removed.
+No flow runs here, and no Ray.
 """
 
 from functools import partial
@@ -13,7 +13,7 @@ from flows.cli.runner import errors_in_one_block, opened
 
 features_app = typer.Typer(
     name="features",
-    help="See which features there are, what they look like, and remove what is no longer needed.",
+    help="See which features there are, what they look like, and convert or remove them.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -48,6 +48,16 @@ def describe(archive: ArchiveArgument, workspace: WorkspaceOption = None, debug:
         from tasks.features.describe import describe_features
 
         print(describe_page(archive, describe_features(opened(workspace), archive)))
+
+
+@features_app.command()
+def convert(archive: ArchiveArgument, workspace: WorkspaceOption = None, debug: DebugOption = False) -> None:
+    """Write features of earlier versions anew, so that they are read faster; vectors and models stay as they are."""
+    with errors_in_one_block(debug):
+        from flows.reports.features import convert_page
+        from tasks.features.convert import convert_features
+
+        print(convert_page(archive, convert_features(opened(workspace), archive)))
 
 
 @features_app.command()

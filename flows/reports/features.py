@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from flows.reports.markdown import table, together
 from tasks.features.catalog import FeatureSet
+from tasks.features.convert import Conversion
 from tasks.features.describe import Description
 from tasks.features.prune import Removal
 
@@ -85,9 +86,20 @@ def prune_page(removals: Sequence[Removal], removed: bool) -> str:
     return together([table(("folder", "files", "size", "because"), rows), end])
 
 
+def convert_page(archive: str, conversions: Sequence[Conversion]) -> str:
+    """What was written anew."""
+    if not conversions:
+        return f"There is nothing to convert: all features of archive {archive} are stored as they are today."
+    rows = [
+        (done.place.modality, done.place.extractor, done.files, _size(done.before), _size(done.now))
+        for done in conversions
+    ]
+    return table(("modality", "extractor", "files written anew", "size before", "size"), rows)
+
+
 def _extractor(features: FeatureSet) -> str:
     facts = features.facts
-    return "" if facts is None else f"{facts.extractor}{', float16' if facts.storage == 'float16' else ''}"
+    return "" if facts is None else f"{facts.extractor}{'' if facts.storage == 'float32' else f', {facts.storage}'}"
 
 
 def _size(count: int) -> str:

@@ -35,8 +35,6 @@ class PipelineReport(NamedTuple):
     features: Features
     model: "TrainReport"
     labels: "LabelReport"
-    rejections: tuple[str, ...] = ()
-    """What more of the source was lost than is allowed, in words."""
 
 
 _MOST_REASONS = 10

@@ -8,6 +8,7 @@ import pyarrow as pa
 from sdt_model.config import MODALITIES
 from tasks.config.stages import Storage
 from tasks.errors import WorkflowError
+from tasks.storage.vector_field import vector_field
 
 KEY = ("conversation_id", "turn")
 MADE_FROM_BYTES = 16
@@ -49,7 +50,7 @@ def features_schema(dim: int, storage: Storage = "float32") -> pa.Schema:
         [
             UTTERANCES.field("conversation_id"),
             UTTERANCES.field("turn"),
-            pa.field("vector", pa.list_(pa.type_for_alias(storage), dim)),
+            vector_field("vector", dim, storage),
             pa.field("reason", pa.string()),
             pa.field("made_from", pa.binary(MADE_FROM_BYTES)),
         ]

@@ -120,7 +120,7 @@ class IngestConfig(Source, StageConfig):
     """From source files to utterance shards."""
 
 
-Storage = Literal["float32", "float16"]
+Storage = Literal["float32", "float16", "bfloat16"]
 DEFAULT_EXTRACTORS: dict[Modality, str] = {"text": "minilm", "audio": "opensmile:eGeMAPSv02", "visual": "hog"}
 
 
@@ -137,8 +137,8 @@ class ExtractorNames(Frozen):
     """Descriptor of pictures: `hog`, or `hf:` and a folder or hub id; null: `given` if the archive came with visual
     features, else `hog`."""
     storage: Storage = "float32"
-    """How features are stored: `float16` takes half the space and keeps three digits of each number. A model reads only
-    features that are stored as those it was trained on."""
+    """How features are stored: `float16` takes half the space and keeps three digits of each number, `bfloat16` two, of
+    numbers of any size. A model reads only features that are stored as those it was trained on."""
 
     channels: Literal["mean"] | PositiveInt | dict[str, PositiveInt] = "mean"
     """Channel of a recording that is described: `mean` of all, a number, 1 for the first, or one for each speaker, such

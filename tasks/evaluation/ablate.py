@@ -22,7 +22,7 @@ from tasks.training.scoring import Scored, score_models
 
 log = logging.getLogger("sdt.ablate")
 
-CODE_VERSION = 5
+CODE_VERSION = 4
 
 
 class VariantScores(Frozen):

@@ -24,7 +24,7 @@ from tasks.training.scoring import Scored, score_models
 
 log = logging.getLogger("sdt.evaluate")
 
-CODE_VERSION = 4
+CODE_VERSION = 3
 _FROM_TRAINING = ("dev_", "test_ece_", "paper_protocol_")
 
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from tasks.errors import DamagedFile
 from tasks.storage.manifest import ShardFacts, ShardRecord, file_digest
+from tasks.storage.vector_field import column_type
 from tasks.storage.workspace import ROW_GROUP, Workspace
 
 _RECORD = b"sdt"  # key of the counts and facts in a shard file's Parquet metadata
@@ -109,6 +110,6 @@ def existing_shard(workspace: Workspace, shard: Shard[Payload]) -> ShardRecord:
 
 
 def shard_columns(workspace: Workspace, path: str) -> dict[str, str]:
-    """Name and Arrow type of each column of a shard file."""
+    """Name and type of each column of a shard file; vectors are described as the lists that they stand for."""
     with workspace.parquet(path) as parquet:
-        return {column.name: str(column.type) for column in parquet.schema_arrow}
+        return {field.name: column_type(field) for field in parquet.schema_arrow}

@@ -38,11 +38,8 @@ class Stage(Generic[Payload]):
 
 
 def finished(stage: Stage[Any], config: StageConfig) -> Manifest | None:
-    """The stage's manifest, where all that it names is there as it says; None where there is something to do.
-
-    Files whose sizes say already that there is something to do are not hashed: `run_stage` decides anew.
-    """
-    manifest, damaged = _state(stage, config, in_short=True)
+    """The stage's manifest, where all that it names is there as it says; None where there is something to do."""
+    manifest, damaged = _state(stage, config)
     return None if manifest is None or damaged else _nothing_to_do(stage, manifest)
 
 
@@ -83,18 +80,14 @@ def _nothing_to_do(stage: Stage[Any], manifest: Manifest) -> Manifest:
     return manifest
 
 
-def _state(stage: Stage[Any], config: StageConfig, in_short: bool = False) -> tuple[Manifest | None, dict[str, str]]:
-    """The stage's manifest, None where it is of something else, and the shards that are not as it says.
-
-    ``in_short``: not all of them, where some are not even of the right size.
-    """
+def _state(stage: Stage[Any], config: StageConfig) -> tuple[Manifest | None, dict[str, str]]:
+    """The stage's manifest, None where it is of something else, and the shards that are not as it says."""
     workspace = Workspace(config.workspace)
     manifest = usable_manifest(workspace, stage.manifest_path)
     if manifest is None or manifest.fingerprint != stage.fingerprint:
         return None, {}
     sizes = workspace.sizes(posixpath.dirname(stage.manifest_path))
-    by_size = incomplete_shards(workspace, manifest.shards, sizes) if in_short else {}
-    return manifest, by_size or incomplete_shards(workspace, manifest.shards, sizes, config.check)
+    return manifest, incomplete_shards(workspace, manifest.shards, sizes, config.check)
 
 
 def files_aside(names: Collection[str]) -> str:

@@ -16,7 +16,7 @@ from tasks.archive.sharding import shard_of
 from tasks.errors import DamagedFile
 from tasks.extractors.base import Extracted
 from tasks.features.content_keys import Keys
-from tasks.features.table import vectors_of
+from tasks.features.vectors import vectors_of
 from tasks.storage.workspace import Workspace
 
 log = logging.getLogger("sdt.extract")
@@ -86,7 +86,7 @@ def _holding(workspace: Workspace, path: str, wanted: Wanted) -> Iterator[pa.Tab
 
 
 def _copy(table: pa.Table, wanted: Wanted, target: Extracted) -> None:
-    vectors, valid = vectors_of(table["vector"])
+    vectors, valid = vectors_of(table)
     reasons = table["reason"].to_pylist()
     for place, key in enumerate(table["made_from"].to_pylist()):
         for row in wanted.pop(key, ()):

@@ -17,7 +17,7 @@ from tasks.archive.layout import timing_path
 from tasks.archive.manifests import read_archive
 from tasks.errors import WorkflowError
 from tasks.features.catalog import FeatureSet, feature_sets
-from tasks.features.table import Floats, vectors_of
+from tasks.features.vectors import Floats, vectors_of
 from tasks.storage.manifest import Manifest
 from tasks.storage.workspace import Workspace
 
@@ -95,7 +95,7 @@ def _describe(workspace: Workspace, features: FeatureSet) -> Description:
         with workspace.parquet(shard.path) as file:
             for group in range(file.num_row_groups):
                 table = file.read_row_group(group, columns=["vector", "reason"])
-                vectors, valid = vectors_of(table["vector"])
+                vectors, valid = vectors_of(table)
                 numbers.add(vectors[valid])
                 for rows, counter in ((~valid, reasons), (valid, partial)):
                     for pair in pc.value_counts(table["reason"].filter(pa.array(rows)).drop_null()).to_pylist():

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from sdt_model.bundle import Bundle
 from sdt_model.config import Modality
@@ -19,7 +18,8 @@ from tasks.archive.manifests import has_modality
 from tasks.archive.repair import finished_manifest, reading, repair_command
 from tasks.archive.schema import KEY
 from tasks.errors import WorkflowError
-from tasks.features.table import NOT_FINITE, vectors_of
+from tasks.features.table import NOT_FINITE
+from tasks.features.vectors import vectors_of
 from tasks.storage.manifest import Manifest, ShardRecord
 from tasks.storage.workspace import Workspace
 
@@ -48,18 +48,6 @@ class ShardFeatures:
     utterances: pl.DataFrame
     conversations: Conversations
     reasons: dict[Modality, pl.Series]
-
-    def some(self, rows: Ints) -> "ShardFeatures":
-        """Those in the given rows, which hold all or none of a conversation's."""
-        utterances, whole = self.utterances[rows], self.conversations
-        chosen = Conversations(
-            features={modality: vectors[rows] for modality, vectors in whole.features.items()},
-            present=whole.present[:, rows],
-            speaker=whole.speaker[rows],
-            label=whole.label[rows],
-            offset=_offset(utterances),
-        )
-        return ShardFeatures(utterances, chosen, {modality: why[rows] for modality, why in self.reasons.items()})
 
 
 def complete_features(workspace: Workspace, archive: str, modality: Modality, extractor: str) -> Manifest | None:
@@ -144,28 +132,31 @@ def _vectors(
         nothing = pl.repeat(None, len(rows), dtype=pl.String, eager=True)
         return np.zeros((len(rows), folder.dim), np.float32), np.zeros(len(rows), bool), nothing
     path = features_path(folder.folder, shard)
+    vectors, valid = np.empty((len(rows), folder.dim), np.float32), np.empty(len(rows), bool)
+    reasons = [pl.Series("reason", dtype=pl.String)]
     with reading(workspace, path), workspace.parquet(path) as file:
-        table, places = _row_groups(file, rows)
-        same = file.metadata.num_rows == utterances.height
-    if not same or not _frame(table.select(list(KEY))).equals(utterances.select(KEY)[places]):
+        same, end = file.metadata.num_rows == utterances.height, 0
+        # A group at a time: the memory that it is read into is used again, and at hand when it is copied.
+        for group in range(file.num_row_groups if same else 0):
+            begin, end = end, end + file.metadata.row_group(group).num_rows
+            here = slice(*np.searchsorted(rows, [begin, end]))
+            if here.start == here.stop:
+                continue
+            table, chosen = file.read_row_group(group, columns=[*KEY, "vector", "reason"]), rows[here] - begin
+            same &= _frame(table.select(list(KEY))).equals(utterances[begin:end].select(KEY))
+            _, valid[here] = vectors_of(table, None if len(chosen) == len(table) else chosen, vectors[here])
+            reasons.append(_reasons(table, chosen, valid[here]))
+    if not same:
         raise WorkflowError(
             f"{path}: holds other utterances than {shard.path}\n  make it anew with: {repair_command(workspace, path)}"
         )
-    table = table if len(rows) == len(places) else table.take(np.searchsorted(places, rows))
-    vectors, valid = vectors_of(table["vector"])
-    reasons = _frame(table.select(["reason"]))["reason"]
-    if (dropped := np.asarray(table["vector"].is_valid()) & ~valid).any():
-        reasons = reasons.set(pl.Series(dropped), NOT_FINITE)
-    return vectors, valid, reasons
+    return vectors, valid, pl.concat(reasons)
 
 
-def _row_groups(file: pq.ParquetFile, rows: Ints) -> tuple[pa.Table, Ints]:
-    """The row groups that hold some of the rows, and the numbers of all rows that they hold."""
-    sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
-    ends = np.cumsum([0, *sizes])
-    groups = [g for g in range(len(sizes)) if np.searchsorted(rows, ends[g]) < np.searchsorted(rows, ends[g + 1])]
-    places = [np.arange(ends[g], ends[g + 1]) for g in groups]
-    return file.read_row_groups(groups, columns=[*KEY, "vector", "reason"]), np.concatenate([rows[:0], *places])
+def _reasons(table: pa.Table, rows: Ints, valid: Bools) -> pl.Series:
+    """Why some rows of a feature shard have no vector, also where what was stored is none."""
+    dropped = np.asarray(table["vector"].is_valid())[rows] & ~valid
+    return _frame(table.select(["reason"]))["reason"][rows].set(pl.Series(dropped), NOT_FINITE)
 
 
 def _conversations(

@@ -13,6 +13,9 @@ from tasks.storage.manifest import Manifest, ShardRecord, fingerprint
 from tasks.storage.workspace import Workspace
 
 CODE_VERSION = 4
+_BATCH = (
+    1024  # stood for the batch's size, of which labels depended; they do not, and those of the default stay current
+)
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class LabelPlan:
         # A model that was calibrated before its students were has labels from then, which stay current.
         alone = self.bundle.student_temperatures
         calibrated = [self.bundle.calibration_temperature, alone] if alone else []
-        return fingerprint(CODE_VERSION, day.content, made_by, self.bundle.model_id, self.batch_utterances, *calibrated)
+        return fingerprint(CODE_VERSION, day.content, made_by, self.bundle.model_id, _BATCH, *calibrated)
 
     def is_current(self, day: Day, manifest: Manifest | None) -> bool:
         """Whether a day's labels are those that this plan makes."""

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from sdt_model.bundle import Bundle
 from sdt_model.config import MODALITIES, Modality
@@ -23,8 +22,8 @@ _EMOTION = "emotion."  # before an emotion among a shard's counts
 _SHARE = "conversation_thousandths."  # likewise
 
 
-def label_rows(features: ShardFeatures, predictions: "Predictions", bundle: Bundle, run_id: str) -> pa.Table:
-    """The label rows of a shard (`tasks.archive.schema.labels_schema`), in the order of its utterances."""
+def label_rows(features: ShardFeatures, predictions: "Predictions", bundle: Bundle) -> pa.Table:
+    """The label rows of a shard (`tasks.archive.schema.labels_schema`) but for their run, in its utterances' order."""
     schema = labels_schema(bundle.emotions)
     names, present = list(features.conversations.features), predictions.present
     some = predictions.labelled
@@ -59,9 +58,8 @@ def label_rows(features: ShardFeatures, predictions: "Predictions", bundle: Bund
         "status": pa.array(status),
         "reason": _reasons(features, names, present),
         "model_id": pa.repeat(bundle.model_id, rows),
-        "run_id": pa.repeat(run_id, rows),
     }
-    return pa.table(columns).cast(pa.schema([pa.field(field.name, field.type) for field in schema]))
+    return pa.table(columns).cast(pa.schema([pa.field(name, schema.field(name).type) for name in columns]))
 
 
 def _present_names(names: list[Modality], present: Bools) -> pa.Array:
@@ -80,22 +78,20 @@ def _reasons(features: ShardFeatures, names: list[Modality], present: Bools) -> 
     return pl.select(pl.when(joined != "").then(joined)).to_series().to_arrow()
 
 
-def label_counts(table: pa.Table) -> dict[str, int]:
-    """How many rows have each status and each emotion, and what of the conversations each emotion has.
+def label_counts(table: pa.Table, days: pl.Series) -> dict[str, dict[str, int]]:
+    """For each day how many rows have each status and each emotion, and what of the conversations each emotion has.
 
-    `emotion_counts` and `conversation_counts` read them.
+    `emotion_counts` and `conversation_counts` read them. ``days``: (N,) the day of each row.
     """
-    counts: dict[str, int] = {}
-    for column, prefix in (("status", ""), ("emotion", _EMOTION)):
-        for pair in pc.value_counts(table.column(column).drop_null()).to_pylist():
-            counts[f"{prefix}{pair['values']}"] = pair["counts"]
-    said = pl.DataFrame(pl.from_arrow(table.select(["conversation_id", "emotion"]))).drop_nulls()
-    shares = (
-        said.with_columns(share=1 / pl.len().over("conversation_id")).group_by("emotion").agg(pl.col("share").sum())
-    )
-    for emotion, share in shares.sort("emotion").iter_rows():
-        counts[f"{_SHARE}{emotion}"] = round(1000 * share)
-    return counts
+    rows = pl.DataFrame(pl.from_arrow(table.select(["conversation_id", "status", "emotion"]))).with_columns(day=days)
+    said = rows.drop_nulls("emotion").with_columns(share=1 / pl.len().over("conversation_id"))
+    counts: dict[str, dict[str, int]] = defaultdict(dict)
+    for day, status, number in rows.group_by("day", "status").len().iter_rows():
+        counts[day][status] = number
+    by_emotion = said.group_by("day", "emotion").agg(pl.len(), pl.col("share").sum()).sort("emotion")
+    for day, emotion, number, share in by_emotion.iter_rows():
+        counts[day] |= {f"{_EMOTION}{emotion}": number, f"{_SHARE}{emotion}": round(1000 * share)}
+    return dict(counts)
 
 
 def emotion_counts(counts: Mapping[str, int]) -> Counter[str]:

@@ -75,7 +75,7 @@ def _check_archive(plan: LabelPlan) -> None:
 def _existing(config: LabelConfig) -> LabelReport | None:
     """The report of labels that are all there, so that nothing is to be changed; else None."""
     plan, days = _plan(config)
-    state = _read_state(plan, config, days, in_short=True)
+    state = _read_state(plan, config, days)
     if state.missing or _superseded(config, days, state.files, state.labelled):
         return None
     log.info("label: nothing to do, the labels of %d days exist", len(state.chosen))
@@ -110,17 +110,14 @@ def _plan(config: LabelConfig) -> tuple[LabelPlan, dict[str, Day]]:
     return plan, archive_days(archive, config.archive, features)
 
 
-def _read_state(plan: LabelPlan, config: LabelConfig, days: Mapping[str, Day], in_short: bool = False) -> _State:
-    """The labels as they are; ``in_short``: files are not hashed where days are missing anyway."""
+def _read_state(plan: LabelPlan, config: LabelConfig, days: Mapping[str, Day]) -> _State:
     files = label_files(plan.workspace, config.archive)
     labelled = labelled_days(plan.workspace, config.archive, files, usable_manifest)
     chosen = chosen_days(config, days, labelled)
     current = [day for day in chosen if plan.is_current(day, labelled.get(day.name))]
     shards = [shard for day in current for shard in labelled[day.name].shards]
     sizes = {path: size for day in current for path, size in files[day.name].items()}
-    damaged = incomplete_shards(plan.workspace, shards, sizes) if in_short else {}
-    if not in_short or not (damaged or len(current) < len(chosen)):
-        damaged = incomplete_shards(plan.workspace, shards, sizes, config.check)
+    damaged = incomplete_shards(plan.workspace, shards, sizes, config.check)
     whole = {day.name for day in current if not damaged.keys() & {shard.path for shard in labelled[day.name].shards}}
     return _State(files, labelled, chosen, [day for day in chosen if day.name not in whole], damaged)
 

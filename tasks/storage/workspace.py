@@ -32,6 +32,7 @@ from tasks.storage.filesystem import (
     path_exists,
     remove_tree,
 )
+from tasks.storage.vector_field import vector_type
 
 if TYPE_CHECKING:
     import pyarrow.dataset as ds
@@ -63,6 +64,17 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _parquet_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    vectors = {field.name for field in schema if pa.types.is_fixed_size_binary(field.type) and vector_type(field)}
+    if not vectors:
+        return pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True)
+    others = [name for name in schema.names if name not in vectors]
+    compression = {name: "none" if name in vectors else "zstd" for name in schema.names}
+    return pq.ParquetWriter(
+        path, schema, compression=compression, write_page_checksum=True, use_dictionary=others, write_statistics=others
+    )
 
 
 @dataclass(frozen=True)
@@ -219,10 +231,7 @@ class Workspace:
 
     def write_tables(self, relative: str, schema: pa.Schema, tables: Iterator[pa.Table], row_group_size: int) -> None:
         """Publish one Parquet file of tables that come one after another; none is held after it is written."""
-        with (
-            self.publish(relative) as local,
-            pq.ParquetWriter(local, schema, compression="zstd", write_page_checksum=True) as writer,
-        ):
+        with self.publish(relative) as local, _parquet_writer(local, schema) as writer:
             for table in tables:
                 with answering(self.uri(relative)):
                     writer.write_table(table.replace_schema_metadata(schema.metadata), row_group_size)

@@ -45,19 +45,6 @@ def test_a_run_that_fails_says_why_on_its_page_and_in_the_workspace(server: Serv
     assert f"| {run['name']} " in row and "| failed " in row and "archive 'nowhere' is not in" in row
 
 
-def test_a_night_whose_source_is_largely_rejected_ends_in_a_state_of_its_own(server: Server, tmp_path: Path) -> None:
-    rows = "".join(f"c{number % 3},0,hi,2026-03-02T10:00:00Z\n" for number in range(30))
-    (tmp_path / "x.csv").write_text(f"conversation_id,turn,text,occurred_at\n{rows}")
-    workspace = Workspace(str(tmp_path / "workspace"))
-    promoted_model(workspace, modalities=("text",))
-    source = {"kind": "table", "path": str(tmp_path / "x.csv")}
-    config = {"workspace": workspace.url, "archive": "x", "source": source, "ray": {"address": "local"}}
-    run = server.run_deployment("sdt-label/nightly", config | {"date": "2026-03-02"})
-    assert (run["state_type"], run["state_name"]) == ("COMPLETED", "CompletedWithRejections"), run["state"]["message"]
-    assert "27 of 30 rows rejected, 27 as duplicates" in run["state"]["message"]
-    assert any(path.startswith("labels/x/date=2026-03-02/") for path in workspace.files("labels/x"))
-
-
 def test_a_night_that_runs_late_labels_the_day_for_which_it_was_scheduled(server: Server, tmp_path: Path) -> None:
     workspace = Workspace(str(tmp_path / "workspace"))
     made.archive(workspace)

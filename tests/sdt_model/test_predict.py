@@ -24,6 +24,20 @@ def test_scores_do_not_depend_on_the_batch_budget(budget: int) -> None:
     np.testing.assert_allclose(found.probabilities.sum(axis=1), 1, atol=1e-5)
 
 
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("hidden", [16, 128])
+def test_on_one_thread_scores_are_the_same_to_the_bit_whatever_they_are_made_with(hidden: int) -> None:
+    data = made.conversations([3, 1, 11, 1, 6, 24, 2, 40, 1] * 9, present=0.9)
+    model = InferenceSDT(network(hidden=hidden))
+    whole = predict(model, data, 1024)
+    for first, last in ((0, 1), (1, 2), (2, 9), (9, 40), (40, 81)):
+        some = predict(model, stretch(data, *data.offset[first : last + 1]), 64)
+        rows = slice(data.offset[first], data.offset[last])
+        np.testing.assert_array_equal(some.probabilities, whole.probabilities[rows])
+        np.testing.assert_array_equal(some.students, whole.students[:, rows])
+        np.testing.assert_array_equal(some.weights, whole.weights[:, rows])
+
+
 def test_a_temperature_changes_how_sure_the_teacher_is_and_nothing_else() -> None:
     data = made.conversations([3, 5])
     plain, warm = predict(network(), data, 64), predict(network(), data, 64, temperature=3.0)
@@ -60,10 +74,11 @@ def test_any_number_of_speakers_gets_finite_scores(speakers: int) -> None:
     np.testing.assert_allclose(found.probabilities.sum(axis=1), 1, atol=1e-5)
 
 
-def stretch(data: Conversations, begin: int, end: int) -> Conversations:
+def stretch(data: Conversations, *bounds: int) -> Conversations:
+    begin, end = bounds[0], bounds[-1]
     return Conversations(
         {name: values[begin:end] for name, values in data.features.items()},
-        data.present[:, begin:end], data.speaker[begin:end], data.label[begin:end], np.array([0, end - begin]),
+        data.present[:, begin:end], data.speaker[begin:end], data.label[begin:end], np.array(bounds) - begin,
     )  # fmt: skip
 
 

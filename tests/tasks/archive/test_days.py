@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
@@ -62,7 +63,8 @@ def test_a_day_is_the_same_however_it_is_shared_out() -> None:
 def found(vectors: list, reasons: list, files: str = "1234") -> dict[str, DayContent]:
     """The fact of features of which ``files`` are the versions of what they were made from."""
     columns = utterances().select(["conversation_id", "turn"]).to_pydict()
-    columns |= {"vector": vectors, "reason": reasons, "made_from": [file.encode() * 16 for file in files]}
+    stored = [np.array(vector, np.float32).tobytes() if vector else None for vector in vectors]
+    columns |= {"vector": stored, "reason": reasons, "made_from": [file.encode() * 16 for file in files]}
     return feature_days(utterances(), pa.table(columns, schema=features_schema(2)))
 
 

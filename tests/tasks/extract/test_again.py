@@ -27,6 +27,7 @@ from tasks.storage.manifest import MANIFEST, Manifest, fingerprint, read_manifes
 from tasks.storage.workspace import Workspace
 from tests.fixtures.executor.local import LOCAL
 from tests.fixtures.media import utterances
+from tests.fixtures.vectors import feature_frame
 
 pytestmark = pytest.mark.usefixtures("counted_extractor")
 
@@ -131,7 +132,7 @@ class Bench:
         return lines
 
     def vectors(self, manifest: Manifest) -> dict[str, list[float] | None]:
-        tables = [pl.from_arrow(self.workspace.read_table(shard.path)) for shard in manifest.shards]
+        tables = [feature_frame(self.workspace.read_table(shard.path)) for shard in manifest.shards]
         rows = pl.concat(tables).select("conversation_id", "turn", "vector").rows()
         return {f"{name}.{turn}": vector for name, turn, vector in rows}
 
@@ -242,7 +243,7 @@ def test_half_precision_is_another_folder_and_refuses_what_it_cannot_hold(bench:
     rounded = {"c1.8": [65504, 1], "c1.9": None}
     assert bench.vectors(half) == bench.vectors(full) | rounded
     reasons = [bench.workspace.read_table(shard.path)["reason"].to_pylist() for shard in half.shards]
-    assert sorted(reason for found in reasons for reason in found if reason) == [TOO_LARGE]
+    assert sorted(reason for found in reasons for reason in found if reason) == [TOO_LARGE.format("float16")]
     bench.shown()
     bench.lay(said(3))
     assert bench.extract(storage="float16").counts["failed"] == 0 and bench.shown() == []

@@ -32,6 +32,7 @@ from tests.fixtures.archives import EMOTIONS
 from tests.fixtures.encoders.pretrained import FACE, tiny_detector, tiny_vit
 from tests.fixtures.executor.local import LOCAL
 from tests.fixtures.media import FRAME_RATE, sound, write_pictures, write_sound
+from tests.fixtures.vectors import feature_frame
 
 RECORDINGS, TURNS, SECONDS = 200, 10, 2
 FORMATS = (".wav", ".flac", ".mp3", ".ogg", ".m4a", ".mp4", ".mkv", ".webm")
@@ -117,7 +118,7 @@ class Made:
         )
         manifest = extract(config, modality)
         assert manifest is not None and manifest.aside == {}
-        shards = [pl.read_parquet(self.workspace.path(shard.path)) for shard in manifest.shards]
+        shards = [feature_frame(self.workspace.read_table(shard.path)) for shard in manifest.shards]
         return pl.concat(shards).sort("conversation_id", "turn")
 
 

@@ -14,7 +14,7 @@ from tasks.archive.facts import FeatureFacts, IngestFacts
 from tasks.archive.layout import features_folder
 from tasks.archive.manifests import read_archive
 from tasks.archive.schema import features_schema
-from tasks.config.stages import Check, ExtractConfig, ExtractorNames, IngestConfig, Resources
+from tasks.config.stages import ExtractConfig, ExtractorNames, IngestConfig, Resources
 from tasks.demo import make_demo_archive
 from tasks.errors import StageFailed, WorkflowError
 from tasks.extract.stage import extract
@@ -25,23 +25,20 @@ from tasks.ingest.stage import ingest
 from tasks.storage.manifest import MANIFEST, Manifest
 from tasks.storage.workspace import Workspace
 from tests.fixtures.archives import stamps
-from tests.fixtures.digests import watch_digests
 from tests.fixtures.encoders.pretrained import tiny_speech, tiny_text, tiny_vit
 from tests.fixtures.executor.local import LOCAL
 from tests.fixtures.media import sound, write_sound, write_video
+from tests.fixtures.vectors import feature_frame, vector_lists
 
 pytestmark = pytest.mark.long
 
 Done = tuple[Workspace, dict[Modality, Manifest]]
 
 
-def run(
-    workspace: Workspace, modality: Modality, archive: str = "a", audio: str = "", check: Check = "size"
-) -> Manifest:
+def run(workspace: Workspace, modality: Modality, archive: str = "a", audio: str = "") -> Manifest:
     names = ExtractorNames(audio=audio) if audio else ExtractorNames()
     manifest = extract(
-        ExtractConfig(workspace=workspace.url, ray=LOCAL, archive=archive, extractors=names, workers=1, check=check),
-        modality,
+        ExtractConfig(workspace=workspace.url, ray=LOCAL, archive=archive, extractors=names, workers=1), modality
     )
     assert manifest is not None
     return manifest
@@ -52,7 +49,10 @@ def make_archive(workspace: Workspace, table: Path) -> None:
 
 
 def read(workspace: Workspace, manifest: Manifest) -> pl.DataFrame:
-    return pl.concat([pl.read_parquet(workspace.path(shard.path)) for shard in manifest.shards])
+    tables = [workspace.read_table(shard.path) for shard in manifest.shards]
+    return pl.concat(
+        [feature_frame(each) if "vector" in each.column_names else pl.DataFrame(pl.from_arrow(each)) for each in tables]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +127,7 @@ def test_a_vector_is_that_of_its_own_utterance(done: Done, modality: Modality) -
     shard = max(read_archive(workspace, "a").shards, key=lambda shard: shard.rows)
     utterances = workspace.read_table(shard.path)
     media = MediaRoot(IngestFacts.of(read_archive(workspace, "a")).media_root)
-    features = workspace.read_table(manifests[modality].shards[shard.index].path)["vector"].to_pylist()
+    features = vector_lists(workspace.read_table(manifests[modality].shards[shard.index].path))
     extractor = extractor_spec(modality, ExtractorNames().of(modality)).load()
     for row in (0, 3, len(features) - 1):
         made = extractor(utterances.slice(row, 1), media)
@@ -154,20 +154,6 @@ def test_a_lost_shard_alone_is_computed_and_is_the_same(workspace: Workspace) ->
     after = stamps(workspace, "features")
     assert workspace.read_bytes(lost) == content and len(after) == len(before) == 4
     assert {path for path in before if before[path] != after[path]} == {lost, marker}
-
-
-def test_each_file_is_hashed_once_where_content_is_checked(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    speak(workspace, 5)
-    paths = sorted(shard.path for shard in run(workspace, "audio").shards)
-    hashed = watch_digests(monkeypatch)
-    run(workspace, "audio", check="content")
-    assert sorted(hashed) == paths
-    hashed.clear()
-    workspace.remove(paths[0])
-    run(workspace, "audio", check="content")
-    assert sorted(hashed) == paths[1:], "the size of the first said enough"
 
 
 def test_a_grown_archive_keeps_the_features_of_the_shards_that_stay_as_they_were(workspace: Workspace) -> None:
@@ -300,7 +286,7 @@ def test_what_an_extractor_may_not_give_is_refused_with_shard_and_row(
 def test_what_stands_where_there_is_no_vector_does_not_matter(spoken: Workspace) -> None:
     manifest = run(spoken, "audio", audio="odd:nan-absent")
     for shard in manifest.shards:
-        vectors = spoken.read_table(shard.path)["vector"].to_pylist()
+        vectors = vector_lists(spoken.read_table(shard.path))
         assert vectors == [None if row == 1 else [1.0] * 4 for row in range(shard.rows)]
     assert manifest.counts["absent"] == sum(shard.rows > 0 for shard in manifest.shards)
 

@@ -11,13 +11,14 @@ from tasks.storage.manifest import ShardRecord
 from tasks.storage.workspace import Workspace
 from tests.fixtures import archives as made
 from tests.fixtures.archives import feature_folders
+from tests.fixtures.vectors import feature_frame
 
 
 def test_vectors_and_gaps_come_back_in_the_order_of_the_utterances(workspace: Workspace) -> None:
     shard = made.archive(workspace, missing=0.3).shards[1]
     found = read_shard(workspace, shard, feature_folders(), made.EMOTIONS)
     for m, folder in enumerate(feature_folders()):
-        table = pl.from_arrow(workspace.read_table(features_path(str(folder.folder), shard)))
+        table = feature_frame(workspace.read_table(features_path(str(folder.folder), shard)))
         assert found.conversations.present[m].tolist() == table["vector"].is_not_null().to_list()
         for row, vector in enumerate(table["vector"]):
             expected = np.zeros(folder.dim) if vector is None else vector.to_numpy()

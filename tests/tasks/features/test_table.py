@@ -6,8 +6,10 @@ from tasks.archive.schema import features_schema
 from tasks.config.stages import Storage
 from tasks.errors import WorkflowError
 from tasks.extractors.base import Extracted
-from tasks.features.table import NOT_FINITE, TOO_LARGE, feature_rows, vectors_of
+from tasks.features.table import NOT_FINITE, TOO_LARGE, feature_rows
+from tasks.features.vectors import vectors_of
 from tests.fixtures.media import utterances
+from tests.fixtures.vectors import vector_lists, vector_table
 
 
 def test_every_utterance_has_a_row_and_what_has_no_vector_has_none_whatever_stood_there() -> None:
@@ -15,7 +17,7 @@ def test_every_utterance_has_a_row_and_what_has_no_vector_has_none_whatever_stoo
     made.put(0, np.array([1.0, 2.0]))
     table, counts = feature_rows(utterances({"text": "a"}, {"text": "b"}, {}), made, 2, "x.parquet")
     assert table.schema == features_schema(2)
-    assert table["vector"].to_pylist() == [[1.0, 2.0], None, None]
+    assert vector_lists(table) == [[1.0, 2.0], None, None]
     assert table["reason"].to_pylist() == [None, "no such file", None]
     assert counts == {"rows": 3, "present": 1, "failed": 1, "absent": 1}
 
@@ -28,9 +30,9 @@ def test_half_precision_keeps_what_it_can_and_names_what_it_cannot() -> None:
     keys = [bytes([row] * 16) for row in range(4)]
     table, counts = feature_rows(utterances({}, {}, {}, {}), made, 2, "x.parquet", keys, "float16")
     assert table.schema == features_schema(2, "float16") and table["made_from"].to_pylist() == keys
-    assert table["reason"].to_pylist() == [None, None, TOO_LARGE, "no such file"]
+    assert table["reason"].to_pylist() == [None, None, TOO_LARGE.format("float16"), "no such file"]
     assert counts == {"rows": 4, "present": 2, "failed": 2, "absent": 0}
-    vectors, valid = vectors_of(table["vector"])
+    vectors, valid = vectors_of(table)
     assert vectors.dtype == np.float32 and valid.tolist() == [True, True, False, False]
     np.testing.assert_array_equal(vectors, [[1, np.float16(0.1)], [65_504, 0], [0, 0], [0, 0]])
 
@@ -38,12 +40,13 @@ def test_half_precision_keeps_what_it_can_and_names_what_it_cannot() -> None:
 def test_vectors_come_back_from_a_part_of_a_table_and_from_pieces() -> None:
     made = Extracted.none(5, 3)
     made.put([0, 2, 3], np.arange(9).reshape(3, 3))
-    column = feature_rows(utterances(*[{}] * 5), made, 3, "x.parquet")[0]["vector"]
-    for part in (column, column.slice(1, 3), pa.chunked_array([*column.slice(0, 2).chunks, *column.slice(2).chunks])):
+    table = feature_rows(utterances(*[{}] * 5), made, 3, "x.parquet")[0]
+    whole = [[0, 1, 2], [0, 0, 0], [3, 4, 5], [6, 7, 8], [0, 0, 0]]
+    pieces = pa.concat_tables([table.slice(0, 2), table.slice(2)])
+    for part, expected in ((table, whole), (table.slice(1, 3), whole[1:4]), (pieces, whole), (table[:0], [])):
         vectors, valid = vectors_of(part)
-        expected = part.to_pylist()
-        assert valid.tolist() == [vector is not None for vector in expected]
-        assert vectors.tolist() == [vector or [0, 0, 0] for vector in expected]
+        assert valid.tolist() == [any(vector) for vector in expected] and vectors.tolist() == expected
+    assert vectors_of(pieces, np.array([3, 1]))[0].tolist() == [[6, 7, 8], [0, 0, 0]]
 
 
 @pytest.mark.parametrize("storage", ["float32", "float16"])
@@ -51,16 +54,19 @@ def test_vectors_come_back_from_a_part_of_a_table_and_from_pieces() -> None:
 def test_a_vector_that_is_no_number_is_none_and_says_why(storage: Storage, value: float) -> None:
     made = Extracted(np.array([[1, 2], [3, value], [value, -value]], np.float32), np.ones(3, bool), [None] * 3)
     table, counts = feature_rows(utterances({}, {}, {}), made, 2, "x.parquet", storage=storage)
-    assert table["vector"].to_pylist() == [[1, 2], None, None]
+    assert vector_lists(table) == [[1, 2], None, None]
     assert table["reason"].to_pylist() == [None, NOT_FINITE, NOT_FINITE] and counts["failed"] == 2
 
 
 def test_a_stored_one_is_read_as_none_and_large_numbers_are_numbers() -> None:
     large = float(np.finfo(np.float32).max)
-    column = pa.chunked_array([[[1.0, np.nan], [large, large], None, [np.inf, 0.0]]], pa.list_(pa.float32(), 2))
-    vectors, valid = vectors_of(column)
-    assert valid.tolist() == [False, True, False, False] and vectors.tolist()[1] == [large, large]
-    assert np.isfinite(vectors).all()
+    rows = [[1.0, np.nan], [large, large], None, [np.inf, 0.0]]
+    listed = pa.table({"vector": pa.array(rows, pa.list_(pa.float32(), 2))})  # as earlier versions stored them
+    stored = vector_table([row or [0, 0] for row in rows], np.array([row is not None for row in rows]))
+    for table in (listed, stored):
+        vectors, valid = vectors_of(table)
+        assert valid.tolist() == [False, True, False, False] and vectors.tolist()[1] == [large, large]
+        assert np.isfinite(vectors).all()
 
 
 def spread(offset: float, deviation: float, rows: int = 200) -> Extracted:
@@ -80,7 +86,7 @@ def test_float16_is_refused_where_it_leaves_few_values(offset: float, deviation:
     ):
         feature_rows(utterances(*[{}] * rows), made, 3, "x.parquet", storage="float16")
     table, _ = feature_rows(utterances(*[{}] * rows), made, 3, "x.parquet")
-    assert len(set(table["vector"].combine_chunks().flatten().to_numpy()[1::3].tolist())) >= rows // 4
+    assert len(set(vectors_of(table)[0][:, 1].tolist())) >= rows // 4
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from tests.fixtures import archives as made
 from tests.fixtures import conversations as made_conversations
 from tests.fixtures.executor.local import LOCAL
 from tests.fixtures.sources.pickles import DIMS, Hostile, fields, write
+from tests.fixtures.vectors import vector_lists
 
 
 def bring(workspace: Workspace, path: Path, archive: str = "paper") -> Manifest:
@@ -56,11 +57,11 @@ def test_each_utterance_has_its_own_vectors(workspace: Workspace, tmp_path: Path
             assert table.select(["conversation_id", "turn"]).equals(
                 workspace.read_table(of.path, ["conversation_id", "turn"])
             )
-            for row in table.to_pylist():
+            for row, vector in zip(table.to_pylist(), vector_lists(table), strict=True):
                 layers = ["text1", "text2", "text3", "text4"] if name.startswith("COSMIC") else [f"{modality}1"]
                 layers = layers if modality == "text" else [modality]
                 true = np.mean([expected[f][place[row["conversation_id"]]][row["turn"]] for f in layers], axis=0)
-                np.testing.assert_allclose(row["vector"], true, rtol=1e-5, atol=1e-6)
+                np.testing.assert_allclose(vector, true, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.long

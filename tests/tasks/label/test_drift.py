@@ -93,7 +93,7 @@ def test_a_conversation_counts_once_however_many_utterances_it_has() -> None:
             "status": [*["ok"] * 7, "failed", "ok", "ok", "failed", "failed"],
         }
     )
-    counts = label_counts(rows.to_arrow())
+    counts = label_counts(rows.to_arrow(), pl.repeat("2026-03-01", len(rows), eager=True))["2026-03-01"]
     assert (counts["ok"], counts["failed"], counts["emotion.a"], counts["emotion.b"]) == (9, 3, 7, 2)
     assert conversation_counts(counts) == pytest.approx({"a": 6 / 7 + 0.5, "b": 1 / 7 + 0.5}, abs=1e-3)
 
