@@ -23,7 +23,7 @@ def test_what_is_all_there_is_shown_without_starting_anything(sdt: CommandLine) 
     assert "Warning" not in done.stderr
     assert done.stdout.endswith("Next: sdt train calls --set extractors.text=minilm\n")
     (row,) = (line for line in done.stdout.splitlines() if line.startswith("| text"))
-    assert [cell.strip() for cell in row.strip("|").split("|")] == ["text", "minilm", "384", "2", "0", "0"]
+    assert [cell.strip() for cell in row.strip("|").split("|")] == ["text", "minilm", "384", "2", "0", "0", "0"]
     assert {path.name for path in here.iterdir()} == {"calls.csv", "workspace"}, "neither Prefect nor Ray was started"
 
 

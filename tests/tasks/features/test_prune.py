@@ -83,9 +83,8 @@ def test_an_archive_alone_may_be_pruned(workspace: Workspace) -> None:
 
 
 def test_an_archive_whose_folder_cannot_be_listed_is_not_gone() -> None:
-    with unprivileged_folder() as folder:
+    with unprivileged_folder(lambda folder: made.archive(Workspace(str(folder)), modalities=("text",))) as folder:
         workspace = Workspace(str(folder))
-        made.archive(workspace, modalities=("text",))
         for shut in ("archives/made/utterances", "archives/made", "archives", "features/made/text"):
             with closed(folder / shut), pytest.raises(WorkflowError, match="access is refused"):
                 plan_prune(workspace)
