@@ -63,7 +63,7 @@ def counted(folder: Path) -> Iterator[Wire]:
 
 def count(wire: Wire, run: Run) -> dict[str, dict[str, int]]:
     """The requests of every stage in turn."""
-    write_model(run.workspace, DIM, MODEL)
+    write_model(run.workspace, {"text": DIM}, MODEL)
     requests = {}
     for name in COUNTED:
         wire.reset()

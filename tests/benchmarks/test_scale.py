@@ -14,7 +14,7 @@ DAYS = 3
 def test_every_utterance_gets_a_row_at_every_stage(tmp_path: Path) -> None:
     run = Run(str(tmp_path / "sources"), str(tmp_path / "workspace"), days=DAYS)
     written = write_sources(tmp_path / "sources", 3_000, DAYS)
-    write_model(run.workspace, DIM, MODEL)
+    write_model(run.workspace, {"text": DIM}, MODEL)
     found = alone("ingest", run)
     assert (
         found.result["rows"] == written and found.driver_mib > 50 and found.core_s > found.result["driver_core_s"] > 0
