@@ -48,7 +48,7 @@ class _Scan:
         for condition in _conjuncts(predicate):
             if set(condition.meta.root_names()) <= set(self.values.columns):
                 files = files.filter(condition)
-        wanted = [*self.values.columns, *self.names] if columns is None else columns
+        wanted = [*self.values.columns, *self.names] if columns is None else columns or [self.names[0]]
         for frame in _in_order(lambda file: self._read_file(file, wanted, predicate), files["file"]):
             yield frame if limit is None else frame.head(limit)
             if limit is not None and (limit := limit - frame.height) <= 0:
@@ -57,7 +57,7 @@ class _Scan:
     def _read_file(self, file: int, columns: list[str], predicate: pl.Expr | None) -> pl.DataFrame | None:
         if predicate is None:
             return self._columns(file, columns)
-        roots = sorted(set(predicate.meta.root_names()))
+        roots = sorted(set(predicate.meta.root_names())) or [self.names[0]]  # a constant holds for every row or none
         judged = self._columns(file, roots).with_columns(predicate.alias(_CHOSEN))
         if not judged[_CHOSEN].any():  # of most files, where few rows are wanted: nothing else of them is read
             return None

@@ -66,6 +66,14 @@ def test_it_gives_what_polars_gives(scan: pl.LazyFrame, sql: str, engine: Engine
     assert pl.SQLContext(t=scan).execute(sql).collect(engine=engine).equals(expected)
 
 
+def test_what_asks_for_no_column_has_every_row(scan: pl.LazyFrame) -> None:
+    assert scan.select(pl.len()).collect().item() == len(DAYS) * ROWS
+    for constant, rows in ((True, len(DAYS) * ROWS), (False, 0)):
+        held = pl.lit(constant).cast(pl.Int8) + 1 > 1
+        assert scan.filter(held).select("archive").collect().height == rows
+        assert scan.filter(held).select(pl.len()).collect().item() == rows
+
+
 def test_a_flipped_bit_ends_it_with_the_file_and_the_command_that_makes_it_anew(
     scan: pl.LazyFrame, workspace: Workspace
 ) -> None:
