@@ -2,7 +2,7 @@
 
 An archive over many days has made-up vectors of the published widths, in feature shards as extract writes them. Its
 days are labelled one after another in this process, without Ray, as a worker would; beside it, in the same run, the
-network alone scores the same conversations from memory, and the matrix products alone are done.
+vectors alone are read, and the network alone scores the same conversations from memory.
 """
 
 import argparse
@@ -137,9 +137,8 @@ def main() -> None:
             with tempfile.TemporaryDirectory(prefix="label-") as scratch:
                 workspace, bundle = make_archive(Path(scratch), options.utterances, days, hidden, options.storage)
                 rates = measure(workspace, bundle, options.batch)
-            print(
-                json.dumps({"hidden": hidden, "days": days} | {k: round(v) for k, v in vars(rates).items()}), flush=True
-            )
+            rounded = {name: round(value) for name, value in vars(rates).items()}
+            print(json.dumps({"hidden": hidden, "days": days} | rounded), flush=True)
 
 
 if __name__ == "__main__":

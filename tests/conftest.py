@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from hypothesis import settings
 from xdist.scheduler import LoadFileScheduling
 
@@ -78,6 +77,8 @@ def own_extractors(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def one_thread() -> Iterator[None]:
     """Products on one thread, as in a worker with one core."""
+    import torch  # takes seconds, and most tests do without
+
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -11,13 +11,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sdt_model.conversations import Floats
 from sdt_model.moments import Moments
 from tasks.archive.facts import FeatureFacts
 from tasks.archive.layout import timing_path
 from tasks.archive.manifests import read_archive
 from tasks.errors import WorkflowError
 from tasks.features.catalog import FeatureSet, feature_sets
-from tasks.features.vectors import Floats, vectors_of
+from tasks.features.vectors import vectors_of
 from tasks.storage.manifest import Manifest
 from tasks.storage.workspace import Workspace
 

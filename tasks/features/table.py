@@ -3,12 +3,13 @@
 import numpy as np
 import pyarrow as pa
 
+from sdt_model.conversations import Bools, Floats
 from tasks.archive.schema import KEY, conform, features_schema
 from tasks.config.stages import Storage
 from tasks.errors import WorkflowError
 from tasks.extractors.base import Extracted
 from tasks.features.content_keys import Keys
-from tasks.features.vectors import Bools, Floats, decoded, encoded, finite_rows, vector_array
+from tasks.features.vectors import decoded, encoded, finite_rows, vector_array
 
 _SAMPLE, _ENOUGH = 512, 8  # vectors that are looked at, and from how many on
 _MOST_ERROR = 0.25  # of rounding, as a share of a dimension's deviation
@@ -37,14 +38,15 @@ def feature_rows(
     _say(reasons, extracted.valid & ~valid, NOT_FINITE)
     values = extracted.vectors.astype(np.float32)
     values[~valid] = 0
+    stored = encoded(values, storage)
     if storage != "float32":
         _check_distinct(values[valid][:_SAMPLE], storage, where)
-        fits = finite_rows(decoded(encoded(values, storage)))
+        fits = finite_rows(decoded(stored))
         _say(reasons, ~fits, TOO_LARGE.format(storage))
-        valid, values[~fits] = valid & fits, 0
+        valid, stored[~fits] = valid & fits, 0
     columns = {
         **{name: utterances.column(name) for name in KEY},
-        "vector": vector_array(encoded(values, storage), valid),
+        "vector": vector_array(stored, valid),
         "reason": reasons,
         "made_from": pa.nulls(utterances.num_rows, pa.binary()) if keys is None else keys,
     }

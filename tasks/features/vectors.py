@@ -6,12 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from sdt_model.conversations import Bools, Floats, Ints
 from tasks.config.stages import Storage
 from tasks.storage.vector_field import vector_type
-
-Floats = npt.NDArray[np.float32]
-Bools = npt.NDArray[np.bool_]
-Ints = npt.NDArray[np.int64]
 
 
 def encoded(vectors: Floats, storage: Storage) -> npt.NDArray[Any]:

@@ -13,9 +13,7 @@ from tasks.storage.manifest import Manifest, ShardRecord, fingerprint
 from tasks.storage.workspace import Workspace
 
 CODE_VERSION = 4
-_BATCH = (
-    1024  # stood for the batch's size, of which labels depended; they do not, and those of the default stay current
-)
+_BATCH = 1024  # where a batch's size stood, of which labels no longer depend: those of the default stay current
 
 
 @dataclass(frozen=True)
